@@ -1,0 +1,257 @@
+"""Where each landmark is: layouts, the subsets that a recognizer may look at, mirror pairs and bones.
+
+A *raw row* is a position on the landmark axis of a layout's clips, `[frames, layout.size, 3]`.
+MediaPipe's left and right are the signer's own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from asl.errors import unknown
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The landmark axis of one kind of recording.
+
+    Attributes:
+        name: as configs and stores name it.
+        size: number of landmarks a frame.
+        parts: the part of the body (GISLR's `type`) to its raw rows.
+        mirror: the raw row of the same point on the other side of the body, one for every row;
+            points on the midline, and points without a known partner, map to themselves.
+        reference: named points to centre a clip on (their mean, where there are several). Every
+            layout has the same names.
+        lengths: named pairs of reference points whose distance measures a body.
+        bones: pairs of raw rows to draw a line between.
+    """
+
+    name: str
+    size: int
+    parts: dict[str, range]
+    mirror: tuple[int, ...]
+    reference: dict[str, tuple[int, ...]]
+    lengths: dict[str, tuple[int, int]]
+    bones: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class LandmarkSet:
+    """Some landmarks of a layout.
+
+    Attributes:
+        name: as `conf/landmarks` names it.
+        layout: the layout that the rows belong to.
+        own: the raw rows that a recognizer sees, in the order in which it sees them.
+    """
+
+    name: str
+    layout: Layout
+    own: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many landmarks the set has, the reference points it lacks not counted."""
+        return len(self.own)
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """The raw rows to load: the set's own, then the layout's reference points it lacks."""
+        points = sorted({row for rows in self.layout.reference.values() for row in rows})
+        return self.own + tuple(row for row in points if row not in self.own)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """For each position in `indices`, the position of the point on the other side."""
+        return self.positions(self.layout.mirror[row] for row in self.indices)
+
+    @cached_property
+    def left_hand(self) -> tuple[int, ...]:
+        """Positions of the left hand's landmarks; empty where the layout has no hands."""
+        return self._own_positions(self.layout.parts.get("left_hand", ()))
+
+    @cached_property
+    def right_hand(self) -> tuple[int, ...]:
+        """Positions of the right hand's landmarks; empty where the layout has no hands."""
+        return self._own_positions(self.layout.parts.get("right_hand", ()))
+
+    @cached_property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of positions to draw a line between."""
+        place = {row: position for position, row in enumerate(self.own)}
+        ends = self.layout.bones
+        return tuple((place[a], place[b]) for a, b in ends if a in place and b in place)
+
+    def positions(self, raw: Iterable[int]) -> tuple[int, ...]:
+        """Where raw rows lie inside `indices`.
+
+        Raises:
+            ValueError: a row is not among `indices`.
+        """
+        return tuple(self.indices.index(row) for row in raw)
+
+    def _own_positions(self, rows: Iterable[int]) -> tuple[int, ...]:
+        return tuple(self.own.index(row) for row in rows if row in self.own)
+
+
+def layout(name: str) -> Layout:
+    """The layout of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in LAYOUTS:
+        raise unknown("layout", name, LAYOUTS)
+    return LAYOUTS[name]
+
+
+def landmark_set(name: str) -> LandmarkSet:
+    """The landmark set of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in LANDMARK_SETS:
+        raise unknown("landmarks", name, LANDMARK_SETS)
+    return LANDMARK_SETS[name]
+
+
+def _mirror(size: int, pairs: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    rows = list(range(size))
+    for left, right in pairs:
+        rows[left], rows[right] = right, left
+    return tuple(rows)
+
+
+def _chain(rows: Sequence[int]) -> list[tuple[int, int]]:
+    return list(zip(rows, rows[1:], strict=False))
+
+
+def _shifted(pairs: Iterable[tuple[int, int]], offset: int) -> list[tuple[int, int]]:
+    return [(a + offset, b + offset) for a, b in pairs]
+
+
+# --- MediaPipe Holistic -------------------------------------------------------------------------
+# Row order: the GISLR competition's files. Face mesh ids: MediaPipe's FACEMESH_* connection sets;
+# the selection and order of lips, nose and eyes is the competition's winning solution's.
+
+_FACE, _LEFT_HAND = range(468), range(468, 489)
+_POSE, _RIGHT_HAND = range(489, 522), range(522, 543)
+
+# Each line around the mouth runs from the signer's right corner to the left one.
+_LIP_OUTER_TOP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+_LIP_OUTER_BOTTOM = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+_LIP_INNER_TOP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+_LIP_INNER_BOTTOM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+_LIP_LINES = (_LIP_OUTER_TOP, _LIP_OUTER_BOTTOM, _LIP_INNER_TOP, _LIP_INNER_BOTTOM)
+LIPS = (0, *_LIP_OUTER_TOP[:5], *_LIP_OUTER_TOP[6:], *_LIP_OUTER_BOTTOM[1:-1])
+LIPS += (78, *_LIP_INNER_TOP[1:-1], *_LIP_INNER_BOTTOM[1:-1], 308)
+
+# Bottom lid from the outer to the inner corner, then top lid from the outer one, eye by eye.
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398)
+RIGHT_BROW = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
+LEFT_BROW = (300, 293, 334, 296, 336, 276, 283, 282, 295, 285)
+NOSE = (1, 2, 98, 327)
+# From the top of the forehead down to the chin.
+_RIGHT_OVAL = (109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148)
+_LEFT_OVAL = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
+FACE_OVAL = (10, *_LEFT_OVAL, 152, *reversed(_RIGHT_OVAL))
+
+_FACE_PAIRS = [
+    *((line[i], line[-1 - i]) for line in _LIP_LINES for i in range(5)),
+    *zip(RIGHT_EYE, LEFT_EYE, strict=True),
+    *zip(RIGHT_BROW, LEFT_BROW, strict=True),
+    *zip(_RIGHT_OVAL, _LEFT_OVAL, strict=True),
+    (98, 327),
+]
+# MediaPipe pose: 1-6 eyes (inner, middle, outer of the left, then of the right), 7/8 ears,
+# 9/10 mouth, and from 11 on left and right take turns.
+_POSE_PAIRS = [(1, 4), (2, 5), (3, 6), *((i, i + 1) for i in range(7, 33, 2))]
+
+_FINGERS = [
+    (0, 1, 2, 3, 4),
+    (0, 5, 6, 7, 8),
+    (0, 17, 18, 19, 20),
+    (9, 10, 11, 12),
+    (13, 14, 15, 16),
+]
+HAND_BONES = [bone for finger in _FINGERS for bone in _chain(finger)] + _chain((5, 9, 13, 17))
+_POSE_BONES = [
+    *_chain((8, 6, 5, 4, 0, 1, 2, 3, 7)),
+    *_chain((9, 10)),
+    *_chain((15, 13, 11, 12, 14, 16)),
+    *_chain((11, 23, 24, 12)),
+    *_chain((23, 25, 27)),
+    *_chain((24, 26, 28)),
+]
+_FACE_BONES = [
+    *(bone for line in _LIP_LINES for bone in _chain(line)),
+    *(b for eye in (RIGHT_EYE, LEFT_EYE) for lid in (eye[:9], eye[9:]) for b in _chain(lid)),
+    *_chain((*FACE_OVAL, FACE_OVAL[0])),
+]
+
+MEDIAPIPE_HOLISTIC = Layout(
+    name="mediapipe_holistic",
+    size=543,
+    parts={
+        "face": _FACE,
+        "left_hand": _LEFT_HAND,
+        "pose": _POSE,
+        "right_hand": _RIGHT_HAND,
+    },
+    mirror=_mirror(
+        543,
+        [
+            *_FACE_PAIRS,
+            *_shifted(_POSE_PAIRS, _POSE.start),
+            *zip(_LEFT_HAND, _RIGHT_HAND, strict=True),
+        ],
+    ),
+    reference={"shoulders": (500, 501), "nose": (489,), "lip": (17,), "hips": (512, 513)},
+    lengths={"shoulders": (500, 501), "trunk": (500, 512)},
+    bones=(
+        *_FACE_BONES,
+        *_shifted(HAND_BONES, _LEFT_HAND.start),
+        *_shifted(_POSE_BONES, _POSE.start),
+        *_shifted(HAND_BONES, _RIGHT_HAND.start),
+    ),
+)
+
+# --- Kinect -------------------------------------------------------------------------------------
+# The published arrays do not name their joints; the order was read off the mean coordinates:
+# 0 head, 1 shoulder centre, 2/3 shoulders, 4/5 elbows, 6/7 wrists, 8/9 hands, 10 spine,
+# 11 hip centre, 12/13 hips, 14/15 knees, 16/17 ankles, 18/19 feet.
+
+KINECT20 = Layout(
+    name="kinect20",
+    size=20,
+    parts={"body": range(20)},
+    mirror=_mirror(20, [(2, 3), (4, 5), (6, 7), (8, 9), (12, 13), (14, 15), (16, 17), (18, 19)]),
+    # A Kinect sees no face: the head joint stands in for nose and lip.
+    reference={"shoulders": (2, 3), "nose": (0,), "lip": (0,), "hips": (12, 13)},
+    lengths={"shoulders": (2, 3), "trunk": (2, 12)},
+    bones=(
+        *_chain((0, 1, 10, 11)),
+        *_chain((8, 6, 4, 2, 1, 3, 5, 7, 9)),
+        *_chain((18, 16, 14, 12, 11, 13, 15, 17, 19)),
+    ),
+)
+
+LAYOUTS = {each.name: each for each in (MEDIAPIPE_HOLISTIC, KINECT20)}
+
+LANDMARK_SETS = {
+    each.name: each
+    for each in (
+        LandmarkSet("hands_pose", MEDIAPIPE_HOLISTIC, (*_LEFT_HAND, *_POSE, *_RIGHT_HAND)),
+        LandmarkSet("hands", MEDIAPIPE_HOLISTIC, (*_LEFT_HAND, *_RIGHT_HAND)),
+        LandmarkSet(
+            "gislr118",
+            MEDIAPIPE_HOLISTIC,
+            (*LIPS, *_LEFT_HAND, *_RIGHT_HAND, *NOSE, *RIGHT_EYE, *LEFT_EYE),
+        ),
+        LandmarkSet("kinect20", KINECT20, tuple(range(20))),
+        LandmarkSet("kinect20_upper", KINECT20, tuple(range(12))),
+    )
+}
