@@ -1,4 +1,4 @@
-"""Where each landmark is: layouts, the subsets that a recognizer may look at, mirror pairs and bones.
+"""Where each landmark is: layouts, subsets that a recognizer looks at, mirror pairs, bones.
 
 A *raw row* is a position on the landmark axis of a layout's clips, `[frames, layout.size, 3]`.
 MediaPipe's left and right are the signer's own.
@@ -7,6 +7,7 @@ MediaPipe's left and right are the signer's own.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from asl.errors import unknown
 
@@ -125,7 +126,7 @@ def _mirror(size: int, pairs: Iterable[tuple[int, int]]) -> tuple[int, ...]:
 
 
 def _chain(rows: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(rows, rows[1:], strict=False))
+    return list(pairwise(rows))
 
 
 def _shifted(pairs: Iterable[tuple[int, int]], offset: int) -> list[tuple[int, int]]:
@@ -145,8 +146,13 @@ _LIP_OUTER_BOTTOM = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 _LIP_INNER_TOP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LIP_INNER_BOTTOM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _LIP_LINES = (_LIP_OUTER_TOP, _LIP_OUTER_BOTTOM, _LIP_INNER_TOP, _LIP_INNER_BOTTOM)
-LIPS = (0, *_LIP_OUTER_TOP[:5], *_LIP_OUTER_TOP[6:], *_LIP_OUTER_BOTTOM[1:-1])
-LIPS += (78, *_LIP_INNER_TOP[1:-1], *_LIP_INNER_BOTTOM[1:-1], 308)
+LIPS = (
+    0,
+    *(row for row in _LIP_OUTER_TOP if row != 0),
+    *_LIP_OUTER_BOTTOM[1:-1],
+    *_LIP_INNER_TOP[:-1],
+    *_LIP_INNER_BOTTOM[1:],
+)
 
 # Bottom lid from the outer to the inner corner, then top lid from the outer one, eye by eye.
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173)
