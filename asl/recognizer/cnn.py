@@ -1,0 +1,114 @@
+"""A 1-D convolutional network over time."""
+
+import torch
+from torch import Tensor, nn
+
+from asl.recognizer.options import Count, Dropout, Pool
+from asl.recognizer.pooling import pool
+
+
+class Cnn(nn.Module):
+    """Residual blocks of depthwise separable convolutions, summarised over the real time steps.
+
+    Args:
+        inputs: numbers a time step.
+        hidden: channels.
+        layers: how many blocks.
+        kernel: time steps that a convolution sees, an odd number.
+        pool: `mean`, `max` or `last`.
+        dropout: share that training zeroes of what a block adds.
+
+    Attributes:
+        width: of the summary.
+    """
+
+    def __init__(
+        self,
+        inputs: Count,
+        hidden: Count = 128,
+        layers: Count = 3,
+        kernel: Count = 5,
+        pool: Pool = "max",
+        dropout: Dropout = 0.0,
+    ) -> None:
+        super().__init__()
+        self.width = hidden
+        self.embed = nn.Linear(inputs, hidden, bias=False)
+        self.norm = MaskedBatchNorm(hidden)
+        self.blocks = nn.ModuleList(Block(hidden, kernel, dropout) for _ in range(layers))
+        self.pool = pool
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Summarise clips.
+
+        Args:
+            steps: `[B, T, inputs]`.
+            mask: `[B, T]`, true for real steps.
+
+        Returns:
+            `[B, width]`.
+        """
+        steps = self.norm(self.embed(steps), mask)
+        for block in self.blocks:
+            steps = block(steps, mask)
+        return pool(steps, mask, self.pool)
+
+
+class Block(nn.Module):
+    """Widen, convolve each channel over time, narrow; added to what comes in."""
+
+    def __init__(self, hidden: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        inside = 2 * hidden
+        self.widen = nn.Linear(hidden, inside)
+        self.convolve = nn.Conv1d(inside, inside, kernel, padding="same", groups=inside, bias=False)
+        self.norm = MaskedBatchNorm(inside)
+        self.narrow = nn.Linear(inside, hidden)
+        self.activation = nn.SiLU()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Steps `[B, T, hidden]`."""
+        wide = self.activation(self.widen(steps)) * mask[:, :, None]
+        seen = self.convolve(wide.transpose(1, 2)).transpose(1, 2)
+        return steps + self.dropout(self.narrow(self.activation(self.norm(seen, mask))))
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation whose statistics are those of the real time steps only.
+
+    Args:
+        channels: how many.
+        momentum: weight of a batch in the running statistics that evaluation uses.
+        epsilon: added to the variance.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.running_mean: Tensor
+        self.running_variance: Tensor
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_variance", torch.ones(channels))
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Normalised steps `[B, T, channels]`."""
+        mean, variance = self.running_mean, self.running_variance
+        if self.training:
+            mean, variance = self._statistics(steps, mask)
+            self._remember(mean.detach(), variance.detach())
+        scale = self.weight * (variance + self.epsilon).rsqrt()
+        return steps * scale + (self.bias - mean * scale)
+
+    def _statistics(self, steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        real = mask[:, :, None].to(steps.dtype)
+        count = real.sum()
+        mean = (steps * real).sum((0, 1)) / count
+        return mean, ((steps - mean).square() * real).sum((0, 1)) / count
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+        self.running_variance.lerp_(variance.to(self.running_variance), self.momentum)

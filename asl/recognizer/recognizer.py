@@ -1,0 +1,75 @@
+"""The recognizer: raw landmarks in, a logit for each sign out, everything in between inside."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from asl.landmarks import LandmarkSet
+from asl.recognizer.presence import presence
+
+
+class Recognizer(nn.Module):
+    """Scale, make features, look at them over time, name the sign.
+
+    It holds all that has to travel with the weights, so training, evaluation and the exported file
+    preprocess clips by one and the same code.
+
+    Args:
+        landmarks: what it looks at.
+        scaler: one of `asl.recognizer.scalers`.
+        features: see `asl.recognizer.features`.
+        backbone: a network with `width`, from `[B, T, F]` and a mask `[B, T]` to `[B, width]`.
+        head: from `[B, width]` to logits.
+        signs: their names, in the order of the logits.
+    """
+
+    def __init__(
+        self,
+        landmarks: LandmarkSet,
+        scaler: nn.Module,
+        features: nn.Module,
+        backbone: nn.Module,
+        head: nn.Module,
+        signs: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.landmarks = landmarks
+        self.signs = list(signs)
+        self.scaler = scaler
+        self.features = features
+        self.backbone = backbone
+        self.head = head
+        self.indices: Tensor
+        self.register_buffer("indices", torch.tensor(landmarks.indices), persistent=False)
+
+    def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        """The logits of a batch; a padded clip's are those that it has alone.
+
+        Args:
+            clips: `[B, T, P, 3]`, already reduced to `landmarks.indices`; NaN where nothing was
+                detected.
+            lengths: `[B]`, frames of each clip, at least 1.
+
+        Returns:
+            `[B, S]`.
+        """
+        present = presence(clips, lengths)
+        values = torch.where(present > 0, clips, torch.zeros_like(clips))
+        values = self.scaler(values, present)
+        own = self.landmarks.size
+        steps, mask = self.features(values[:, :, :own], present[:, :, :own], lengths)
+        return self.head(self.backbone(steps, mask))
+
+    def recognise(self, clip: Tensor) -> Tensor:
+        """The probability of each sign for one raw clip; what an exported file computes.
+
+        Args:
+            clip: `[n, N, 3]`, the layout's landmarks, NaN where nothing was detected; n >= 1.
+
+        Returns:
+            `[S]`, in the order of `signs`, summing to 1.
+        """
+        chosen = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
+        lengths = torch.full((1,), clip.shape[0], device=clip.device)
+        return self.forward(chosen, lengths).softmax(-1)[0]
