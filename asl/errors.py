@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake becomes: the command prints its sentence and exits with 2."""
+"""The one exception for a user's mistake: the command prints its sentence and exits with 2."""
 
 from collections.abc import Iterable
 
@@ -8,5 +8,5 @@ class UserError(ValueError):
 
 
 def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
-    """The error for a value that is none of the choices, naming the key, the value and the choices."""
+    """The error for a value that is none of the choices, which it lists."""
     return UserError(f"{key}={value}: choose from {', '.join(str(choice) for choice in choices)}")

@@ -1,0 +1,41 @@
+# make demo and make test do all the set-up they need; nothing is done twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.done
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test test-all lint format clean
+
+setup: $(DONE)
+
+# torch first and alone: were it to come as another package's need, pip would take a build with
+# gigabytes of CUDA libraries wherever its index prefers one.
+$(DONE): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export,dev]'
+	touch $@
+
+demo: $(DONE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/demo.sh
+
+test: $(DONE)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(DONE)
+	$(BIN)/python -m pytest
+
+lint: $(DONE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DONE)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) data exports mlruns/mlflow.db mlruns/artifacts mlruns/work mlruns/multirun

@@ -1,0 +1,88 @@
+"""The `asl` command. Nothing heavy is imported until a subcommand needs it."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "prepare": (
+        "asl.commands.prepare",
+        "pack raw clips into a store that training reads at full speed",
+    ),
+    "eda": ("asl.commands.eda", "report what is in the data, with tables and pictures"),
+    "train": ("asl.commands.train", "train a run; with -m, one for every combination of choices"),
+    "runs": ("asl.commands.runs", "list tracked runs, best first"),
+    "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
+    "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
+    "predict": ("asl.predict", "name the signs in clips with a .tflite"),
+    "ui": ("asl.commands.ui", "open the MLflow UI on the tracked runs"),
+    "completion": ("asl.commands.completion", "print the shell code for tab completion"),
+}
+
+
+def main() -> None:
+    """Run `asl COMMAND …` and exit with 0, with 2 for a user's mistake, with 1 for a failure."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status; a mistake becomes one sentence on stderr."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"asl: {name}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit by itself
+    from asl.errors import UserError
+
+    try:
+        status = importlib.import_module(COMMANDS[name][0]).main(rest)
+    except UserError as error:
+        print(f"asl {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"asl {name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `asl runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        sentence = _hydra_sentence(error)
+        if sentence is None:
+            raise
+        print(f"asl {name}: {sentence}", file=sys.stderr)
+        return 2
+    return int(status or 0)
+
+
+def usage() -> str:
+    """The overview that `asl --help` prints."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  asl {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Isolated sign recognition from body landmarks: train, sweep, compare, export.",
+            "",
+            *lines,
+            "",
+            "Choices are Hydra's: asl train model=lstm scaler=standard seed=1.",
+            "`asl COMMAND --help` lists a command's choices.",
+        ]
+    )
+
+
+def _hydra_sentence(error: Exception) -> str | None:
+    """One sentence for an error that Hydra makes of an override, or None for any other error."""
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={choice}: choose from {', '.join(error.options)}"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return " ".join(lines[:2])
+    return None

@@ -1,0 +1,1 @@
+"""What each `asl` command does: the only place, with asl.config, that knows Hydra."""

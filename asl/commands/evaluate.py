@@ -1,0 +1,112 @@
+"""asl evaluate: a run's kept epoch, or a .tflite, on a split, by the same metrics."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from asl.commands.hydra import run_with_hydra
+from asl.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
+    from asl.training.evaluation import Predictions
+
+PARTS = ("train", "val", "test")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_with_hydra(_evaluate, "evaluate", arguments)
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    if (cfg.run is None) == (cfg.model is None):
+        raise UserError(
+            "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
+        )
+    if cfg.part not in PARTS:
+        raise unknown("part", cfg.part, PARTS)
+    if cfg.model is not None:
+        store, split = _data(cfg, cfg)
+        predictions = _of_tflite(Path(cfg.model), store, _rows(cfg.part, split))
+    else:
+        store, split, predictions = _of_run(cfg)
+    _print(cfg.part, split, predictions)
+
+
+def _of_run(cfg: DictConfig) -> "tuple[ClipStore, Split, Predictions]":
+    from asl.clips.datamodule import ClipDataModule
+    from asl.commands.export import chosen_run
+    from asl.commands.parts import tracker
+    from asl.tracking.find import download, run_config
+    from asl.training.checkpoint import load_recognizer
+    from asl.training.evaluation import predict_batches
+
+    runs = tracker(cfg.tracking)
+    wanted = OmegaConf.create({"run": cfg.run, "metric": cfg.metric})
+    run = chosen_run(wanted, runs)
+    trained = OmegaConf.create(run_config(runs, run.run_id))
+    assert isinstance(trained, DictConfig)
+    recognizer = load_recognizer(download(runs, run.run_id, "checkpoints/best.ckpt"))
+    store, split = _data(cfg, trained)
+    data = ClipDataModule(store, split, recognizer.landmarks)
+    rows = _rows(cfg.part, split)
+    return store, split, predict_batches(recognizer, data.batches(rows), store.signers)
+
+
+def _of_tflite(model: Path, store: "ClipStore", rows: Sequence[int]) -> "Predictions":
+    import numpy as np
+
+    from asl.predict import load_model, probabilities
+    from asl.training.evaluation import Predictions
+
+    loaded = load_model(model)
+    if loaded.signs != store.signs:
+        raise UserError(f"model={model}: its signs are not those of this data set")
+    scores = np.stack([probabilities(loaded, store.read(row)) for row in rows])
+    clips = store.clips.iloc[rows]
+    return Predictions(
+        scores=np.log(np.maximum(scores, 1e-12)),
+        signs=clips["sign"].to_numpy(np.int64),
+        signers=np.array(store.signers, dtype=str)[clips["signer"]],
+        index=np.asarray(rows),
+        names=store.signs,
+    )
+
+
+def _data(typed: DictConfig, trained: DictConfig) -> "tuple[ClipStore, Split]":
+    """The data and split that were typed, else those that the run was trained with."""
+    from asl.commands.parts import make_split, open_store
+
+    keys = {o.lstrip("+").partition("=")[0].partition(".")[0] for o in _overrides()}
+    store = open_store((typed if "data" in keys else trained).data)
+    return store, make_split((typed if "split" in keys else trained).split, store)
+
+
+def _overrides() -> Sequence[str]:
+    return HydraConfig.get().overrides.task
+
+
+def _rows(part: str, split: "Split") -> Sequence[int]:
+    rows = {"train": split.train, "val": split.val, "test": split.test}[part]
+    if not len(rows):
+        raise UserError(f"part={part}: this split has no such clips ({split.protocol})")
+    return rows
+
+
+def _print(part: str, split: "Split", predictions: "Predictions") -> None:
+    from asl.training.evaluation import confused_pairs, metrics, per_signer
+
+    protocol = split.val_protocol if part == "val" else split.protocol
+    print(f"{part} ({protocol}), {len(predictions.signs)} clips")
+    found = metrics(predictions, "")
+    print("  ".join(f"{name} {value:.4f}" for name, value in found.items()))
+    with pd.option_context("display.float_format", "{:.4f}".format, "display.width", 120):
+        print(per_signer(predictions).to_string(index=False))
+        pairs = confused_pairs(predictions, most=5)
+        print("most confused:", "none" if pairs.empty else "\n" + pairs.to_string(index=False))

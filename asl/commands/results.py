@@ -1,0 +1,24 @@
+"""A split's predictions into a run's tables and pictures."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asl.clips.splits import Split
+    from asl.tracking.run import TrackedRun
+    from asl.training.evaluation import Predictions
+
+
+def record_split(run: "TrackedRun", name: str, split: "Split", predictions: "Predictions") -> None:
+    """Log per-signer and per-sign tables, confused pairs and the confusion matrix of one split."""
+    from asl.tracking.record import record_split_results
+    from asl.training.evaluation import confused_pairs, confusion, per_sign, per_signer
+
+    record_split_results(
+        run,
+        split=name,
+        protocol=split.val_protocol if name == "val" else split.protocol,
+        signers=per_signer(predictions),
+        signs=per_sign(predictions),
+        pairs=confused_pairs(predictions),
+        counts=confusion(predictions),
+    )

@@ -1,0 +1,331 @@
+"""asl train: one run, from a config to numbers in MLflow; with -m, a run for every job."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from asl.commands.hydra import run_with_hydra
+from asl.errors import UserError
+
+if TYPE_CHECKING:
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
+    from asl.tracking.run import TrackedRun
+    from asl.tracking.store import Tracker
+    from asl.training.classifier import SignClassifier
+    from asl.training.fit import Fitted
+
+PARENT = "ASL_PARENT_RUN"  # a multirun's parent, for jobs in processes of their own
+DDP_RUN = "ASL_DDP_RUN"  # the run whose extra data-parallel processes these are
+GROUPS = (
+    "data", "split", "landmarks", "scaler", "features", "model", "head",
+    "regularization", "augment", "optimizer", "trainer", "experiment",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run and the metrics of its kept epoch."""
+
+    run_id: str
+    name: str
+    metrics: dict[str, float]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_with_hydra(_train, "train", arguments)
+
+
+def _train(cfg: DictConfig) -> float | None:
+    if cfg.resume:
+        trained = resume(cfg)
+    else:
+        trained = train(cfg, chosen_params(cfg), parent=os.environ.get(PARENT))
+    return trained.metrics.get(cfg.monitor)
+
+
+def chosen_params(cfg: DictConfig) -> dict[str, Any]:
+    """What a person chose: the choice in every group, overridden leaves, the seed."""
+    hydra = HydraConfig.get()
+    choices = {g: hydra.runtime.choices[g] for g in GROUPS if hydra.runtime.choices.get(g)}
+    leaves = {}
+    for override in hydra.overrides.task:
+        key, _, _ = override.lstrip("+").partition("=")
+        if "." in key and not key.startswith("tracking."):
+            leaves[key] = OmegaConf.select(cfg, key)
+    return {**choices, **leaves, "seed": cfg.seed}
+
+
+def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None) -> Trained:
+    """Train a run from a composed config.
+
+    Args:
+        cfg: as conf/train.yaml composes it.
+        params: what to show as the run's parameters.
+        parent: id of the run that this one belongs under.
+    """
+    from asl.commands.parts import fitting_landmarks, make_split, open_store, tracker
+    from asl.config import PROJECT, check
+    from asl.tracking.record import provenance_tags
+    from asl.tracking.run import tracked_run
+
+    check(cfg)
+    store = open_store(cfg.data)
+    split = make_split(cfg.split, store)
+    fitting_landmarks(cfg.landmarks.name, store)
+    name = f"{params.get('model', 'run')}-{params.get('scaler', '')}-{cfg.data.name}-s{cfg.seed}"
+    tags = {
+        "kind": "train",
+        "data": cfg.data.name,
+        "data.fingerprint": store.fingerprint,
+        "split": split.protocol,
+        "signer_independent": str(split.signer_independent).lower(),
+        "val_protocol": split.val_protocol,
+        **provenance_tags(PROJECT),
+    }
+    if DDP_RUN in os.environ:
+        return _help(cfg, store, split, os.environ[DDP_RUN])
+    with tracked_run(tracker(cfg.tracking), name, tags, parent) as run:
+        return _carry_out(cfg, params, store, split, run, go_on=False)
+
+
+def resume(cfg: DictConfig) -> Trained:
+    """Go on with an interrupted run: same config, optimizer, schedule, epoch and random state."""
+    from asl.commands.parts import make_split, open_store, tracker
+    from asl.tracking.find import find_run, run_config
+    from asl.tracking.run import tracked_run
+
+    store_of_runs = tracker(cfg.tracking)
+    found = find_run(store_of_runs, cfg.resume)
+    if found.status == "FINISHED":
+        raise UserError(
+            f"resume={cfg.resume}: this run is finished; `asl evaluate run=…` measures it"
+        )
+    started = OmegaConf.create(run_config(store_of_runs, found.run_id))
+    assert isinstance(started, DictConfig)
+    started.tracking = cfg.tracking
+    for override in HydraConfig.get().overrides.task:
+        key, _, _ = override.partition("=")
+        if key.startswith("trainer."):
+            OmegaConf.update(started, key, OmegaConf.select(cfg, key))
+        elif key != "resume" and not key.startswith("tracking."):
+            raise UserError(
+                f"{override}: a resumed run keeps its choices; only trainer.* may change"
+            )
+    store = open_store(started.data)
+    if store.fingerprint != found.tags["data.fingerprint"]:
+        raise UserError(f"resume={cfg.resume}: the data has changed since; start the run anew")
+    split = make_split(started.split, store)
+    with tracked_run(store_of_runs, found.name, {}, resume=found.run_id) as run:
+        return _carry_out(started, found.params, store, split, run, go_on=True)
+
+
+def _carry_out(
+    cfg: DictConfig,
+    params: Mapping[str, Any],
+    store: "ClipStore",
+    split: "Split",
+    run: "TrackedRun",
+    go_on: bool,
+) -> Trained:
+    import shutil
+
+    from asl.tracking.logger import EpochLogger
+
+    classifier, data = _build(cfg, store, split)
+    if not go_on:
+        _record_start(cfg, params, store, split, run, classifier)
+    _say_start(run, split, classifier)
+    os.environ[DDP_RUN] = str(run.work)
+    try:
+        fitted = _fit(cfg, classifier, data, run.work, EpochLogger(run), go_on)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"interrupted; go on with: asl train resume={run.id}", file=sys.stderr)
+        raise
+    finally:
+        del os.environ[DDP_RUN]
+    metrics = _record_results(cfg, store, split, run, fitted)
+    shutil.rmtree(run.work)
+    _say_end(run, split, metrics)
+    return Trained(run.id, run.name, metrics)
+
+
+def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignClassifier", Any]:
+    """Everything that is trained, built after seeding so that a seed names the weights too."""
+    import pytorch_lightning as pl
+    from hydra.utils import instantiate
+
+    from asl.clips.datamodule import ClipDataModule
+    from asl.config import build_recognizer, recognizer_spec
+    from asl.training.augment import Augmentation
+    from asl.training.classifier import SignClassifier
+
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    spec = recognizer_spec(cfg)
+    recognizer = build_recognizer(spec, store.signs)
+    data = ClipDataModule(
+        store,
+        split,
+        recognizer.landmarks,
+        batch_size=cfg.data.batch_size,
+        workers=cfg.data.workers,
+        seed=cfg.seed,
+    )
+    if recognizer.scaler.fitted:
+        batches = data.batches(split.train)
+        recognizer.scaler.fit((batch.clips, batch.lengths) for batch in batches)
+    operations = {name: instantiate(node) for name, node in cfg.augment.items() if node}
+    classifier = SignClassifier(
+        recognizer=recognizer,
+        augment=Augmentation(operations, recognizer.landmarks),
+        make_optimizer=instantiate(cfg.optimizer),
+        label_smoothing=cfg.regularization.label_smoothing,
+        head_l1=cfg.regularization.head_l1,
+        head_l2=cfg.regularization.head_l2,
+        spec=spec,
+    )
+    return classifier, data
+
+
+def _fit(
+    cfg: DictConfig, classifier: "SignClassifier", data: Any, work: Any, logger: Any, go_on: bool
+) -> "Fitted":
+    from asl.training.fit import fit
+
+    stopping = cfg.regularization.early_stopping
+    return fit(
+        classifier,
+        data,
+        directory=work,
+        trainer=OmegaConf.to_container(cfg.trainer, resolve=True),  # type: ignore[arg-type]
+        monitor=cfg.monitor,
+        early_stopping=OmegaConf.to_container(stopping) if stopping else None,  # type: ignore[arg-type]
+        gradient_clip=cfg.regularization.gradient_clip,
+        logger=logger,
+        resume=go_on,
+    )
+
+
+def _help(cfg: DictConfig, store: "ClipStore", split: "Split", work: str) -> Trained:
+    """Train as one of the extra processes of a data-parallel run, which the first one records."""
+    from pathlib import Path
+
+    classifier, data = _build(cfg, store, split)
+    _fit(cfg, classifier, data, Path(work), False, go_on=False)
+    return Trained("", "", {})
+
+
+def _record_start(
+    cfg: DictConfig,
+    params: Mapping[str, Any],
+    store: "ClipStore",
+    split: "Split",
+    run: "TrackedRun",
+    classifier: "SignClassifier",
+) -> None:
+    from asl.tracking.logger import log_metrics
+    from asl.tracking.record import environment, record_data, record_params
+
+    record_params(run, params)
+    record_data(run, cfg.data.name, store.fingerprint, cfg.data.root, split.protocol)
+    resolved = OmegaConf.to_yaml(cfg, resolve=True)
+    run.client.log_text(run.id, resolved, "config.yaml")
+    run.client.log_dict(run.id, environment(), "environment.json")
+    run.client.log_dict(run.id, {"notes": split.notes}, "split_notes.json")
+    log_metrics(run, {"parameters": sum(_parameters(classifier).values())})
+
+
+def _record_results(
+    cfg: DictConfig, store: "ClipStore", split: "Split", run: "TrackedRun", fitted: "Fitted"
+) -> dict[str, float]:
+    """Measure the kept epoch; its numbers come last, so MLflow's table shows them."""
+    from asl.clips.datamodule import ClipDataModule
+    from asl.commands.results import record_split
+    from asl.tracking.logger import log_metrics
+    from asl.training.checkpoint import load_recognizer
+    from asl.training.evaluation import metrics, predict_batches
+
+    recognizer = load_recognizer(fitted.checkpoint)
+    data = ClipDataModule(store, split, recognizer.landmarks, batch_size=cfg.data.batch_size)
+    measured: dict[str, float] = {}
+    rows = {"val": split.val, "test": split.test if cfg.test else []}
+    for name in [name for name in rows if len(rows[name])]:
+        predictions = predict_batches(recognizer, data.batches(rows[name]), store.signers)
+        measured |= metrics(predictions, f"{name}/")
+        record_split(run, name, split, predictions)
+    log_metrics(run, measured, step=fitted.epochs)
+    facts = {
+        "kept_epoch": fitted.kept_epoch,
+        "epochs": fitted.epochs,
+        "fit_seconds": fitted.seconds,
+    }
+    log_metrics(run, facts)
+    run.client.log_artifact(run.id, str(fitted.checkpoint), "checkpoints")
+    return measured
+
+
+def _parameters(classifier: "SignClassifier") -> dict[str, int]:
+    recognizer = classifier.recognizer
+    return {
+        part: sum(p.numel() for p in getattr(recognizer, part).parameters() if p.requires_grad)
+        for part in ("scaler", "features", "backbone", "head")
+    }
+
+
+def _say_start(run: "TrackedRun", split: "Split", classifier: "SignClassifier") -> None:
+    counts = _parameters(classifier)
+    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if count)
+    sizes = (
+        f"{len(split.train)} training, {len(split.val)} validation, {len(split.test)} test clips"
+    )
+    lines = [
+        f"run {run.name} ({run.id})",
+        f"split: {split.protocol}; validation: {split.val_protocol}; {sizes}",
+        *split.notes,
+        f"parameters: {sum(counts.values()):,} ({parts})",
+    ]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _say_end(run: "TrackedRun", split: "Split", metrics: Mapping[str, float]) -> None:
+    for name in ("val", "test"):
+        shown = [
+            f"{metric.removeprefix(f'{name}/')} {value:.4f}"
+            for metric, value in metrics.items()
+            if metric.startswith(f"{name}/")
+        ]
+        if shown:
+            protocol = split.val_protocol if name == "val" else split.protocol
+            print(f"{name} ({protocol}): {', '.join(shown)}")
+    print(f"run: {run.name}  id: {run.id}  (asl export run={run.id})")
+
+
+class ParentRun(Callback):
+    """Hydra's hook round a multirun: one MLflow run under which the jobs' runs appear."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the parent and tell the jobs of it."""
+        from asl.commands.parts import tracker
+        from asl.config import PROJECT
+        from asl.tracking.multirun import open_parent
+        from asl.tracking.record import provenance_tags
+
+        self.tracker: Tracker = tracker(config.tracking)
+        overrides = list(config.hydra.overrides.task)
+        self.run_id = open_parent(self.tracker, overrides, provenance_tags(PROJECT))
+        os.environ[PARENT] = self.run_id
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Close the parent, with the best of its children on it."""
+        from asl.tracking.multirun import close_parent
+
+        del os.environ[PARENT]
+        best = close_parent(self.tracker, self.run_id, config.monitor)
+        print(f"multirun: {self.run_id}{best}  (compare: asl ui)")

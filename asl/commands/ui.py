@@ -1,0 +1,43 @@
+"""asl ui: the MLflow UI on this store, on 127.0.0.1."""
+
+import argparse
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from asl.commands.settings import tracking_settings
+from asl.errors import UserError
+
+FIRST_PORT = 5000
+PORTS_TRIED = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the UI until it is stopped."""
+    parser = argparse.ArgumentParser("asl ui", description="The MLflow UI on the tracked runs.")
+    parser.add_argument("--port", type=int, help="default: the first free one from 5000 on")
+    parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
+    options = parser.parse_args(arguments)
+    uri = tracking_settings(options.overrides)["uri"]
+    if uri.startswith("http"):
+        print(f"{uri} is a server with a UI of its own: open it in a browser")
+        return 0
+    from asl.commands.parts import tracker
+
+    tracker(tracking_settings(options.overrides))  # makes the store where there is none yet
+    port = options.port or _free_port()
+    print(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    try:
+        return subprocess.call([*command, "--host", "127.0.0.1", "--port", str(port)])
+    except KeyboardInterrupt:
+        return 0
+
+
+def _free_port() -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise UserError(f"--port: no free port from {FIRST_PORT} on; name one")

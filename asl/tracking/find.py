@@ -1,0 +1,170 @@
+"""Finding runs again: the table of them, the best of them, and what they left."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+
+from asl.errors import UserError
+from asl.tracking.store import Tracker
+
+DEFAULT_METRICS = ("test/f1", "val/f1")
+FOUND_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A tracked run as plain values; `split` is the protocol that its numbers hold for."""
+
+    run_id: str
+    name: str
+    status: str
+    data: str
+    split: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `asl runs --json` prints of it."""
+        return {key: value for key, value in asdict(self).items() if key != "tags"}
+
+    @property
+    def is_training(self) -> bool:
+        """Whether this is a trained run, not the parent of some."""
+        return self.tags.get("kind") == "train"
+
+
+def find_runs(
+    tracker: Tracker,
+    metric: str | None = None,
+    data: str | None = None,
+    split: str | None = None,
+) -> list[FoundRun]:
+    """Every run, best first by `metric`; those without it come last, newest first.
+
+    Args:
+        tracker: the store.
+        metric: a metric as logged; default `test/f1`, else `val/f1`. Losses count downwards.
+        data: only runs on this data set.
+        split: only runs whose split protocol starts with this, `signer_holdout` say.
+
+    Raises:
+        UserError: no run has that metric.
+    """
+    runs = [_found(run) for run in _all(tracker)]
+    if data:
+        runs = [run for run in runs if run.data == data]
+    if split:
+        runs = [run for run in runs if run.split.startswith(split)]
+    if metric and runs and not any(metric in run.metrics for run in runs):
+        known = sorted({name for run in runs for name in run.metrics})
+        raise UserError(f"metric={metric}: no run has it; choose from {', '.join(known) or 'none'}")
+    wanted = (metric,) if metric else DEFAULT_METRICS
+    return sorted(runs, key=lambda run: _rank(run, wanted))
+
+
+def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
+    """The best finished training run.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [
+        run
+        for run in find_runs(tracker, metric, data, split)
+        if run.is_training and run.status == "FINISHED"
+    ]
+    wanted = (metric,) if metric else DEFAULT_METRICS
+    measured = [run for run in runs if any(name in run.metrics for name in wanted)]
+    if not measured:
+        where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
+        raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
+    return measured[0]
+
+
+def find_run(tracker: Tracker, run_id: str) -> FoundRun:
+    """The run with this id, or with this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [_found(run) for run in _all(tracker)]
+    for run in runs:
+        if run_id in (run.run_id, run.name):
+            return run
+    recent = [f"{run.run_id} ({run.name})" for run in runs if run.is_training][:5]
+    choices = ", ".join(["best", *recent])
+    raise UserError(
+        f"run={run_id}: there is no such run; choose from {choices} (`asl runs` lists all)"
+    )
+
+
+def download(tracker: Tracker, run_id: str, path: str) -> Path:
+    """A local copy of a run's artifact.
+
+    Raises:
+        UserError: the run has no such artifact.
+    """
+    if (
+        tracker.artifacts
+    ):  # not by MLflow's address, which is absolute and breaks when the project moves
+        found = tracker.artifacts / run_id / "artifacts" / path
+        if found.exists():
+            return found
+    else:
+        target = tracker.work / run_id / "downloaded"
+        target.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(MlflowException, OSError):
+            return Path(tracker.client.download_artifacts(run_id, path, str(target)))
+    raise UserError(f"run={run_id}: it has no {path}; did it finish?")
+
+
+def run_config(tracker: Tracker, run_id: str) -> dict[str, Any]:
+    """The full config that the run was started with."""
+    loaded: dict[str, Any] = yaml.safe_load(download(tracker, run_id, "config.yaml").read_text())
+    return loaded
+
+
+def _all(tracker: Tracker) -> Sequence[Run]:
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = tracker.client.search_runs(
+            [tracker.experiment_id],
+            run_view_type=ViewType.ACTIVE_ONLY,
+            max_results=FOUND_AT_ONCE,
+            order_by=["attributes.start_time DESC"],
+            page_token=token,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _found(run: Run) -> FoundRun:
+    tags = run.data.tags
+    return FoundRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        data=tags.get("data", ""),
+        split=tags.get("split", ""),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(tags),
+    )
+
+
+def _rank(run: FoundRun, wanted: Sequence[str]) -> tuple[int, float]:
+    for place, name in enumerate(wanted):
+        if name in run.metrics:
+            value = run.metrics[name]
+            return place, value if name.endswith("loss") else -value
+    return len(wanted), 0.0

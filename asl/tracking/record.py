@@ -1,0 +1,117 @@
+"""What a run records of itself: choices, provenance, results."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+from asl.tracking import pictures
+from asl.tracking.run import TrackedRun
+
+PACKAGES = (
+    "torch", "pytorch-lightning", "torchmetrics", "mlflow",
+    "hydra-core", "numpy", "pandas", "pyarrow",
+)  # fmt: skip
+
+
+def record_params(run: TrackedRun, params: Mapping[str, Any]) -> None:
+    """Log what was chosen; a resumed run keeps what it has, as MLflow's parameters never change."""
+    known = run.client.get_run(run.id).data.params
+    fresh = [Param(key, str(value)) for key, value in params.items() if key not in known]
+    run.client.log_batch(run.id, params=fresh)
+
+
+def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split: str) -> None:
+    """Name the data set in MLflow's Dataset column, its digest the store's fingerprint."""
+    dataset = Dataset(
+        name=name,
+        digest=fingerprint[:36],
+        source_type="local",
+        source=json.dumps({"uri": source}),
+        profile=json.dumps({"split": split}),
+    )
+    context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+    run.client.log_inputs(run.id, [DatasetInput(dataset, [context])])
+
+
+def provenance_tags(project: Path) -> dict[str, str]:
+    """The git commit, whether the tree was dirty, and the command line."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    tags = {"command": command, "mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
+    commit = _git(project, "rev-parse", "HEAD")
+    if commit:
+        tags["git.commit"] = tags["mlflow.source.git.commit"] = commit
+        tags["git.dirty"] = str(bool(_git(project, "status", "--porcelain"))).lower()
+    return tags
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, without anything that names the user."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def record_table(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
+    """Log a table as CSV."""
+    run.client.log_text(run.id, table.to_csv(index=path.endswith("confusion.csv")), path)
+
+
+def record_split_results(
+    run: TrackedRun,
+    split: str,
+    protocol: str,
+    signers: pd.DataFrame,
+    signs: pd.DataFrame,
+    pairs: pd.DataFrame,
+    counts: pd.DataFrame,
+) -> None:
+    """Log a split's tables as CSV, and the confusion matrix and the signers as pictures too.
+
+    Args:
+        run: the run.
+        split: `val` or `test`; the folder's name.
+        protocol: how the split was made; stands in the pictures' titles.
+        signers: metrics per signer.
+        signs: metrics per sign.
+        pairs: most confused pairs.
+        counts: the confusion matrix.
+    """
+    tables = {
+        "per_signer": signers,
+        "per_sign": signs,
+        "confused_pairs": pairs,
+        "confusion": counts,
+    }
+    for name, table in tables.items():
+        record_table(run, table, f"{split}/{name}.csv")
+    drawn = {
+        "confusion": pictures.confusion_matrix(counts, f"{run.name}, {split}: {protocol}"),
+        "per_signer": pictures.signer_bars(signers, f"{run.name}, {split}: {protocol}"),
+    }
+    for name, figure in drawn.items():
+        run.client.log_figure(run.id, figure, f"{split}/{name}.png")
+        plt.close(figure)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,62 @@
+"""Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from asl.errors import UserError
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """An open MLflow store.
+
+    Attributes:
+        client: MLflow's client to it.
+        experiment_id: the experiment that all runs of the workbench belong to.
+        work: folder for files of runs that are not finished.
+        artifacts: where artifacts lie, if on this machine.
+    """
+
+    client: MlflowClient
+    experiment_id: str
+    work: Path
+    artifacts: Path | None
+
+
+def open_tracker(uri: str, experiment: str, local: Path) -> Tracker:
+    """Open the store at `uri`, making it on first use.
+
+    Args:
+        uri: `sqlite:///FILE` (artifacts go beside the file) or a server's address.
+        experiment: name of the MLflow experiment.
+        local: folder for unfinished runs' files where `uri` is a server.
+
+    Raises:
+        UserError: the store can't be opened.
+    """
+    folder = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else local
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two processes that use a new SQLite file first at once would both migrate it.
+        with FileLock(folder / ".tracking.lock"):
+            client = MlflowClient(tracking_uri=uri)
+            experiment_id = _experiment(client, experiment, uri, folder)
+    except (MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"tracking.uri={uri}: can't be opened ({reason})") from error
+    artifacts = folder / "artifacts" if uri.startswith(SQLITE) else None
+    return Tracker(client, experiment_id, folder / "work", artifacts)
+
+
+def _experiment(client: MlflowClient, name: str, uri: str, folder: Path) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith(SQLITE) else None
+    return str(client.create_experiment(name, artifact_location=artifacts))

@@ -1,0 +1,157 @@
+"""Lightning trains: which epoch is kept, when it stops, how it goes on after a pulled plug."""
+
+import logging
+import random
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+
+from asl.clips.datamodule import ClipDataModule
+from asl.errors import UserError
+from asl.training.classifier import SignClassifier
+from asl.training.progress import EpochLines
+
+
+class Fitted(NamedTuple):
+    """What training leaves: the kept checkpoint, its epoch, how many epochs ran, seconds."""
+
+    checkpoint: Path
+    kept_epoch: int
+    epochs: int
+    seconds: float
+
+
+class RandomState(Callback):
+    """Keeps the random generators in every checkpoint, so that a resumed run draws what it would have."""
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generators' states as plain values and tensors."""
+        version, numbers, gauss = random.getstate()
+        kind, keys, *rest = np.random.get_state(legacy=True)
+        state = {
+            "torch": torch.get_rng_state(),
+            "python": [version, list(numbers), gauss],
+            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        }
+        if torch.cuda.is_available():
+            state["cuda"] = torch.cuda.get_rng_state_all()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the states; set-up after loading may still draw numbers."""
+        self._restored = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the generators back to where the checkpoint left them."""
+        if self._restored is None:
+            return
+        state, self._restored = self._restored, None
+        torch.set_rng_state(state["torch"].cpu())
+        version, numbers, gauss = state["python"]
+        random.setstate((version, tuple(numbers), gauss))
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+def fit(
+    classifier: SignClassifier,
+    data: ClipDataModule,
+    directory: Path,
+    trainer: Mapping[str, Any],
+    monitor: str,
+    early_stopping: Mapping[str, Any] | None,
+    gradient_clip: float | None,
+    logger: Logger,
+    resume: bool = False,
+) -> Fitted:
+    """Train and return the kept epoch's checkpoint.
+
+    With validation clips the epoch with the best `monitor` is kept; without, the last.
+
+    Args:
+        classifier: what is trained.
+        data: its batches.
+        directory: where checkpoints go; `resume` looks for the last one there.
+        trainer: Lightning Trainer's own arguments.
+        monitor: name of the validation metric that chooses the epoch.
+        early_stopping: `patience` and `min_delta`, or None.
+        gradient_clip: largest norm of the gradient, or None.
+        logger: receives every epoch's metrics.
+        resume: go on from the directory's last checkpoint.
+
+    Raises:
+        UserError: early stopping without validation clips, or nothing to resume from.
+    """
+    _quieten_lightning()
+    validated = len(data.split.val) > 0
+    mode = "min" if monitor.endswith("loss") else "max"
+    kept = ModelCheckpoint(
+        dirpath=directory,
+        filename="best",
+        monitor=monitor if validated else None,
+        mode=mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    # The epoch in the name makes Lightning write the new file before it removes the old one.
+    last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
+    callbacks: list[Callback] = [RandomState(), kept]
+    if early_stopping and validated:
+        callbacks.append(EarlyStopping(monitor, mode=mode, **early_stopping))
+    settings = dict(trainer)
+    if settings.get("enable_progress_bar"):
+        callbacks.append(EpochLines())
+    machine = pl.Trainer(
+        callbacks=[*callbacks, last],
+        logger=logger,
+        gradient_clip_val=gradient_clip,
+        deterministic="warn",
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        default_root_dir=directory,
+        **settings,
+    )
+    start = time.perf_counter()
+    machine.fit(
+        classifier,
+        datamodule=data,
+        ckpt_path=_last(directory) if resume else None,
+        weights_only=True,
+    )
+    seconds = time.perf_counter() - start
+    checkpoint = Path(kept.best_model_path)
+    epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
+    return Fitted(checkpoint, int(epoch), machine.current_epoch, seconds)
+
+
+def _last(directory: Path) -> Path:
+    found = sorted(directory.glob("last-*.ckpt"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(found):
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # a plug pulled while it was written; the one before it is whole
+            continue
+        return path
+    raise UserError(f"resume: no checkpoint to go on from in {directory}; start the run anew")
+
+
+def _quieten_lightning() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Clips come from a memory map in batches; worker processes would only copy them.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
