@@ -227,7 +227,7 @@ def _minmax(batches: Batches) -> tuple[Tensor, Tensor]:
 
 
 def _standard(batches: Batches) -> tuple[Tensor, Tensor]:
-    count, total, squares = torch.zeros(3, 1, 1, 1, dtype=torch.float64)
+    count = total = squares = torch.zeros((), dtype=torch.float64)
     for frames in _with_nan(batches):
         there = ~frames.isnan()
         values = frames.double().nan_to_num()
