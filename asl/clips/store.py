@@ -1,0 +1,155 @@
+"""The ClipStore: every clip of a data set packed once, then read from a memory map.
+
+On disk a store is a folder:
+
+    manifest.json    format, name, layout, dtype, signs, signers, fingerprint, the shards' sizes
+    clips.arrow      a row a clip: path, sign, signer, sequence_id, frames, shard, start
+    shards/*.npy     [frames of all its clips, landmarks, 3] each, in float32 or float16
+    shards/*.json    what each shard was packed from; only `prepare` reads these
+    problems.csv     what was wrong with the raw files
+
+`prepare` writes it; the manifest last, so a folder without one is not a store.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from asl.errors import UserError
+from asl.landmarks import Layout, layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+MANIFEST, TABLE, PROBLEMS, SHARDS = "manifest.json", "clips.arrow", "problems.csv", "shards"
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipStore:
+    """Packed clips; one row each.
+
+    Attributes:
+        directory: where it lies.
+        name: of the data set.
+        layout: of every clip's landmark axis.
+        dtype: of the coordinates on disk; clips are float32 once read.
+        signs: in the order of their labels.
+        signers: in the order that `signer` counts.
+        fingerprint: hash of all that went in: settings, signs, and every clip's name and content.
+        sign: label of each clip, int64 [clips].
+        signer: index into `signers`, int64 [clips].
+        frames: length of each clip, int64 [clips].
+    """
+
+    directory: Path
+    name: str
+    layout: Layout
+    dtype: str
+    signs: list[str]
+    signers: list[str]
+    fingerprint: str
+    sign: np.ndarray
+    signer: np.ndarray
+    frames: np.ndarray
+    _table: pa.Table = field(repr=False)
+    _files: list[str] = field(repr=False)
+    _shard: np.ndarray = field(repr=False)
+    _start: np.ndarray = field(repr=False)
+    _maps: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, directory: Path | str) -> "ClipStore":
+        """The store in a folder; no clip is read.
+
+        Raises:
+            UserError: there is no finished store, or a shard is missing or cut short.
+        """
+        directory = Path(directory)
+        manifest = read_manifest(directory)
+        if manifest is None:
+            raise UserError(f"{directory}: holds no finished clip store (`asl prepare` makes one)")
+        for name, size in manifest["shards"].items():
+            shard = directory / SHARDS / name
+            if not shard.is_file() or shard.stat().st_size != size:
+                raise UserError(f"{shard}: is missing or cut short (`asl prepare` repairs it)")
+        table = pa.ipc.open_file(pa.memory_map(str(directory / TABLE))).read_all()
+        numbers = {c: table[c].to_numpy() for c in ("sign", "signer", "frames", "shard", "start")}
+        return cls(
+            directory=directory,
+            name=manifest["name"],
+            layout=layout(manifest["layout"]),
+            dtype=manifest["dtype"],
+            signs=manifest["signs"],
+            signers=manifest["signers"],
+            fingerprint=manifest["fingerprint"],
+            sign=numbers["sign"],
+            signer=numbers["signer"],
+            frames=numbers["frames"],
+            _table=table,
+            _files=list(manifest["shards"]),
+            _shard=numbers["shard"],
+            _start=numbers["start"],
+        )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A memory map would be pickled as its content.
+        return ClipStore.open, (self.directory,)
+
+    @cached_property
+    def clips(self) -> "pd.DataFrame":
+        """A row a clip: path, sign, signer (numbers), sequence_id, frames."""
+        columns = ["path", "sign", "signer", "sequence_id", "frames"]
+        return self._table.select(columns).to_pandas()
+
+    @cached_property
+    def clip_signs(self) -> np.ndarray:
+        """The name of each clip's sign, str [clips]."""
+        return np.array(self.signs, dtype=str)[self.sign]
+
+    @cached_property
+    def clip_signers(self) -> np.ndarray:
+        """The name of each clip's signer, str [clips]."""
+        return np.array(self.signers, dtype=str)[self.signer]
+
+    def view(self, i: int) -> np.ndarray:
+        """Clip i where it lies in the memory map, [frames, landmarks, 3] in the store's dtype."""
+        shard, start = self._shard[i], self._start[i]
+        return self._map(int(shard))[start : start + self.frames[i]]
+
+    def read(self, i: int, landmarks: np.ndarray | None = None) -> np.ndarray:
+        """Clip i, float32 [frames, landmarks, 3], NaN = not detected.
+
+        Args:
+            i: row of the store.
+            landmarks: raw rows to read, all where None.
+        """
+        clip = self.view(i)
+        if landmarks is None:
+            return clip.astype(np.float32)
+        return clip.take(landmarks, axis=1).astype(np.float32, copy=False)
+
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            path = self.directory / SHARDS / self._files[shard]
+            # A plain view: np.memmap's own slices cost more than the rest of a read.
+            self._maps[shard] = np.load(path, mmap_mode="r").view(np.ndarray)
+        return self._maps[shard]
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """A store's manifest, or None where there is none of this format."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return manifest if manifest.get("format") == FORMAT else None
