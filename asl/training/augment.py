@@ -32,17 +32,19 @@ class Augmentation(nn.Module):
 
     Args:
         operations: name to operation, in order.
+        landmarks: the landmarks of the clips.
     """
 
-    def __init__(self, operations: Mapping[str, nn.Module]) -> None:
+    def __init__(self, operations: Mapping[str, nn.Module], landmarks: LandmarkSet) -> None:
         super().__init__()
         self.operations = nn.ModuleDict(operations)
+        self.landmarks = landmarks
 
     @torch.no_grad()
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def forward(self, clips: Tensor, lengths: Tensor) -> Clips:
         """Augmented clips and their lengths."""
         for operation in self.operations.values():
-            clips, lengths = operation(clips, lengths, landmarks)
+            clips, lengths = operation(clips, lengths, self.landmarks)
         return clips, lengths
 
 
