@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from asl.clips.source import BadClip, Entry, Problem, Source
+from asl.clips.splits import sorted_signers
 from asl.clips.store import (
     FORMAT,
     MANIFEST,
@@ -394,7 +395,7 @@ def _table(
         places.update({(clip.path, clip.row): (number, clip) for clip in shard.clips})
     kept = [(e, *places[e.path, e.row]) for e in entries if (e.path, e.row) in places]
     kept = [(entry, shard, clip) for entry, shard, clip in kept if clip.frames]
-    signers = sorted({entry.signer for entry, *_ in kept}, key=natural)
+    signers = sorted_signers([entry.signer for entry, *_ in kept])
     signer_of = {signer: i for i, signer in enumerate(signers)}
     label_of = {sign: i for i, sign in enumerate(source.signs)}
     columns = {
@@ -408,11 +409,6 @@ def _table(
     }
     content = [[*map(str, entry), clip.digest] for entry, _, clip in kept]
     return pa.table(columns), signers, content
-
-
-def natural(name: str) -> tuple[bool, int, str]:
-    """Sorts signers 1, 2, 10 in that order, and before those with names."""
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
 
 
 def _clip_problems(shards: Iterable[Shard]) -> list[Problem]:
