@@ -56,21 +56,26 @@ class ClipDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""
-        return self._loader(self.split.train, seed=self.seed)
+        return self.batches(self.split.train, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """The validation clips in the store's order; no loader at all where there are none."""
-        return self._loader(self.split.val) if len(self.split.val) else []
+        return self.batches(self.split.val) if len(self.split.val) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test clips in the store's order."""
-        return self._loader(self.split.test)
+        return self.batches(self.split.test)
+
+    def batches(self, rows: np.ndarray) -> DataLoader[Batch]:
+        """Those rows of the store, in that order."""
+        return self.batches(rows)
 
     def clips(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Whole clips, float32 [frames, layout.size, 3] each, NaN = not detected."""
         return [self.store.read(int(row)) for row in rows]
 
-    def _loader(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
+    def batches(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
+        """Batches of any rows of the store, in their order, or shuffled anew each epoch by a seed."""
         return DataLoader(
             ClipBatches(self.store, self.landmarks),
             sampler=BatchRows(rows, self.batch_size, seed),
@@ -95,7 +100,7 @@ class ClipBatches(Dataset[Batch]):
         clips = torch.full(shape, torch.nan)  # [B, T, P, 3]
         out = clips.numpy()
         for place, row in enumerate(index):
-            self.store.view(row).take(self.rows, axis=1, out=out[place, : lengths[place]])
+            out[place, : lengths[place]] = self.store.view(row).take(self.rows, axis=1)
         return Batch(
             clips=clips,
             lengths=torch.tensor(lengths),

@@ -32,9 +32,9 @@ class Split:
         notes: what a reader of the numbers should know besides.
     """
 
-    train: np.ndarray
-    val: np.ndarray
-    test: np.ndarray
+    train: np.ndarray = field(repr=False)
+    val: np.ndarray = field(repr=False)
+    test: np.ndarray = field(repr=False)
     protocol: str
     signer_independent: bool
     val_protocol: str
