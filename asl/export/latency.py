@@ -1,0 +1,46 @@
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def latency(path: Path, clip: np.ndarray, runs: int = 100, threads: int = 1) -> dict[str, float]:
+    """Time a .tflite in LiteRT on one clip, raw landmarks in, probabilities out.
+
+    Args:
+        path: the file.
+        clip: float32 [n, N, 3].
+        runs: after ten that do not count.
+        threads: that LiteRT may use.
+
+    Returns:
+        frames; first_ms, from opening the file to the first answer; median_ms and p95_ms.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    started = time.perf_counter()
+    interpreter = Interpreter(str(path), num_threads=threads)
+    inputs, outputs = (
+        interpreter.get_input_details()[0]["index"],
+        interpreter.get_output_details()[0]["index"],
+    )
+    interpreter.resize_tensor_input(inputs, clip.shape)
+    interpreter.allocate_tensors()
+
+    def once() -> float:
+        start = time.perf_counter()
+        interpreter.set_tensor(inputs, clip)
+        interpreter.invoke()
+        interpreter.get_tensor(outputs)
+        return time.perf_counter() - start
+
+    once()
+    first = time.perf_counter() - started
+    times = [once() for _ in range(runs + 10)][10:]
+    median, p95 = np.percentile(times, [50, 95])
+    return {
+        "frames": len(clip),
+        "first_ms": first * 1e3,
+        "median_ms": float(median) * 1e3,
+        "p95_ms": float(p95) * 1e3,
+    }

@@ -1,0 +1,100 @@
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asl.export import ExportError
+
+OPSET = 20  # the first with Gelu as one operator
+LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
+
+
+class _Recognise(nn.Module):
+    """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else."""
+
+    def __init__(self, recognizer: nn.Module) -> None:
+        super().__init__()
+        self.recognizer = recognizer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.recognizer.recognise(inputs)  # type: ignore[operator]
+
+
+def to_onnx(recognizer: nn.Module, path: Path) -> None:
+    """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
+
+    The graph is then run at several lengths: PyTorch can freeze a free axis without saying so.
+
+    Args:
+        recognizer: on the CPU, in evaluation mode.
+        path: the file to write.
+
+    Raises:
+        ExportError: the graph cannot be made, does not run at some length, or says something else.
+    """
+    landmarks = recognizer.landmarks.layout.size  # type: ignore[union-attr]
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                _Recognise(recognizer).eval(),
+                (_clip(37, landmarks),),
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
+                input_names=["inputs"],
+                output_names=["outputs"],
+                verbose=False,
+            )
+        except Exception as error:  # the exporter's own classes are many and private
+            raise ExportError(f"PyTorch could not export the model to ONNX: {error}") from error
+    assert program is not None
+    program.save(path)
+    _try_lengths(recognizer, path, landmarks)
+
+
+def _try_lengths(recognizer: nn.Module, path: Path, landmarks: int) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for frames in LENGTHS:
+        clip = _clip(frames, landmarks)
+        try:
+            (probabilities,) = session.run(None, {"inputs": clip.numpy()})
+        except Exception as error:
+            raise ExportError(
+                f"The ONNX graph does not run on a clip of {frames} frames: {error}"
+            ) from error
+        with torch.inference_mode():
+            wanted = recognizer.recognise(clip).numpy()  # type: ignore[operator]
+        difference = float(np.abs(probabilities - wanted).max())
+        if not difference <= 1e-4:
+            raise ExportError(
+                f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames"
+            )
+
+
+def _clip(frames: int, landmarks: int) -> Tensor:
+    """A made-up clip [frames, landmarks, 3], a fifth of its points missing."""
+    generator = torch.Generator().manual_seed(frames)
+    clip = torch.rand(frames, landmarks, 3, generator=generator)
+    clip[torch.rand(frames, landmarks, generator=generator) < 0.2] = torch.nan
+    return clip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its warnings about absent neighbours off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

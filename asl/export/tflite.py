@@ -1,0 +1,58 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from asl.errors import unknown
+from asl.export import ExportError
+
+VARIANTS = ("float32", "float16", "dynamic")
+
+
+def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict[str, Path]:
+    """Convert an ONNX recognizer to TFLite, one file a variant: model_<variant>.tflite.
+
+    The conversion runs in a process of its own (`asl.export.convert`): TensorFlow talks much, keeps
+    its memory and can crash, and none of that is the caller's. What it says is shown if it fails.
+
+    Args:
+        onnx_path: as `asl.export.onnx.to_onnx` writes it: `inputs` [n, N, 3], `outputs` [signs].
+        directory: where the files go; exists.
+        variants: of VARIANTS. `dynamic` stores weights as int8 and computes in float32.
+
+    Raises:
+        UserError: an unknown variant.
+        ExportError: the conversion failed.
+    """
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise unknown("export.variants", variant, VARIANTS)
+    paths = {variant: directory / f"model_{variant}.tflite" for variant in variants}
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "log.txt"
+        command = [sys.executable, "-m", "asl.export.convert", str(onnx_path.resolve())]
+        command += [json.dumps({variant: str(path.resolve()) for variant, path in paths.items()})]
+        with log.open("w") as out:
+            # From the scratch folder, so that whatever a converter leaves behind goes with it.
+            status = subprocess.run(
+                command, cwd=scratch, env=_environment(), stdout=out, stderr=out, check=False
+            ).returncode
+        if status != 0:
+            said = log.read_text(errors="replace").strip().splitlines()[-30:]
+            raise ExportError(
+                f"The conversion of {onnx_path.name} to TFLite ended with status {status}; "
+                "its last lines:\n" + "\n".join(said)
+            )
+    return paths
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # the same rounding on every machine
+        "TF_USE_LEGACY_KERAS": "1",  # onnx2tf 1.x builds its model with Keras 2
+    }

@@ -1,0 +1,212 @@
+"""asl predict: the signs in clips, by an exported .tflite alone.
+
+Neither torch nor TensorFlow is imported: this is what runs on the phone's side of the house, and it
+starts in a fraction of a second.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from asl.errors import UserError
+
+LABELS = "labels.json"
+"""The label map: inside the .tflite, as a zip entry behind the model, and as a file beside it."""
+
+Recognise = Callable[[np.ndarray], np.ndarray]
+Prediction = list[tuple[str, float]]
+
+
+def load(path: str | Path, threads: int = 1) -> Recognise:
+    """Open a .tflite of the competition's contract.
+
+    Args:
+        path: the file; its signature is serving_default: inputs [n, N, 3] -> outputs [signs].
+        threads: that LiteRT may use.
+
+    Returns:
+        a function from a clip, float32 [n, N, 3] with NaN, to probabilities, float32 [signs]. It
+        raises ValueError where the clip's shape is another.
+
+    Raises:
+        UserError: no such file, not a TFLite file, or another signature.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    if not Path(path).is_file():
+        raise UserError(f"{path}: there is no such file; `asl export` writes one")
+    try:
+        with _silent_stderr():
+            run = Interpreter(str(path), num_threads=threads).get_signature_runner(
+                "serving_default"
+            )
+        landmarks = run.get_input_details()["inputs"]["shape"][1]
+        run.get_output_details()["outputs"]
+    except (ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not a TFLite file with the signature serving_default: "
+            "inputs [n, N, 3] -> outputs [signs]"
+        ) from error
+
+    def recognise(clip: np.ndarray) -> np.ndarray:
+        if clip.ndim != 3 or clip.shape[1:] != (landmarks, 3) or not len(clip):
+            raise ValueError(
+                f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, 3]"
+            )
+        return run(inputs=np.ascontiguousarray(clip, np.float32))["outputs"].reshape(-1)
+
+    return recognise
+
+
+def read_labels(model_path: str | Path) -> list[str]:
+    """The signs in the order of the outputs: from the file itself, else labels.json beside it.
+
+    Raises:
+        UserError: neither has them.
+    """
+    try:
+        with zipfile.ZipFile(model_path) as archive:
+            return list(json.loads(archive.read(LABELS))["signs"])
+    except (zipfile.BadZipFile, KeyError):
+        pass
+    beside = Path(model_path).with_name(LABELS)
+    if not beside.is_file():
+        raise UserError(f"{model_path}: has no label map inside and no {LABELS} beside it")
+    try:
+        return list(json.loads(beside.read_text(encoding="utf-8"))["signs"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{beside}: must be a JSON object with the list "signs"') from error
+
+
+def read_clip(path: str | Path) -> np.ndarray:
+    """One clip, float32 [n, N, 3], of a GISLR parquet, a .npy array or a .npz that holds one array.
+
+    Raises:
+        ValueError: what is wrong with the file, as the end of a sentence.
+        OSError: it cannot be read.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        from asl.clips.gislr import read_clip as read_parquet
+
+        return read_parquet(path)
+    if suffix not in (".npy", ".npz"):
+        raise ValueError("must end in .parquet, .npy or .npz")
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded.astype(np.float32)
+    with loaded:
+        if len(loaded.files) != 1:
+            raise ValueError(f"must hold one array, holds {', '.join(loaded.files) or 'none'}")
+        return loaded[loaded.files[0]].astype(np.float32)
+
+
+def predict(
+    model_path: str | Path, clip_paths: Sequence[str | Path], top: int = 5
+) -> tuple[dict[str, Prediction], dict[str, str]]:
+    """The most probable signs of each clip.
+
+    Args:
+        model_path: a .tflite that `asl export` wrote, or another of the competition's contract.
+        clip_paths: as `read_clip` reads them.
+        top: how many signs a clip.
+
+    Returns:
+        for each clip that could be read its `top` (sign, probability), the most probable first; and
+        for each of the others the reason.
+
+    Raises:
+        UserError: the model cannot be used, or `top` is not positive.
+    """
+    if top < 1:
+        raise UserError(f"--top={top}: choose a number from 1 up")
+    recognise, signs = load(model_path), read_labels(model_path)
+    predictions: dict[str, Prediction] = {}
+    problems: dict[str, str] = {}
+    for path in clip_paths:
+        try:
+            probabilities = recognise(read_clip(path))
+        except (ValueError, OSError) as error:
+            problems[str(path)] = _reason(path, error)
+            continue
+        if len(probabilities) != len(signs):
+            raise UserError(
+                f"{model_path}: gives {len(probabilities)} probabilities for {len(signs)} labels"
+            )
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        predictions[str(path)] = [(signs[i], float(probabilities[i])) for i in best]
+    return predictions, problems
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command: 0, 1 where a clip could not be read, 2 where the model cannot be used."""
+    parser = argparse.ArgumentParser(
+        "asl predict", description="Name the signs in clips with an exported .tflite."
+    )
+    parser.add_argument("model", metavar="FILE.tflite")
+    parser.add_argument("clips", metavar="CLIP", nargs="+", help="GISLR .parquet, .npy or .npz")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="signs a clip (default 5)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    options = parser.parse_args(arguments)
+    try:
+        predictions, problems = predict(options.model, options.clips, options.top)
+    except UserError as error:
+        print(f"asl predict: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(_as_objects(predictions), ensure_ascii=False, indent=2))
+    else:
+        _print_table(predictions)
+    for path, reason in problems.items():
+        print(f"asl predict: {path}: {reason}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _as_objects(predictions: dict[str, Prediction]) -> list[dict[str, object]]:
+    return [
+        {"clip": clip, "predictions": [{"sign": sign, "probability": p} for sign, p in best]}
+        for clip, best in predictions.items()
+    ]
+
+
+def _print_table(predictions: dict[str, Prediction]) -> None:
+    table = Table("clip", "sign", "probability")
+    for clip, best in predictions.items():
+        for rank, (sign, probability) in enumerate(best):
+            table.add_row(
+                clip if rank == 0 else "",
+                sign,
+                f"{probability:.3f}",
+                end_section=rank == len(best) - 1,
+            )
+    Console().print(table)
+
+
+def _reason(path: str | Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    return str(error).removeprefix(f"{path}:").strip()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """LiteRT's native code tells stderr of each delegate it makes; Python cannot turn that off."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
