@@ -1,6 +1,7 @@
-"""The room that knows Hydra: where configs are, whether a composed one makes sense, and what it builds.
+"""The room that knows Hydra: where configs are, whether one makes sense, what it builds.
 
-The library takes plain values. Commands compose a config here, check it as a whole, and hand its parts on.
+The library takes plain values. Commands have a composed config checked here as a whole, and hand
+its parts on.
 """
 
 import inspect
@@ -26,18 +27,20 @@ if typing.TYPE_CHECKING:
 PROJECT = Path(asl.__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
 
-# The groups whose choices make a recognizer, and what each constructor is given beside its config.
-RECOGNIZER_GROUPS = {
-    "landmarks": (),
+# The groups whose choices make a recognizer.
+RECOGNIZER_GROUPS = ("landmarks", "scaler", "features", "model", "head")
+
+# What a group's constructor is given beside its config.
+GIVEN = {
     "scaler": ("landmarks",),
-    "features": (),
     "model": ("inputs",),
     "head": ("width", "signs"),
+    "split": ("signs", "signers"),
 }
 
 
 def raw_data(name: str) -> str:
-    """The folder of a data set: $ASL_SHARED_DATA, the project's data/raw, or shared data beside the project."""
+    """A data set's folder: in $ASL_SHARED_DATA, data/raw, or shared/data beside the project."""
     shared = os.environ.get("ASL_SHARED_DATA")
     places = [Path(shared) / name] if shared else []
     places += [PROJECT / "data" / "raw" / name, PROJECT.parent / "shared" / "data" / name]
@@ -75,7 +78,7 @@ class EarlyStoppingSettings(BaseModel):
 
 
 class TrainerSettings(BaseModel):
-    """The few of Lightning's Trainer arguments that every run has; others pass through with `+trainer.KEY=`."""
+    """The Trainer arguments that every run has; `+trainer.KEY=` passes others to Lightning."""
 
     model_config = ConfigDict(extra="allow")
     max_epochs: PositiveInt
@@ -136,7 +139,7 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
         if group in plain:
             yield from _schema_faults(group, schema, plain[group])
     for key, node in _targets(plain):
-        given = RECOGNIZER_GROUPS.get(key, ())
+        given = GIVEN.get(key, ())
         yield from _target_faults(key, node, given)
 
 
@@ -205,9 +208,17 @@ def _type_faults(key: str, hint: Any, value: object) -> Iterator[str]:
 
 
 def recognizer_spec(cfg: DictConfig) -> dict[str, Any]:
-    """The plain dictionary from which a recognizer can be built again; it travels in checkpoints."""
+    """The plain values from which a recognizer can be built again; they travel in checkpoints."""
     plain = typing.cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     return {group: plain[group] for group in RECOGNIZER_GROUPS}
+
+
+def build(node: Mapping[str, Any], **given: Any) -> Any:
+    """Call a node's `_target_` with its options and with what is given, objects staying as they are.
+
+    Hydra turns objects that are passed to `instantiate` itself into configs.
+    """
+    return instantiate(dict(node), _partial_=True, _convert_="all")(**given)
 
 
 def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recognizer":
@@ -220,13 +231,13 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recogniz
     from asl.recognizer.recognizer import Recognizer
 
     landmarks = landmark_set(spec["landmarks"]["name"])
-    features = instantiate(dict(spec["features"]))
-    backbone = instantiate(dict(spec["model"]), inputs=features.size(landmarks.size))
+    features = build(spec["features"])
+    backbone = build(spec["model"], inputs=features.size(landmarks.size))
     return Recognizer(
         landmarks=landmarks,
-        scaler=instantiate(dict(spec["scaler"]), landmarks=landmarks),
+        scaler=build(spec["scaler"], landmarks=landmarks),
         features=features,
         backbone=backbone,
-        head=instantiate(dict(spec["head"]), width=backbone.width, signs=len(signs)),
+        head=build(spec["head"], width=backbone.width, signs=len(signs)),
         signs=signs,
     )

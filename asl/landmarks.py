@@ -145,7 +145,7 @@ _LIP_OUTER_TOP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 _LIP_OUTER_BOTTOM = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 _LIP_INNER_TOP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LIP_INNER_BOTTOM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-_LIP_LINES = (_LIP_OUTER_TOP, _LIP_OUTER_BOTTOM, _LIP_INNER_TOP, _LIP_INNER_BOTTOM)
+LIP_LINES = (_LIP_OUTER_TOP, _LIP_OUTER_BOTTOM, _LIP_INNER_TOP, _LIP_INNER_BOTTOM)
 LIPS = (
     0,
     *(row for row in _LIP_OUTER_TOP if row != 0),
@@ -166,7 +166,7 @@ _LEFT_OVAL = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 3
 FACE_OVAL = (10, *_LEFT_OVAL, 152, *reversed(_RIGHT_OVAL))
 
 _FACE_PAIRS = [
-    *((line[i], line[-1 - i]) for line in _LIP_LINES for i in range(5)),
+    *((line[i], line[-1 - i]) for line in LIP_LINES for i in range(5)),
     *zip(RIGHT_EYE, LEFT_EYE, strict=True),
     *zip(RIGHT_BROW, LEFT_BROW, strict=True),
     *zip(_RIGHT_OVAL, _LEFT_OVAL, strict=True),
@@ -193,7 +193,7 @@ _POSE_BONES = [
     *_chain((24, 26, 28)),
 ]
 _FACE_BONES = [
-    *(bone for line in _LIP_LINES for bone in _chain(line)),
+    *(bone for line in LIP_LINES for bone in _chain(line)),
     *(b for eye in (RIGHT_EYE, LEFT_EYE) for lid in (eye[:9], eye[9:]) for b in _chain(lid)),
     *_chain((*FACE_OVAL, FACE_OVAL[0])),
 ]

@@ -69,11 +69,10 @@ def _of_tflite(model: Path, store: "ClipStore", rows: Sequence[int]) -> "Predict
     if loaded.signs != store.signs:
         raise UserError(f"model={model}: its signs are not those of this data set")
     scores = np.stack([probabilities(loaded, store.read(row)) for row in rows])
-    clips = store.clips.iloc[rows]
     return Predictions(
         scores=np.log(np.maximum(scores, 1e-12)),
-        signs=clips["sign"].to_numpy(np.int64),
-        signers=np.array(store.signers, dtype=str)[clips["signer"]],
+        signs=store.sign[rows],
+        signers=store.clip_signers[rows],
         index=np.asarray(rows),
         names=store.signs,
     )

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from asl.config import PROJECT
+from asl.config import PROJECT, build
 from asl.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,15 +20,13 @@ def open_store(data: DictConfig) -> "ClipStore":
     """The packed clips of `data=`, packed now where they are not yet or no longer up to date."""
     from asl.clips.prepare import prepare
 
-    source = instantiate(data.source)
+    source = build(data.source)
     return prepare(source, Path(data.store), dtype=data.dtype, on_problem=data.on_problem)
 
 
 def make_split(split: DictConfig, store: "ClipStore") -> "Split":
     """Divide a store's clips as `split=` says."""
-    signers = [store.signers[i] for i in store.clips["signer"]]
-    signs = [store.signs[i] for i in store.clips["sign"]]
-    made: Split = instantiate(split, signs=signs, signers=signers)
+    made: Split = build(split, signs=store.clip_signs, signers=store.clip_signers)
     return made
 
 

@@ -3,13 +3,20 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from asl.commands.settings import tracking_settings
 
-NOT_INDEPENDENT = "†"
+if TYPE_CHECKING:
+    from asl.tracking.averages import Average
+    from asl.tracking.find import FoundRun
+
+MARKS = {"split": "†", "val_protocol": "‡"}  # of numbers that new signers would not reach
+METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,42 +28,74 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--data", help="only runs on this data set")
     parser.add_argument("--split", help="only runs whose protocol starts with this")
     parser.add_argument("--limit", type=int, default=None, help="at most so many runs")
+    parser.add_argument(
+        "--mean", action="store_true", help="average runs that differ in seed and held-out signers"
+    )
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
     options = parser.parse_args(arguments)
 
     from asl.commands.parts import tracker
+    from asl.tracking.averages import averages
     from asl.tracking.find import find_runs
 
     store = tracker(tracking_settings(options.overrides))
     runs = find_runs(store, options.metric, options.data, options.split)[: options.limit]
-    if options.json:
+    shown = list(METRICS) if options.metric in (None, *METRICS) else [options.metric, *METRICS]
+    if options.mean:
+        _print_averages(averages(runs), shown, options.json)
+    elif options.json:
         print(json.dumps([run.as_json() for run in runs], indent=2))
     elif not runs:
         print("no runs yet; `asl train` makes one")
     else:
-        _print_table(runs, options.metric)
+        _print_table(runs, shown)
 
 
-def _print_table(runs: Sequence, metric: str | None) -> None:  # type: ignore[type-arg]
-    shown = ["test/accuracy", "test/f1", "val/accuracy", "val/f1"]
-    if metric and metric not in shown:
-        shown.insert(0, metric)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "data", "split"):
-        table.add_column(heading, overflow="fold")
-    for heading in shown:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("id", no_wrap=True)
+def _print_table(runs: "Sequence[FoundRun]", shown: Sequence[str]) -> None:
+    table = _table("run", "status", "data", "split", numbers=[*shown, "id"])
     for run in runs:
-        mark = "" if run.tags.get("signer_independent") != "false" else f" {NOT_INDEPENDENT}"
-        values = [f"{run.metrics[m]:.4f}" if m in run.metrics else "" for m in shown]
-        table.add_row(run.name, run.status, run.data, run.split + mark, *values, run.run_id)
+        split = run.split + (f" {MARKS['split']}" if _mixed(run, "split") else "")
+        table.add_row(
+            run.name, run.status, run.data, split, *(_value(run, m) for m in shown), run.run_id
+        )
     console = Console()
     console.print(table)
-    if any(run.tags.get("signer_independent") == "false" for run in runs):
-        console.print(f"{NOT_INDEPENDENT} not signer-independent: signers stand on both sides")
-    if any(run.tags.get("val_signer_independent") == "false" for run in runs):
-        console.print(
-            "val/ numbers of some runs come from training signers: see the tag val_protocol"
-        )
+    if any(_mixed(run, "split") for run in runs):
+        console.print(f"{MARKS['split']} not signer-independent: signers stand on both sides")
+    if any(_mixed(run, "val_protocol") for run in runs):
+        console.print(f"{MARKS['val_protocol']} measured on clips of signers that are trained on")
+
+
+def _value(run: "FoundRun", metric: str) -> str:
+    if metric not in run.metrics:
+        return ""
+    mixed = metric.startswith("val/") and _mixed(run, "val_protocol")
+    return f"{run.metrics[metric]:.4f}" + (MARKS["val_protocol"] if mixed else "")
+
+
+def _mixed(run: "FoundRun", protocol: str) -> bool:
+    """Whether this protocol has the same signers on both sides."""
+    return "not signer-independent" in run.tags.get(protocol, "")
+
+
+def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(average) for average in found], indent=2))
+        return
+    table = _table("choices", "data", "split", numbers=["runs", *shown])
+    for average in found:
+        choices = " ".join(f"{name}={value}" for name, value in average.choices.items())
+        values = [average.metrics.get(name) for name in shown]
+        printed = [f"{value[0]:.4f} ± {value[1]:.4f}" if value else "" for value in values]
+        table.add_row(choices, average.data, average.split, str(average.runs), *printed)
+    Console().print(table)
+
+
+def _table(*texts: str, numbers: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table

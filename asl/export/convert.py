@@ -14,6 +14,7 @@ import onnx2tf
 import tensorflow as tf
 
 from asl.export import operators
+from asl.export.float16 import to_float16
 
 
 def to_keras(onnx_path: Path) -> Any:
@@ -56,11 +57,10 @@ def to_tflite(directory: Path, variant: str) -> bytes:
     """A SavedModel as a .tflite of the variant: float32, float16 or dynamic (int8 weights)."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(directory))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if variant != "float32":
+    if variant == "dynamic":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if variant == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    model = converter.convert()
+    return to_float16(model) if variant == "float16" else model
 
 
 def main() -> None:

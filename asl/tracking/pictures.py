@@ -37,7 +37,9 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
 def signer_bars(signers: pd.DataFrame, title: str) -> Figure:
     """Draw each signer's accuracy, the hardest first, with the mean as a line."""
     figure, axes = plt.subplots(figsize=(6, 1.6 + 0.32 * len(signers)), layout="constrained")
-    bars = axes.barh(signers["signer"].astype(str), signers["accuracy"], color="#4878a8")
+    places = range(len(signers))
+    bars = axes.barh(places, signers["accuracy"], color="#4878a8")
+    axes.set_yticks(places, signers["signer"].astype(str))
     axes.bar_label(bars, labels=[f"{a:.3f}" for a in signers["accuracy"]], padding=3, fontsize=8)
     mean = signers["accuracy"].mean()
     axes.axvline(mean, color="#c0504d", linewidth=1, label=f"mean over signers {mean:.3f}")

@@ -120,6 +120,7 @@ def fit(
         gradient_clip_val=gradient_clip,
         deterministic="warn",
         num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the data module deals out batches itself
         enable_model_summary=False,
         default_root_dir=directory,
         **settings,
@@ -155,3 +156,4 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")

@@ -14,7 +14,7 @@ class EpochLines(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._started = 0.0
-        self._first_epoch = 0
+        self._first_epoch = self._done = 0
 
     def disable(self) -> None:
         """Lightning silences all processes but the first through this."""
@@ -25,13 +25,21 @@ class EpochLines(ProgressBar):
         super().on_train_start(trainer, pl_module)
         if self._started >= 0:
             self._started = time.perf_counter()
-            self._first_epoch = trainer.current_epoch
+            self._first_epoch = self._done = trainer.current_epoch
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch's line."""
-        if self._started < 0:
+    # An epoch's training metrics are there only after every callback has seen its end.
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line of the epoch before."""
+        self._print(trainer, trainer.current_epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the last line."""
+        self._print(trainer, trainer.current_epoch)
+
+    def _print(self, trainer: pl.Trainer, done: int) -> None:
+        if self._started < 0 or done == self._done:
             return
-        done = trainer.current_epoch + 1
+        self._done = done
         spent = time.perf_counter() - self._started
         left = spent / (done - self._first_epoch) * ((trainer.max_epochs or done) - done)
         parts = [f"epoch {done}/{trainer.max_epochs}"]
