@@ -53,14 +53,13 @@ def save(model: Any, landmarks: int, directory: Path) -> None:
     tf.saved_model.save(module, str(directory), signatures={"serving_default": module.__call__})
 
 
-def to_tflite(directory: Path, variant: str) -> bytes:
-    """A SavedModel as a .tflite of the variant: float32, float16 or dynamic (int8 weights)."""
+def to_tflite(directory: Path, dynamic: bool = False) -> bytes:
+    """A SavedModel as a .tflite, its weights as float32, or as int8 with a range of their own."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(directory))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if variant == "dynamic":
+    if dynamic:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    model = converter.convert()
-    return to_float16(model) if variant == "float16" else model
+    return converter.convert()
 
 
 def main() -> None:
@@ -69,8 +68,13 @@ def main() -> None:
     landmarks = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape.dim[1].dim_value
     saved = Path.cwd() / "saved_model"
     save(to_keras(onnx_path), landmarks, saved)
-    for variant, path in variants.items():
-        Path(path).write_bytes(to_tflite(saved, variant))
+    if "dynamic" in variants:
+        Path(variants["dynamic"]).write_bytes(to_tflite(saved, dynamic=True))
+    if variants.keys() & {"float32", "float16"}:
+        model = to_tflite(saved)
+        for variant, change in (("float32", bytes), ("float16", to_float16)):
+            if variant in variants:
+                Path(variants[variant]).write_bytes(change(model))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from asl.export.verify import (
     verify_tflite,
 )
 from asl.predict import LABELS
+from asl.recognizer.recognizer import Recognizer
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS)
 REPORTS = ("report.json", "report.md")
@@ -46,7 +47,7 @@ TOOLS = (
 
 
 def export(
-    recognizer: nn.Module,
+    recognizer: Recognizer,
     directory: Path,
     clips: Sequence[np.ndarray],
     clip_names: Sequence[str],
@@ -77,7 +78,7 @@ def export(
     directory.mkdir(parents=True, exist_ok=True)
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()
     all_clips = dict(zip(clip_names, (np.asarray(c, np.float32) for c in clips), strict=True))
-    all_clips |= cruel_clips(list(all_clips.values()), recognizer.landmarks.layout)  # type: ignore[union-attr]
+    all_clips |= cruel_clips(list(all_clips.values()), recognizer.landmarks.layout)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
         made = Path(scratch)
         report = _report_head(recognizer, clips, all_clips)
@@ -95,7 +96,7 @@ def export(
 
 
 def _write(
-    recognizer: nn.Module,
+    recognizer: Recognizer,
     made: Path,
     variants: Sequence[str],
     clips: dict[str, np.ndarray],
@@ -130,7 +131,7 @@ def _write(
     report["bytes"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
 
 
-def labels(recognizer: Any) -> dict[str, Any]:
+def labels(recognizer: Recognizer) -> dict[str, Any]:
     """What a program needs to use the file: the signs in order, and what goes in."""
     landmarks, features = recognizer.landmarks, recognizer.features
     return {
@@ -171,7 +172,7 @@ def _latencies(path: Path, clips: dict[str, np.ndarray], real: int) -> dict[str,
 
 
 def _report_head(
-    recognizer: Any, clips: Sequence[np.ndarray], all_clips: dict[str, np.ndarray]
+    recognizer: Recognizer, clips: Sequence[np.ndarray], all_clips: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     return {
         "verified": False,

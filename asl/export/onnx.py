@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asl.export import ExportError
+from asl.recognizer.recognizer import Recognizer
 
 OPSET = 20  # the first with Gelu as one operator
 LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
@@ -18,15 +19,15 @@ LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
 class _Recognise(nn.Module):
     """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else."""
 
-    def __init__(self, recognizer: nn.Module) -> None:
+    def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
         self.recognizer = recognizer
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.recognizer.recognise(inputs)  # type: ignore[operator]
+        return self.recognizer.recognise(inputs)
 
 
-def to_onnx(recognizer: nn.Module, path: Path) -> None:
+def to_onnx(recognizer: Recognizer, path: Path) -> None:
     """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
 
     The graph is then run at several lengths: PyTorch can freeze a free axis without saying so.
@@ -38,7 +39,7 @@ def to_onnx(recognizer: nn.Module, path: Path) -> None:
     Raises:
         ExportError: the graph cannot be made, does not run at some length, or says something else.
     """
-    landmarks = recognizer.landmarks.layout.size  # type: ignore[union-attr]
+    landmarks = recognizer.landmarks.layout.size
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -58,7 +59,7 @@ def to_onnx(recognizer: nn.Module, path: Path) -> None:
     _try_lengths(recognizer, path, landmarks)
 
 
-def _try_lengths(recognizer: nn.Module, path: Path, landmarks: int) -> None:
+def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -71,7 +72,7 @@ def _try_lengths(recognizer: nn.Module, path: Path, landmarks: int) -> None:
                 f"The ONNX graph does not run on a clip of {frames} frames: {error}"
             ) from error
         with torch.inference_mode():
-            wanted = recognizer.recognise(clip).numpy()  # type: ignore[operator]
+            wanted = recognizer.recognise(clip).numpy()
         difference = float(np.abs(probabilities - wanted).max())
         if not difference <= 1e-4:
             raise ExportError(

@@ -15,7 +15,8 @@ def to_markdown(report: dict[str, Any]) -> str:
         verdict,
         f"{report['backbone']}, {report['parameters']:,} parameters, {report['signs']} signs; "
         f"compared with the trained recognizer on {clips['real']} real clips "
-        f"and {len(clips['cruel'])} cruel ones made of them ({', '.join(clips['cruel'])}). Route: {report['backend']}.",
+        f"and {len(clips['cruel'])} cruel ones made of them "
+        f"({', '.join(clips['cruel'])}). Route: {report['backend']}.",
         "## Agreement with the recognizer",
         _table(
             ["file", "largest difference", "mean", "worst clip", "same top sign", "ties"],

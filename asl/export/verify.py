@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from asl.export import ExportError
 from asl.landmarks import Layout
 from asl.predict import load
+from asl.recognizer.recognizer import Recognizer
 
 Recognise = Callable[[np.ndarray], np.ndarray]
 
@@ -86,12 +86,12 @@ def probabilities(recognise: Recognise, clips: Mapping[str, np.ndarray], name: s
     return np.stack(answers)
 
 
-def torch_recognise(recognizer: nn.Module) -> Recognise:
+def torch_recognise(recognizer: Recognizer) -> Recognise:
     """The recognizer itself, from and to NumPy."""
 
     def recognise(clip: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return recognizer.recognise(torch.from_numpy(clip)).numpy()  # type: ignore[operator]
+            return recognizer.recognise(torch.from_numpy(clip)).numpy()
 
     return recognise
 
@@ -121,7 +121,9 @@ def compare(name: str, wanted: np.ndarray, got: np.ndarray, clip_names: Sequence
         worst_clip=clip_names[worst],
         same_top=float(1 - other.mean()),
         ties=int((other & tied).sum()),
-        changed=tuple(clip_names[i] for i in np.flatnonzero(other & ~tied)),
+        changed=tuple(
+            name for name, is_other in zip(clip_names, other & ~tied, strict=True) if is_other
+        ),
         clips=len(wanted),
     )
 
@@ -142,8 +144,8 @@ def judge(hop: Hop) -> None:
     if agreement < limit.agreement:
         raise ExportError(
             f"{hop.name}: the top sign is the recognizer's on {agreement:.2%} of {hop.clips} "
-            f"clips, allowed is {limit.agreement:.1%}; the largest difference, {hop.largest:.2e}, is "
-            f"on clip {hop.worst_clip!r}, and another sign comes first on {', '.join(hop.changed[:5])}."
+            f"clips, allowed is {limit.agreement:.1%}; it is another on {', '.join(hop.changed[:5])}, and "
+            f"a probability differs by up to {hop.largest:.2e}, on clip {hop.worst_clip!r}."
         )
 
 
