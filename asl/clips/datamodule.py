@@ -66,16 +66,12 @@ class ClipDataModule(pl.LightningDataModule):
         """The test clips in the store's order."""
         return self.batches(self.split.test)
 
-    def batches(self, rows: np.ndarray) -> DataLoader[Batch]:
-        """Those rows of the store, in that order."""
-        return self.batches(rows)
-
     def clips(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Whole clips, float32 [frames, layout.size, 3] each, NaN = not detected."""
         return [self.store.read(int(row)) for row in rows]
 
     def batches(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
-        """Batches of any rows of the store, in their order, or shuffled anew each epoch by a seed."""
+        """Any rows of the store, in their order, or shuffled anew each epoch where there is a seed."""
         return DataLoader(
             ClipBatches(self.store, self.landmarks),
             sampler=BatchRows(rows, self.batch_size, seed),
