@@ -214,9 +214,9 @@ def recognizer_spec(cfg: DictConfig) -> dict[str, Any]:
 
 
 def build(node: Mapping[str, Any], **given: Any) -> Any:
-    """Call a node's `_target_` with its options and with what is given, objects staying as they are.
+    """Call a node's `_target_` with its options and with what is given.
 
-    Hydra turns objects that are passed to `instantiate` itself into configs.
+    Objects passed to `instantiate` itself Hydra would turn into configs.
     """
     return instantiate(dict(node), _partial_=True, _convert_="all")(**given)
 

@@ -71,7 +71,7 @@ class ClipDataModule(pl.LightningDataModule):
         return [self.store.read(int(row)) for row in rows]
 
     def batches(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
-        """Any rows of the store, in their order, or shuffled anew each epoch where there is a seed."""
+        """Any rows of the store, in their order; shuffled anew each epoch where there is a seed."""
         return DataLoader(
             ClipBatches(self.store, self.landmarks),
             sampler=BatchRows(rows, self.batch_size, seed),

@@ -189,7 +189,7 @@ def lexicon(signs: int, seed: int) -> list[Sign]:
     chosen: list[Sign] = []
     while len(chosen) < signs:
         drawn = [str(rng.choice(part)) for part in parts]
-        if chosen and rng.random() < 0.6:
+        if chosen and rng.random() < 0.5:
             drawn = list(chosen[rng.integers(len(chosen))])
             changed = int(rng.integers(3))
             drawn[changed] = str(rng.choice(parts[changed]))
@@ -215,8 +215,8 @@ def draw_signer(number: int, seed: int) -> Signer:
         shift=rng.normal(0.0, 0.05, 2),
         distance=rng.uniform(0.7, 1.8),
         zoom=rng.uniform(0.75, 1.25),
-        tremble=rng.uniform(0.002, 0.005),
-        loss=rng.uniform(0.03, 0.2),
+        tremble=rng.uniform(0.001, 0.003),
+        loss=rng.uniform(0.02, 0.12),
     )
 
 
@@ -243,10 +243,10 @@ class _Timeline(NamedTuple):
 
 
 def _timeline(signer: Signer, rng: np.random.Generator) -> _Timeline:
-    lift, hold = rng.uniform(0.2, 0.5) / signer.speed, rng.uniform(0.0, 0.15)
-    core = 0.8 * np.exp(rng.normal(0.0, 0.3)) / signer.speed
-    idle = rng.exponential(0.9) * (rng.random() < 0.25)
-    before, after = rng.uniform(0.0, 0.25), rng.uniform(0.0, 0.25) + idle
+    lift, hold = rng.uniform(0.15, 0.3) / signer.speed, rng.uniform(0.0, 0.1)
+    core = 0.75 * np.exp(rng.normal(0.0, 0.2)) / signer.speed
+    idle = rng.exponential(1.5) * (rng.random() < 0.1)
+    before, after = rng.uniform(0.0, 0.1), rng.uniform(0.0, 0.1) + idle
     ends = np.cumsum([before, lift, hold, core, hold, lift, after])
     time = np.arange(max(2, round(ends[-1] * _FRAMES_A_SECOND))) / _FRAMES_A_SECOND
     raised = np.interp(time, [ends[0], ends[1], ends[4], ends[5]], [0.0, 1.0, 1.0, 0.0])
@@ -264,7 +264,7 @@ def _arm(
     """Wrists [T, 2, 3], hands [T, 2, 21, 3] and elbows [T, 2, 3]; the signing hand first."""
     at, fingers, palm = (np.array(part) for part in PLACES[sign.place])
     at = puppet.HEAD + (at - puppet.HEAD) * signer.head if at[1] < -0.05 else at * signer.arm
-    at = at + signer.miss + rng.normal(0.0, 0.02, 3)
+    at = at + signer.miss + rng.normal(0.0, 0.015, 3)
     way = MOVEMENTS[sign.movement](moved.progress) * signer.size * rng.uniform(0.8, 1.2)
     rotation = puppet.turned(signer.wrist + rng.normal(0.0, 0.1, 3))
     rotation = rotation @ puppet.frame_of(fingers, palm)
@@ -300,7 +300,7 @@ def _between(start: np.ndarray, ends: np.ndarray, share: np.ndarray) -> np.ndarr
 
 
 def _curls(sign: Sign, signer: Signer, moved: _Timeline, rng: np.random.Generator) -> np.ndarray:
-    shape = np.array(HANDSHAPES[sign.handshape]) + signer.curls + rng.normal(0.0, 0.06, 6)
+    shape = np.array(HANDSHAPES[sign.handshape]) + signer.curls + rng.normal(0.0, 0.05, 6)
     curls = 0.35 + moved.raised[:, None] * (shape - 0.35)  # [T, 6]
     if sign.movement == "open":
         shut = (1.0 - _smooth(moved.progress))[:, None]

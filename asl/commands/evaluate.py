@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -59,21 +60,19 @@ def _of_run(cfg: DictConfig) -> "tuple[ClipStore, Split, Predictions]":
     return store, split, predict_batches(recognizer, data.batches(rows), store.signers)
 
 
-def _of_tflite(model: Path, store: "ClipStore", rows: Sequence[int]) -> "Predictions":
-    import numpy as np
-
-    from asl.predict import load_model, probabilities
+def _of_tflite(model: Path, store: "ClipStore", rows: np.ndarray) -> "Predictions":
+    from asl.predict import load, read_labels
     from asl.training.evaluation import Predictions
 
-    loaded = load_model(model)
-    if loaded.signs != store.signs:
+    recognise = load(model)
+    if read_labels(model) != store.signs:
         raise UserError(f"model={model}: its signs are not those of this data set")
-    scores = np.stack([probabilities(loaded, store.read(row)) for row in rows])
+    scores = np.stack([recognise(store.read(row)) for row in rows])
     return Predictions(
         scores=np.log(np.maximum(scores, 1e-12)),
         signs=store.sign[rows],
         signers=store.clip_signers[rows],
-        index=np.asarray(rows),
+        index=rows,
         names=store.signs,
     )
 
@@ -91,7 +90,7 @@ def _overrides() -> Sequence[str]:
     return HydraConfig.get().overrides.task
 
 
-def _rows(part: str, split: "Split") -> Sequence[int]:
+def _rows(part: str, split: "Split") -> np.ndarray:
     rows = {"train": split.train, "val": split.val, "test": split.test}[part]
     if not len(rows):
         raise UserError(f"part={part}: this split has no such clips ({split.protocol})")

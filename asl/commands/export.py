@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when a verification failed."""
-    from asl.export.verify import ExportError
+    from asl.export import ExportError
 
     try:
         run_with_hydra(_export, "export", arguments)
@@ -56,7 +56,7 @@ def _export(cfg: DictConfig) -> None:
         recognizer,
         directory,
         clips=[store.read(row) for row in rows],
-        clip_names=[store.clips["path"][row] for row in rows],
+        clip_names=[str(store.clips["path"][row]) for row in rows],
         variants=list(cfg.export.variants),
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")

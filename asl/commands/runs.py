@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from asl.tracking.find import FoundRun
 
 MARKS = {"split": "†", "val_protocol": "‡"}  # of numbers that new signers would not reach
+PIPE_WIDTH = 200
 METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 
 
@@ -53,13 +55,11 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _print_table(runs: "Sequence[FoundRun]", shown: Sequence[str]) -> None:
-    table = _table("run", "status", "data", "split", numbers=[*shown, "id"])
+    table = _table("run", "status", "data", "split", numbers=shown)
     for run in runs:
         split = run.split + (f" {MARKS['split']}" if _mixed(run, "split") else "")
-        table.add_row(
-            run.name, run.status, run.data, split, *(_value(run, m) for m in shown), run.run_id
-        )
-    console = Console()
+        table.add_row(run.name, run.status, run.data, split, *(_value(run, m) for m in shown))
+    console = _console()
     console.print(table)
     if any(_mixed(run, "split") for run in runs):
         console.print(f"{MARKS['split']} not signer-independent: signers stand on both sides")
@@ -89,13 +89,18 @@ def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: b
         values = [average.metrics.get(name) for name in shown]
         printed = [f"{value[0]:.4f} ± {value[1]:.4f}" if value else "" for value in values]
         table.add_row(choices, average.data, average.split, str(average.runs), *printed)
-    Console().print(table)
+    _console().print(table)
 
 
 def _table(*texts: str, numbers: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in texts:
-        table.add_column(heading, overflow="fold")
+    for place, heading in enumerate(texts):
+        table.add_column(heading, overflow="fold", min_width=8 if place else 20)
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading.replace("/", "/\n"), justify="right", no_wrap=True)
     return table
+
+
+def _console() -> Console:
+    """As wide as the terminal; a pipe takes lines of any length."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)

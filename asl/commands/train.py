@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -180,7 +180,7 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
     )
     if recognizer.scaler.fitted:
         batches = data.batches(split.train)
-        recognizer.scaler.fit((batch.clips, batch.lengths) for batch in batches)
+        cast("Any", recognizer.scaler).fit((batch.clips, batch.lengths) for batch in batches)
     operations = {name: instantiate(node) for name, node in cfg.augment.items() if node}
     classifier = SignClassifier(
         recognizer=recognizer,
@@ -255,9 +255,11 @@ def _record_results(
     recognizer = load_recognizer(fitted.checkpoint)
     data = ClipDataModule(store, split, recognizer.landmarks, batch_size=cfg.data.batch_size)
     measured: dict[str, float] = {}
-    rows = {"val": split.val, "test": split.test if cfg.test else []}
-    for name in [name for name in rows if len(rows[name])]:
-        predictions = predict_batches(recognizer, data.batches(rows[name]), store.signers)
+    wanted = {"val": split.val, "test": split.test} if cfg.test else {"val": split.val}
+    for name, rows in wanted.items():
+        if not len(rows):
+            continue
+        predictions = predict_batches(recognizer, data.batches(rows), store.signers)
         measured |= metrics(predictions, f"{name}/")
         record_split(run, name, split, predictions)
     log_metrics(run, measured, step=fitted.epochs)

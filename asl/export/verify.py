@@ -142,10 +142,11 @@ def judge(hop: Hop) -> None:
         )
     agreement = 1 - len(hop.changed) / hop.clips
     if agreement < limit.agreement:
+        changed = ", ".join(hop.changed[:5])
         raise ExportError(
-            f"{hop.name}: the top sign is the recognizer's on {agreement:.2%} of {hop.clips} "
-            f"clips, allowed is {limit.agreement:.1%}; it is another on {', '.join(hop.changed[:5])}, and "
-            f"a probability differs by up to {hop.largest:.2e}, on clip {hop.worst_clip!r}."
+            f"{hop.name}: the top sign is the recognizer's on {agreement:.2%} of {hop.clips} clips, "
+            f"not on {limit.agreement:.1%}; it is another on {changed}, and a probability differs "
+            f"by up to {hop.largest:.2e}, on clip {hop.worst_clip!r}."
         )
 
 

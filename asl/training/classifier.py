@@ -1,7 +1,7 @@
-"""The LightningModule: a recognizer, what is done to its training clips, and what it is punished for."""
+"""The LightningModule: a recognizer, what its training clips suffer, what it is punished for."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, MetricCollection
 
 from asl.clips.datamodule import Batch
+from asl.recognizer.head import Head
 from asl.recognizer.recognizer import Recognizer
 from asl.training.metrics import sign_metrics
 
@@ -24,7 +25,7 @@ class SignClassifier(pl.LightningModule):
 
     Args:
         recognizer: raw landmarks to logits.
-        augment: clips [B, T, P, 3] and lengths [B] to changed ones; called on training batches only.
+        augment: clips [B, T, P, 3] and lengths [B] to changed ones; for training batches only.
         make_optimizer: parameters and the number of steps to an optimizer and its schedule.
         label_smoothing: probability mass taken from the true sign and spread over all.
         head_l1: weight of the head's absolute weights in the loss.
@@ -87,19 +88,24 @@ class SignClassifier(pl.LightningModule):
         checkpoint["recognizer"] = {"spec": self.spec, "signs": list(self.recognizer.signs)}
 
     def _count(self, split: str, logits: Tensor, signs: Tensor, loss: Tensor) -> None:
-        self.metrics[f"{split}_"].update(logits.detach(), signs)
-        self.losses[f"{split}_"].update(loss.detach(), weight=len(signs))
+        metrics, losses = self._counters(split)
+        metrics.update(logits.detach(), signs)
+        losses.update(loss.detach(), weight=len(signs))
 
     def _log(self, split: str) -> None:
-        metrics, loss = self.metrics[f"{split}_"], self.losses[f"{split}_"]
-        self.log_dict({f"{split}/loss": loss.compute(), **metrics.compute()})
+        metrics, losses = self._counters(split)
+        self.log_dict({f"{split}/loss": losses.compute(), **metrics.compute()})
         metrics.reset()
-        loss.reset()
+        losses.reset()
+
+    def _counters(self, split: str) -> tuple[MetricCollection, MeanMetric]:
+        metrics, losses = self.metrics[f"{split}_"], self.losses[f"{split}_"]
+        return cast("MetricCollection", metrics), cast("MeanMetric", losses)
 
     def _penalty(self) -> Tensor:
         if not (self.head_l1 or self.head_l2):
             return torch.zeros((), device=self.device)
-        weights = list(self.recognizer.head.penalised())
+        weights = list(cast("Head", self.recognizer.head).penalised())
         absolute = torch.stack([w.abs().sum() for w in weights]).sum()
         squared = torch.stack([w.square().sum() for w in weights]).sum()
         return self.head_l1 * absolute + self.head_l2 * squared

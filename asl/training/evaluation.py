@@ -110,7 +110,7 @@ def per_sign(predictions: Predictions) -> pd.DataFrame:
 
 
 def confused_pairs(predictions: Predictions, most: int = 20) -> pd.DataFrame:
-    """The pairs of signs most often taken for one another, by clips confused in either direction."""
+    """The pairs of signs most often taken for one another, in either direction."""
     counts = confusion(predictions).to_numpy()
     both = counts + counts.T
     first, second = np.triu_indices(len(both), k=1)

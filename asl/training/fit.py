@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
 
 
 class RandomState(Callback):
-    """Keeps the random generators in every checkpoint, so that a resumed run draws what it would have."""
+    """Keeps the random generators in checkpoints: a resumed run draws what it would have drawn."""
 
     def __init__(self) -> None:
         self._restored: dict[str, Any] | None = None
@@ -42,7 +42,7 @@ class RandomState(Callback):
         state = {
             "torch": torch.get_rng_state(),
             "python": [version, list(numbers), gauss],
-            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+            "numpy": [kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
         }
         if torch.cuda.is_available():
             state["cuda"] = torch.cuda.get_rng_state_all()

@@ -12,8 +12,8 @@ from torchmetrics.classification import (
 def sign_metrics(signs: int) -> MetricCollection:
     """Accuracy over clips (top-1, top-5), and precision, recall and F1 averaged over signs.
 
-    Precision, recall and F1 are macro averages: with one answer a clip their micro averages all equal
-    accuracy. A sign that is neither present nor predicted does not count.
+    Precision, recall and F1 are macro averages: with one answer a clip their micro averages all
+    equal accuracy. A sign that is neither present nor predicted does not count.
     """
     return MetricCollection(
         {

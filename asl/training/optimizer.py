@@ -1,7 +1,7 @@
 """The optimizer and its learning-rate schedule, stepped every batch."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
-OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "adamw": (AdamW, {}),
     "adam": (Adam, {}),
     "rmsprop": (RMSprop, {}),
@@ -29,17 +29,17 @@ def build_optimizer(
 ) -> tuple[Optimizer, LambdaLR]:
     """Build an optimizer over `parameters` with a schedule over `steps` batches.
 
-    The rate rises linearly over the first `warmup` share of the steps, then falls along half a cosine
-    to `final_lr` (Loshchilov & Hutter 2017, SGDR, without restarts) or stays. Weight decay leaves
-    out biases and the scales of normalisation layers, which have one dimension.
+    The rate rises linearly over the first `warmup` share of the steps, then falls along half a
+    cosine to `final_lr` (Loshchilov & Hutter 2017, SGDR, without restarts) or stays. Weight decay
+    leaves out biases and the scales of normalisation layers, which have one dimension.
     """
     parameters = list(parameters)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer_class, options = OPTIMIZERS[name]
-    optimizer = optimizer_class(groups, lr=lr, **options)
+    make, options = OPTIMIZERS[name]
+    optimizer = make(groups, lr=lr, **options)
     warm_steps = round(warmup * steps)
     floor = min(final_lr / lr, 1.0)
 

@@ -1,0 +1,62 @@
+"""Runs that differ only in seed and held-out signers, averaged."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from asl.tracking.find import FoundRun
+
+# What tells repetitions of one experiment apart.
+REPETITION = {"seed", "split.test", "split.fold", "split.val", "split.seed"}
+
+
+@dataclass(frozen=True)
+class Average:
+    """Runs of one set of choices.
+
+    Attributes:
+        choices: the parameters in which these runs differ from the other averages' runs.
+        data: the data set.
+        split: the split's kind, `signer_holdout` say.
+        runs: how many there are.
+        metrics: mean and standard deviation (0 for one run) of each metric that all of them have.
+    """
+
+    choices: dict[str, str]
+    data: str
+    split: str
+    runs: int
+    metrics: dict[str, tuple[float, float]]
+
+
+def averages(runs: Sequence[FoundRun]) -> list[Average]:
+    """Average finished training runs over seeds and folds, in the order in which they come."""
+    groups: dict[tuple[object, ...], list[FoundRun]] = defaultdict(list)
+    for run in runs:
+        if run.is_training and run.status == "FINISHED":
+            chosen = frozenset((k, v) for k, v in run.params.items() if k not in REPETITION)
+            groups[run.data, run.split.partition(" ")[0], chosen].append(run)
+    params = [dict(sorted(key[2])) for key in groups]  # type: ignore[call-overload]
+    told_apart = {
+        name
+        for chosen in params
+        for name in chosen
+        if len({other.get(name) for other in params}) > 1
+    }
+    return [
+        Average(
+            choices={name: value for name, value in chosen.items() if name in told_apart},
+            data=members[0].data,
+            split=members[0].split.partition(" ")[0],
+            runs=len(members),
+            metrics=_statistics(members),
+        )
+        for chosen, members in zip(params, groups.values(), strict=True)
+    ]
+
+
+def _statistics(runs: Sequence[FoundRun]) -> dict[str, tuple[float, float]]:
+    shared = set.intersection(*(set(run.metrics) for run in runs))
+    values = {name: [run.metrics[name] for run in runs] for name in sorted(shared)}
+    return {n: (mean(v), stdev(v) if len(v) > 1 else 0.0) for n, v in values.items()}
