@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
@@ -33,6 +32,8 @@ def _evaluate(cfg: DictConfig) -> None:
     if cfg.part not in PARTS:
         raise unknown("part", cfg.part, PARTS)
     if cfg.model is not None:
+        if not (cfg.get("data") and cfg.get("split")):
+            raise UserError(f"model={cfg.model}: name the clips to measure on: data=… split=…")
         store, split = _data(cfg, cfg)
         predictions = _of_tflite(Path(cfg.model), store, _rows(cfg.part, split))
     else:
@@ -49,8 +50,7 @@ def _of_run(cfg: DictConfig) -> "tuple[ClipStore, Split, Predictions]":
     from asl.training.evaluation import predict_batches
 
     runs = tracker(cfg.tracking)
-    wanted = OmegaConf.create({"run": cfg.run, "metric": cfg.metric})
-    run = chosen_run(wanted, runs)
+    run = chosen_run(cfg, runs)
     trained = OmegaConf.create(run_config(runs, run.run_id))
     assert isinstance(trained, DictConfig)
     recognizer = load_recognizer(download(runs, run.run_id, "checkpoints/best.ckpt"))
@@ -81,13 +81,8 @@ def _data(typed: DictConfig, trained: DictConfig) -> "tuple[ClipStore, Split]":
     """The data and split that were typed, else those that the run was trained with."""
     from asl.commands.parts import make_split, open_store
 
-    keys = {o.lstrip("+").partition("=")[0].partition(".")[0] for o in _overrides()}
-    store = open_store((typed if "data" in keys else trained).data)
-    return store, make_split((typed if "split" in keys else trained).split, store)
-
-
-def _overrides() -> Sequence[str]:
-    return HydraConfig.get().overrides.task
+    store = open_store(typed.get("data") or trained.data)
+    return store, make_split(typed.get("split") or trained.split, store)
 
 
 def _rows(part: str, split: "Split") -> np.ndarray:

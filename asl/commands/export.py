@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
@@ -27,12 +28,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def chosen_run(cfg: DictConfig, tracker: "Tracker") -> "FoundRun":
-    """The run that `run=` names, `best` by cfg.metric within cfg.data and cfg.split."""
+    """The run that `run=` names; `best` is that by cfg.metric within `data=` and `split=`."""
     from asl.tracking.find import best_run, find_run
 
-    if cfg.run == "best":
-        return best_run(tracker, cfg.metric, cfg.get("data"), cfg.get("split"))
-    return find_run(tracker, cfg.run)
+    if cfg.run != "best":
+        return find_run(tracker, cfg.run)
+    choices = HydraConfig.get().runtime.choices
+    return best_run(tracker, cfg.metric, choices.get("data"), choices.get("split"))
 
 
 def _export(cfg: DictConfig) -> None:
@@ -46,7 +48,7 @@ def _export(cfg: DictConfig) -> None:
     trained = OmegaConf.create(run_config(runs, run.run_id))
     assert isinstance(trained, DictConfig)
     recognizer = load_recognizer(download(runs, run.run_id, "checkpoints/best.ckpt"))
-    store = open_store(trained.data)
+    store = open_store(cfg.get("data") or trained.data)
     split = make_split(trained.split, store)
     # Clips that the run did not train on, where there are any.
     rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
