@@ -18,7 +18,7 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.options import Positive, Share
+from asl.recognizer.options import Dropout, Positive, Share
 from asl.recognizer.presence import presence
 from asl.recognizer.resampling import resample
 from asl.recognizer.scalers import clip_centre, deviation, reference_points
@@ -284,7 +284,7 @@ class FrameDropout(nn.Module):
         share: of a clip's frames that is lost, on average.
     """
 
-    def __init__(self, p: Share = 0.5, share: Share = 0.1) -> None:
+    def __init__(self, p: Share = 0.5, share: Dropout = 0.1) -> None:
         super().__init__()
         self.p, self.share = p, share
 
@@ -305,7 +305,7 @@ class LandmarkDropout(nn.Module):
         share: of the landmarks that is lost, on average.
     """
 
-    def __init__(self, p: Share = 0.5, share: Share = 0.05) -> None:
+    def __init__(self, p: Share = 0.5, share: Dropout = 0.05) -> None:
         super().__init__()
         self.p, self.share = p, share
 

@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from asl.recognizer.features import Features
+
+
+def features(clip, **options):
+    """Features [T', F] and mask [T'] of one clip [T, L, 3] with NaN."""
+    present = clip.isfinite().float()[None]
+    steps, mask = Features(**options)(clip.nan_to_num()[None], present, torch.tensor([len(clip)]))
+    return steps[0], mask[0]
+
+
+def line(frames):
+    """One landmark that moves by 1 along x each frame."""
+    clip = torch.zeros(frames, 1, 3)
+    clip[:, 0, 0] = torch.arange(frames)
+    return clip
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 100])
+def test_resampling_is_linear_from_the_first_to_the_last_frame(frames):
+    steps, mask = features(line(frames), frames=9)
+
+    torch.testing.assert_close(steps[:, 0], torch.linspace(0, frames - 1, 9), rtol=0, atol=1e-5)
+    assert mask.all()
+
+
+def test_a_gap_stays_a_gap_and_its_neighbours_keep_their_values():
+    clip = line(5) + 1
+    clip[2] = torch.nan
+
+    steps, _ = features(clip, frames=9)
+
+    expected = torch.tensor([1, 1.5, 2, 2, 0, 4, 4, 4.5, 5])
+    torch.testing.assert_close(steps[:, 0], expected)
+
+
+def test_last_frames_are_the_last_ones_and_short_clips_end_in_padding():
+    steps, mask = features(line(30), frames=4, length="last")
+    assert steps[:, 0].tolist() == [26, 27, 28, 29]
+    assert mask.all()
+
+    steps, mask = features(line(3), frames=4, length="last")
+    assert steps[:, 0].tolist() == [0, 1, 2, 0]
+    assert mask.tolist() == [True, True, True, False]
+
+
+def test_differences_come_before_filling():
+    clip = line(6).square() + 5
+    clip[2] = torch.nan
+
+    steps, _ = features(
+        clip, frames=6, terms=("position", "lag1", "lag2", "second"), coordinates="xy"
+    )
+
+    assert steps.shape == (
+        6,
+        Features(terms=("position", "lag1", "lag2", "second"), coordinates="xy").size(1),
+    )
+    position, lag1, lag2, second = steps[:, ::2].unbind(-1)
+    assert position.tolist() == [5, 6, 0, 14, 21, 30]
+    assert lag1.tolist() == [1, 0, 0, 7, 9, 0]
+    assert lag2.tolist() == [0, 8, 0, 16, 0, 0]
+    assert second.tolist() == [0, 0, 0, 0, 2, 0]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_few_steps_have_every_term(frames):
+    steps, _ = features(line(4), frames=frames, terms=("position", "lag1", "lag2", "second"))
+
+    assert steps.shape == (frames, 12)
+    assert steps.isfinite().all()

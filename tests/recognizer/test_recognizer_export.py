@@ -1,0 +1,37 @@
+"""The graph that torch.export makes of a recognizer is the recognizer, for any number of frames."""
+
+import pytest
+import torch
+from torch import nn
+
+CHOICES = [
+    *((model, "body", "motion") for model in ("lstm", "bilstm", "gru", "transformer", "cnn")),
+    *((model, "body", "differences") for model in ("bigru", "transformer")),
+    *(("gru", scaler, "positions") for scaler in ("none", "minmax", "clip", "clip_minmax")),
+]
+
+
+class Recognise(nn.Module):
+    def __init__(self, recognizer):
+        super().__init__()
+        self.recognizer = recognizer
+
+    def forward(self, inputs):
+        return self.recognizer.recognise(inputs)
+
+
+@pytest.mark.filterwarnings("ignore:.*were assigned during export")
+@pytest.mark.parametrize(("model", "scaler", "features"), CHOICES)
+def test_exported_graph_is_the_recognizer(model, scaler, features, build):
+    recognizer = build(model=model, scaler=scaler, features=features)
+    recognise = Recognise(recognizer)
+    frames = torch.export.Dim("frames", min=1)
+
+    graph = torch.export.export(
+        recognise, (torch.rand(37, 543, 3),), dynamic_shapes={"inputs": {0: frames}}
+    ).module()
+
+    for length in (1, 2, 3, 30, 400):
+        clip = torch.rand(length, 543, 3)
+        clip[torch.rand(length, 543) < 0.3] = torch.nan
+        torch.testing.assert_close(graph(clip), recognise(clip), rtol=0, atol=1e-6)

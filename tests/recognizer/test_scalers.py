@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from asl.landmarks import landmark_set
+from asl.recognizer.presence import presence
+from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted
+
+LANDMARKS = landmark_set("hands_pose")
+POINTS = len(LANDMARKS.indices)
+
+
+def scaled(scaler, clips):
+    present = presence(clips, torch.full((len(clips),), clips.shape[1]))
+    values = scaler(torch.where(present > 0, clips, 0.0), present)
+    return torch.where(present > 0, values, torch.nan)
+
+
+def signer(frames=12):
+    torch.manual_seed(3)
+    clips = torch.rand(2, frames, POINTS, 3)
+    clips[:, ::3, :21] = torch.nan
+    return clips
+
+
+def test_fitted_statistics_are_those_of_what_training_shows():
+    clips, lengths = signer(), torch.tensor([12, 5])
+    clips[1, 5:] = torch.nan
+    shown = torch.cat([clips[0], clips[1, :5]])[:, 30, 0]
+
+    for statistic, centre, size in [
+        ("standard", shown.mean(), shown.std(correction=0)),
+        ("minmax", shown.min(), shown.max() - shown.min()),
+        ("robust", shown.median(), shown.quantile(0.75) - shown.quantile(0.25)),
+    ]:
+        scaler = Fitted(LANDMARKS, statistic)
+        scaler.fit([(clips[:1], lengths[:1]), (clips[1:], lengths[1:])])
+        torch.testing.assert_close(scaler.centre[30, 0], centre, msg=statistic)
+        torch.testing.assert_close(scaler.size[30, 0], size, msg=statistic)
+
+
+@pytest.mark.parametrize("statistic", ["minmax", "standard", "robust"])
+def test_landmarks_that_training_never_shows_or_moves_stay_usable(statistic):
+    clips = signer()
+    clips[:, :, 10] = torch.nan
+    clips[:, :, 11] = 0.4
+    scaler = Fitted(LANDMARKS, statistic)
+
+    scaler.fit([(clips, torch.tensor([12, 12]))])
+
+    assert scaler.centre.isfinite().all()
+    assert scaler(torch.rand(1, 4, POINTS, 3), torch.ones(1, 4, POINTS, 3)).abs().max() < 100
+    assert scaler.size[10].eq(1).all()
+    assert scaler.size[11].eq(1).all()
+
+
+@pytest.mark.parametrize("scaler", [BodySize(LANDMARKS), ClipDeviation(LANDMARKS)])
+def test_place_and_size_of_a_signer_do_not_matter(scaler):
+    near = signer()
+    far = near * 0.4 + torch.tensor([0.3, 0.1, -0.2])
+
+    torch.testing.assert_close(
+        scaled(scaler, far), scaled(scaler, near), equal_nan=True, rtol=0, atol=1e-4
+    )
+
+
+def test_body_is_measured_in_shoulder_widths_from_between_the_shoulders():
+    clips = signer()
+    left, right = LANDMARKS.positions((500, 501))
+
+    values = scaled(BodySize(LANDMARKS), clips)
+
+    middle = (values[:, :, left] + values[:, :, right]) / 2
+    torch.testing.assert_close(middle.mean(1), torch.zeros(2, 3), rtol=0, atol=1e-5)
+    width = (values[:, :, left, :2] - values[:, :, right, :2]).norm(dim=-1)
+    torch.testing.assert_close(width.mean(1), torch.ones(2))
+
+
+def test_a_body_without_shoulders_falls_back_on_the_clip():
+    clips = signer()
+    clips[:, :, list(LANDMARKS.positions((500, 501)))] = torch.nan
+
+    body = scaled(BodySize(LANDMARKS), clips)
+
+    clip = scaled(ClipDeviation(LANDMARKS, axes="shared"), clips)
+    torch.testing.assert_close(body, clip, equal_nan=True)
+
+
+def test_clip_deviation_leaves_mean_0_and_deviation_1():
+    own = scaled(ClipDeviation(LANDMARKS), signer())[:, :, : LANDMARKS.size]
+
+    torch.testing.assert_close(own.nanmean((1, 2)), torch.zeros(2, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(own.square().nanmean((1, 2)), torch.ones(2, 3))
+
+
+def test_clip_minmax_fills_0_to_1():
+    own = scaled(ClipMinMax(LANDMARKS), signer())[:, :, : LANDMARKS.size]
+
+    assert own.nan_to_num(nan=0.5).amin() == 0
+    assert own.nan_to_num(nan=0.5).amax() == 1
+
+
+@pytest.mark.parametrize(
+    "scaler", [BodySize(LANDMARKS), ClipDeviation(LANDMARKS), ClipMinMax(LANDMARKS)]
+)
+def test_a_single_point_is_not_blown_up(scaler):
+    clips = torch.full((1, 3, POINTS, 3), torch.nan)
+    clips[0, 1, 5] = 0.7
+
+    assert scaled(scaler, clips).nan_to_num().abs().max() < 1

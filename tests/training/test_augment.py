@@ -1,0 +1,171 @@
+import inspect
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from asl.config import CONF, register_resolvers
+from asl.landmarks import LANDMARK_SETS, landmark_set
+from asl.recognizer.presence import presence
+from asl.training import augment
+from asl.training.augment import Augmentation
+
+OPERATIONS = [
+    operation
+    for _, operation in inspect.getmembers(augment, inspect.isclass)
+    if operation.__module__ == augment.__name__ and operation is not Augmentation
+]
+LANDMARKS = landmark_set("hands_pose")
+
+
+@pytest.fixture
+def batch():
+    """Clips of several lengths, some landmarks missing here and there, and one without anything."""
+
+    def batch(landmarks=LANDMARKS):
+        torch.manual_seed(1)
+        lengths = torch.tensor([30, 1, 2, 12, 30, 9])
+        points = len(landmarks.indices)
+        clips = torch.rand(6, 30, points, 3)
+        clips[torch.rand(6, 30, points) < 0.2] = torch.nan
+        clips[4] = torch.nan
+        for clip, length in zip(clips, lengths, strict=True):
+            clip[length:] = torch.nan
+        return clips, lengths
+
+    return batch
+
+
+@pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
+def test_clips_stay_clips(operation, landmarks, batch):
+    clips, lengths = batch(landmarks)
+    before = clips.clone()
+
+    changed, changed_lengths = operation(p=1.0)(clips, lengths, landmarks)
+
+    assert clips.nan_to_num(nan=9.0).equal(before.nan_to_num(nan=9.0)), "its input was changed"
+    assert changed.shape[0] == 6
+    assert changed.shape[2:] == clips.shape[2:]
+    assert changed_lengths.dtype == torch.int64
+    assert changed_lengths.min() >= 1
+    assert changed_lengths.max() <= changed.shape[1]
+    # a landmark is there with all its coordinates or not at all, and nothing is behind the end
+    there = changed.isfinite()
+    assert there.all(-1).equal(there.any(-1))
+    assert there.float().equal(presence(changed, changed_lengths))
+    assert changed[4].isnan().all(), "something came out of nothing"
+    kept = there.flatten(1).any(1)
+    assert kept[[0, 3, 5]].all(), "all of a clip is lost"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
+def test_p_is_the_share_of_clips_that_change(operation, batch):
+    clips, lengths = batch()
+
+    same, same_lengths = operation(p=0.0)(clips, lengths, LANDMARKS)
+    torch.testing.assert_close(same[:, :30], clips, equal_nan=True, rtol=0, atol=1e-6)
+    assert same_lengths.equal(lengths)
+
+    torch.manual_seed(0)
+    many = clips[:1].repeat(400, 1, 1, 1)
+    half, _ = operation(p=0.5)(many, lengths[:1].repeat(400), LANDMARKS)
+    close = (half[:, :30] - many).nan_to_num(nan=0.0).abs().amax((1, 2, 3)) < 1e-5
+    changed = ~close | (half[:, :30].isnan() != many.isnan()).flatten(1).any(1)
+    # Hands have a coin each, so that one of two is up in three clips of four.
+    assert 0.35 < changed.float().mean() < 0.85
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
+def test_a_seed_fixes_what_happens(operation, batch):
+    results = []
+    for _ in range(2):
+        clips, lengths = batch()
+        torch.manual_seed(5)
+        results.append(operation(p=0.7)(clips, lengths, LANDMARKS))
+
+    torch.testing.assert_close(results[0], results[1], equal_nan=True, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
+def test_mirroring_twice_changes_nothing(landmarks, batch):
+    clips, lengths = batch(landmarks)
+    mirror = augment.Mirror(p=1.0)
+
+    once, _ = mirror(clips, lengths, landmarks)
+    twice, _ = mirror(once, lengths, landmarks)
+
+    torch.testing.assert_close(twice, clips, equal_nan=True, rtol=0, atol=1e-5)
+
+
+def test_mirroring_makes_the_left_hand_the_right_one(batch):
+    clips, lengths = batch()
+    clips[:, :, list(LANDMARKS.left_hand)] = torch.nan
+    shoulders = list(LANDMARKS.positions((500, 501)))
+
+    mirrored, _ = augment.Mirror(p=1.0)(clips, lengths, LANDMARKS)
+
+    assert mirrored[:, :, list(LANDMARKS.right_hand)].isnan().all()
+    right, left = list(LANDMARKS.right_hand), list(LANDMARKS.left_hand)
+    middle = clips[0, :, shoulders, 0].nanmean()
+    torch.testing.assert_close(
+        mirrored[0, :, left, 0] - middle, middle - clips[0, :, right, 0], equal_nan=True
+    )
+    torch.testing.assert_close(mirrored[0, :, left, 1], clips[0, :, right, 1], equal_nan=True)
+
+
+def test_turning_keeps_distances(batch):
+    clips, lengths = batch()
+
+    turned, _ = augment.Rotate(p=1.0, degrees=40)(clips, lengths, LANDMARKS)
+
+    def distances(x):
+        return (x[:, :, 1:, :2] - x[:, :, :-1, :2]).norm(dim=-1)
+
+    torch.testing.assert_close(distances(turned), distances(clips), equal_nan=True)
+    assert not torch.allclose(turned.nan_to_num(), clips.nan_to_num(), atol=0.01)
+
+
+def test_stretched_time_keeps_first_and_last_frame():
+    clips = torch.arange(20.0)[None, :, None, None].expand(64, 20, len(LANDMARKS.indices), 3)
+    lengths = torch.full((64,), 20)
+
+    for operation in (augment.TimeStretch(p=1.0), augment.TimeWarp(p=1.0, strength=1 / 6)):
+        changed, changed_lengths = operation(clips, lengths, LANDMARKS)
+        for clip, length in zip(changed[..., 0, 0], changed_lengths, strict=True):
+            assert clip[0] == 0
+            assert clip[length - 1].item() == pytest.approx(19, abs=1e-4)
+            assert clip[:length].diff().min() > -1e-4, "time ran backwards"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (CONF / "augment").glob("*.yaml")])
+def test_every_set_runs_in_order(name, batch):
+    nodes = yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
+    operations = {key: instantiate(node) for key, node in nodes.items()}
+    clips, lengths = batch()
+
+    changed, changed_lengths = Augmentation(operations, LANDMARKS)(clips, lengths)
+
+    assert presence(changed, changed_lengths)[0].sum() > 0
+    if name == "none":
+        assert changed is clips
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["regularization=light"], "light"),
+        (["regularization=strong"], "strong"),
+        (["regularization=notebook"], "none"),
+        (["regularization=light", "augment=none"], "none"),
+        (["augment=strong", "regularization=none"], "strong"),
+    ],
+)
+def test_a_regularization_brings_its_augmentation_unless_one_is_named(overrides, name):
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = compose("train", overrides).augment
+
+    assert chosen == yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
