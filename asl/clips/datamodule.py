@@ -77,6 +77,9 @@ class ClipDataModule(pl.LightningDataModule):
             sampler=BatchRows(rows, self.batch_size, seed),
             batch_size=None,  # the sampler gives whole batches
             num_workers=self.workers,
+            # Else every new iterator draws from the global generator, and a resumed run, which
+            # makes one more of them, would draw other dropouts than an undisturbed one.
+            generator=torch.Generator().manual_seed(0),
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

@@ -56,9 +56,8 @@ class Signer:
         speed: 1 = average.
         size: of movements, 1 = average.
         left_handed: signs with the left hand.
-        curls: added to each finger's bend and to the spread, [6].
-        miss: added to every place, metres, [3].
-        wrist: how the hand is turned against others', a rotation vector.
+        habit: curls added to the fingers' bend and the spread [6], metres added to the place [3]
+            and a rotation vector that turns the hand [3]: in every sign, and in each one besides.
         turn: of the camera, a rotation vector.
         shift: where in the picture, [2].
         distance: of the camera, metres.
@@ -73,9 +72,7 @@ class Signer:
     speed: float
     size: float
     left_handed: bool
-    curls: np.ndarray
-    miss: np.ndarray
-    wrist: np.ndarray
+    habit: np.ndarray
     turn: np.ndarray
     shift: np.ndarray
     distance: float
@@ -147,7 +144,7 @@ def synthetic_source(
     root: str | Path,
     *,
     signs: Annotated[int, Interval(ge=2, le=250)] = 10,
-    signers: Annotated[int, Ge(1)] = 8,
+    signers: Annotated[int, Ge(1)] = 10,
     clips_per_sign: Annotated[int, Ge(1)] = 6,
     seed: Annotated[int, Ge(0)] = 0,
 ) -> GislrSource:
@@ -186,7 +183,7 @@ def lexicon(signs: int, seed: int) -> list[Sign]:
     chosen: list[Sign] = []
     while len(chosen) < signs:
         drawn = [str(rng.choice(part)) for part in parts]
-        if chosen and rng.random() < 0.5:
+        if chosen and rng.random() < 0.35:
             drawn = list(chosen[rng.integers(len(chosen))])
             changed = int(rng.integers(3))
             drawn[changed] = str(rng.choice(parts[changed]))
@@ -205,22 +202,37 @@ def draw_signer(number: int, seed: int) -> Signer:
         speed=rng.uniform(0.7, 1.4),
         size=rng.uniform(0.6, 1.35),
         left_handed=number % 4 == 3,
-        curls=rng.normal(0.0, 0.08, 6),
-        miss=rng.normal(0.0, 0.03, 3),
-        wrist=rng.normal(0.0, 0.2, 3),
-        turn=rng.normal(0.0, [0.1, 0.25, 0.06]),
+        habit=_habit(rng),
+        turn=rng.normal(0.0, [0.08, 0.18, 0.05]),
         shift=rng.normal(0.0, 0.05, 2),
         distance=rng.uniform(0.7, 1.8),
         zoom=rng.uniform(0.75, 1.25),
-        tremble=rng.uniform(0.001, 0.003),
-        loss=rng.uniform(0.02, 0.12),
+        tremble=rng.uniform(0.0008, 0.002),
+        loss=rng.uniform(0.01, 0.1),
     )
 
 
-def draw_clip(sign: Sign, signer: Signer, rng: np.random.Generator) -> np.ndarray:
-    """One signer signs one sign once: float32 [frames, 543, 3], NaN = not detected."""
+def _habit(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(0.0, np.repeat([0.05, 0.018, 0.12], [6, 3, 3]))
+
+
+def draw_clip(
+    sign: Sign, signer: Signer, habit: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """One signer signs one sign once.
+
+    Args:
+        sign: what is signed.
+        signer: who signs.
+        habit: the signer's own way with this sign, as `Signer.habit`.
+        rng: of all that differs from clip to clip.
+
+    Returns:
+        float32 [frames, 543, 3], NaN = not detected.
+    """
+    habit = signer.habit + habit + rng.normal(0.0, np.repeat([0.03, 0.01, 0.06], [6, 3, 3]))
     moved = _timeline(signer, rng)
-    wrists, hands, elbows = _arm(sign, signer, moved, rng)
+    wrists, hands, elbows = _arm(sign, signer, habit, moved, rng)
     mouth = np.abs(np.sin(moved.time * rng.uniform(2, 6))) * rng.uniform(0.0, 1.0)
     space = puppet.body(elbows, wrists, hands, mouth, signer.head)
     if signer.left_handed:
@@ -256,15 +268,14 @@ def _smooth(u: np.ndarray) -> np.ndarray:
 
 
 def _arm(
-    sign: Sign, signer: Signer, moved: _Timeline, rng: np.random.Generator
+    sign: Sign, signer: Signer, habit: np.ndarray, moved: _Timeline, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wrists [T, 2, 3], hands [T, 2, 21, 3] and elbows [T, 2, 3]; the signing hand first."""
     at, fingers, palm = (np.array(part) for part in PLACES[sign.place])
     at = puppet.HEAD + (at - puppet.HEAD) * signer.head if at[1] < -0.05 else at * signer.arm
-    at = at + signer.miss + rng.normal(0.0, 0.015, 3)
-    way = MOVEMENTS[sign.movement](moved.progress) * signer.size * rng.uniform(0.8, 1.2)
-    rotation = puppet.turned(signer.wrist + rng.normal(0.0, 0.1, 3))
-    rotation = rotation @ puppet.frame_of(fingers, palm)
+    at = at + habit[6:9]
+    way = MOVEMENTS[sign.movement](moved.progress) * signer.size * rng.uniform(0.85, 1.15)
+    rotation = puppet.turned(habit[9:]) @ puppet.frame_of(fingers, palm)
     spun = np.zeros((len(moved.time), 3))
     spun[:, 1] = np.sin(4 * np.pi * moved.progress) * 0.9 * (sign.movement == "twist")
     rotations = rotation @ puppet.turned(spun)  # [T, 3, 3]
@@ -277,7 +288,7 @@ def _arm(
     elbow, wrist = puppet.elbow(wanted, signer.arm)
     idle_elbow, idle_wrist = puppet.elbow(idle, signer.arm)
     turning = _between(hang, rotations, moved.raised)
-    shape = puppet.hand(_curls(sign, signer, moved, rng)) * signer.hand
+    shape = puppet.hand(_curls(sign, habit[:6], moved)) * signer.hand
     relaxed = puppet.hand(np.full((len(wanted), 6), 0.35)) * signer.hand
     hands = np.stack(
         [
@@ -296,8 +307,8 @@ def _between(start: np.ndarray, ends: np.ndarray, share: np.ndarray) -> np.ndarr
     return left @ right
 
 
-def _curls(sign: Sign, signer: Signer, moved: _Timeline, rng: np.random.Generator) -> np.ndarray:
-    shape = np.array(HANDSHAPES[sign.handshape]) + signer.curls + rng.normal(0.0, 0.05, 6)
+def _curls(sign: Sign, habit: np.ndarray, moved: _Timeline) -> np.ndarray:
+    shape = np.array(HANDSHAPES[sign.handshape]) + habit
     curls = 0.35 + moved.raised[:, None] * (shape - 0.35)  # [T, 6]
     if sign.movement == "open":
         shut = (1.0 - _smooth(moved.progress))[:, None]
@@ -367,11 +378,14 @@ def _write_data_set(root: Path, settings: dict[str, int]) -> None:
         signer = draw_signer(number, seed)
         (root / CLIPS_FOLDER / str(number)).mkdir(parents=True)
         for label, sign in enumerate(signs):
+            habit = _habit(np.random.default_rng([seed, 4, number, label]))
             for take in range(settings["clips_per_sign"]):
                 rng = np.random.default_rng([seed, 3, number, label, take])
                 sequence = int(rng.integers(10**8, 10**9))
                 path = f"{CLIPS_FOLDER}/{number}/{sequence}.parquet"
-                write_clip(root / path, draw_clip(sign, signer, rng), int(rng.integers(0, 100)))
+                write_clip(
+                    root / path, draw_clip(sign, signer, habit, rng), int(rng.integers(0, 100))
+                )
                 rows.append((path, number, sequence, sign.name))
     with (root / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

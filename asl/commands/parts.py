@@ -21,7 +21,13 @@ def open_store(data: DictConfig) -> "ClipStore":
     from asl.clips.prepare import prepare
 
     source = build(data.source)
-    return prepare(source, Path(data.store), dtype=data.dtype, on_problem=data.on_problem)
+    return prepare(
+        source,
+        Path(data.store),
+        dtype=data.dtype,
+        on_problem=data.on_problem,
+        name=data.name,
+    )
 
 
 def make_split(split: DictConfig, store: "ClipStore") -> "Split":

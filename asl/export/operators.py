@@ -397,10 +397,19 @@ def _handler(function: Callable[[Inputs, Attributes], Any]) -> Callable[..., Non
                 "optype": graph_node.op,
                 "shape": output.shape,
                 "dtype": output.dtype,
-                "tf_node": result,
+                "tf_node": _with_stated_shape(result, output.shape),
             }
 
     return make_node
+
+
+def _with_stated_shape(result: Tensor, stated: Sequence[int | str] | None) -> Tensor:
+    """Tell TensorFlow the sizes that ONNX knows and TensorFlow lost on the way."""
+    if stated is None or len(stated) != len(result.shape) or _known(result) is not None:
+        return result
+    sizes = [size if isinstance(size, int) else -1 for size in stated]
+    lost = any(size != -1 and made is None for size, made in zip(sizes, result.shape, strict=True))
+    return tf.reshape(result, sizes) if lost and sizes.count(-1) <= 1 else result
 
 
 def _value(variable: Any, tf_layers_dict: dict[str, Any]) -> Tensor:

@@ -144,7 +144,7 @@ def judge(hop: Hop) -> None:
     if agreement < limit.agreement:
         changed = ", ".join(hop.changed[:5])
         raise ExportError(
-            f"{hop.name}: the top sign is the recognizer's on {agreement:.2%} of {hop.clips} clips, "
+            f"{hop.name}: the top sign is the recognizer's on {agreement:.2%} of {hop.clips}, "
             f"not on {limit.agreement:.1%}; it is another on {changed}, and a probability differs "
             f"by up to {hop.largest:.2e}, on clip {hop.worst_clip!r}."
         )

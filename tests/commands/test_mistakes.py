@@ -1,0 +1,96 @@
+"""At the terminal: help is fast, a mistake is one sentence and exit status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from asl.cli import COMMANDS, run
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from asl.cli import run; run(['--help']); "
+        "heavy = {'torch', 'mlflow', 'hydra', 'tensorflow', 'pandas'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "model=lstmm"], ["model=lstmm", "bigru", "transformer"]),
+        (["train", "model.hiden=3"], ["model.hiden"]),
+        (["train", "split.test=[99]"], ["split.test", "99", "choose from 1, 2, 3, 4"]),
+        (["train", "landmarks=kinect20"], ["landmarks=kinect20", "hands_pose"]),
+        (["train", "model.hidden=-1"], ["model.hidden=-1", "greater than or equal to 1"]),
+        (["train", "data.batch_size=some"], ["data.batch_size=some", "integer"]),
+        (["train", "data=gislr", "data.root=/nowhere"], ["/nowhere"]),
+        (["train", "resume=nonsense"], ["nonsense"]),
+        (["export", "run=nonsense"], ["run=nonsense", "best"]),
+        (["export", "run=best", "split=random"], ["run=best", "random"]),
+        (["evaluate"], ["run=", "model="]),
+        (["evaluate", "run=best", "part=nonsense"], ["part=nonsense", "train, val, test"]),
+        (["runs", "--metric", "nonsense"], ["nonsense", "test/f1"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, words, workbench, trained, capsys):
+    capsys.readouterr()
+    status = workbench(*arguments)
+    printed = capsys.readouterr().err
+    assert status == 2, printed
+    assert "Traceback" not in printed
+    assert len(printed.strip().splitlines()) == 1, printed
+    for word in words:
+        assert word in printed
+
+
+def test_an_unknown_command_names_the_commands(capsys):
+    assert run(["trian"]) == 2
+    printed = capsys.readouterr().err
+    assert "trian" in printed
+    assert "train" in printed
+
+
+def test_all_faults_come_in_one_message(workbench, capsys):
+    wrong = [
+        "model.hidden=0",
+        "regularization.dropout=2",
+        "trainer.max_epochs=none",
+        "optimizer.lr=0",
+        "+scaler.sise=3",
+    ]
+    assert workbench("train", *wrong) == 2
+    printed = capsys.readouterr().err
+    for override in wrong:
+        assert override.lstrip("+").partition("=")[0] in printed
+
+
+def test_hydra_shows_the_composed_config(workbench, capsys):
+    assert workbench("train", "--cfg", "job", "model=lstm") == 0
+    assert "asl.recognizer.recurrent.Recurrent" in capsys.readouterr().out
+
+
+def test_completion_completes_commands_and_choices(tmp_path):
+    code = run_bash(
+        'eval "$(asl completion bash)"; COMP_WORDS=(asl train model=t); COMP_CWORD=2; '
+        'COMP_LINE="asl train model=t"; COMP_POINT=${#COMP_LINE}; _asl_complete; '
+        'echo "${COMPREPLY[@]}"'
+    )
+    assert "model=transformer" in code
+
+
+def run_bash(script: str) -> str:
+    from pathlib import Path
+
+    folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+    )
+    return done.stdout

@@ -1,0 +1,172 @@
+"""What a person relies on when a run is trained, interrupted, resumed, repeated or failing."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from asl.commands.parts import tracker
+from asl.tracking.find import download, find_run, find_runs
+from asl.training.classifier import SignClassifier
+
+
+@pytest.fixture
+def store(workbench):
+    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+
+
+def last(store, status="FINISHED"):
+    runs = [run for run in find_runs(store) if run.is_training and run.status == status]
+    return max(runs, key=lambda run: store.client.get_run(run.run_id).info.start_time)
+
+
+def test_a_run_records_what_it_was_and_what_came_of_it(trained, store):
+    run = find_run(store, trained)
+    assert run.status == "FINISHED"
+    assert run.params["model"] == "gru"
+    assert run.params["model.hidden"] == "8"
+    assert run.params["seed"] == "3"
+    assert len(run.params) < 30  # what was chosen, not every leaf
+    for split in ("train", "val", "test"):
+        names = ("loss", "accuracy", "accuracy_top5", "precision", "recall", "f1")
+        assert {f"{split}/{name}" for name in names} <= set(run.metrics)
+    assert run.metrics["parameters"] > 0
+    assert run.tags["split"].startswith("signer_holdout")
+    assert run.tags["val_protocol"]
+    assert len(run.tags["data.fingerprint"]) >= 16
+    history = store.client.get_metric_history(run.run_id, "train/loss")
+    assert [point.step for point in history] == [0, 1]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_runs_tables_agree_with_its_metrics(trained, store, split):
+    run = find_run(store, trained)
+    counts = pd.read_csv(download(store, run.run_id, f"{split}/confusion.csv"), index_col=0)
+    accuracy = counts.to_numpy().trace() / counts.to_numpy().sum()
+    assert run.metrics[f"{split}/accuracy"] == pytest.approx(accuracy)
+    signers = pd.read_csv(download(store, run.run_id, f"{split}/per_signer.csv"))
+    by_clip = (signers["accuracy"] * signers["clips"]).sum() / signers["clips"].sum()
+    assert by_clip == pytest.approx(accuracy)
+    signs = pd.read_csv(download(store, run.run_id, f"{split}/per_sign.csv"))
+    assert signs["clips"].sum() == counts.to_numpy().sum()
+    for name in ("confusion.png", "per_signer.png"):
+        assert download(store, run.run_id, f"{split}/{name}").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_kept_epoch_measures_the_same_again(trained, workbench, capsys):
+    first = find_run(tracker_of(workbench), trained).metrics["test/accuracy"]
+    capsys.readouterr()
+    assert workbench("evaluate", f"run={trained}") == 0
+    assert f"accuracy {first:.4f}" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_metrics(workbench, store):
+    found = []
+    for seed in (5, 5, 6):
+        assert workbench("train", "model=cnn", "model.hidden=8", f"seed={seed}") == 0
+        found.append(last(store).metrics)
+    same = [name for name in found[0] if not name.startswith("fit_seconds")]
+    assert {n: found[0][n] for n in same} == {n: found[1][n] for n in same}
+    assert found[0]["train/loss"] != found[2]["train/loss"]
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(workbench, store, monkeypatch):
+    arguments = ["model=gru", "model.hidden=8", "seed=7", "trainer.max_epochs=4"]
+    assert workbench("train", *arguments) == 0
+    undisturbed = last(store).metrics
+
+    def pull_the_plug(self, batch, number):
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    step = SignClassifier.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(SignClassifier, "training_step", pull_the_plug)
+        with pytest.raises(SystemExit):
+            workbench("train", *arguments)
+    interrupted = last(store, "KILLED")
+    assert workbench("train", f"resume={interrupted.run_id}") == 0
+    resumed = find_run(store, interrupted.run_id)
+    assert resumed.status == "FINISHED"
+    names = [name for name in undisturbed if name != "fit_seconds"]
+    assert {n: resumed.metrics[n] for n in names} == {n: undisturbed[n] for n in names}
+    steps = [p.step for p in store.client.get_metric_history(resumed.run_id, "train/loss")]
+    assert steps == [0, 1, 2, 3]
+
+
+def test_a_resumed_run_keeps_its_choices(workbench, trained, capsys):
+    assert workbench("train", f"resume={trained}") == 2
+    assert "finished" in capsys.readouterr().err
+
+
+def test_a_failed_run_says_so_with_its_traceback(workbench, store, monkeypatch):
+    def fail(self, batch, number):
+        raise RuntimeError("a fault of the network")
+
+    monkeypatch.setattr(SignClassifier, "training_step", fail)
+    with pytest.raises(RuntimeError):
+        workbench("train")
+    run = last(store, "FAILED")
+    assert "a fault of the network" in download(store, run.run_id, "traceback.txt").read_text()
+
+
+def test_without_validation_the_last_epoch_is_kept(workbench, store):
+    assert workbench("train", "split.val=none", "model=cnn", "model.hidden=8") == 0
+    run = last(store)
+    assert run.metrics["kept_epoch"] == 1
+    assert "val/f1" not in run.metrics
+    assert "test/f1" in run.metrics
+
+
+def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, capsys):
+    before = {run.run_id for run in find_runs(store)}
+    assert workbench("train", "-m", "model=lstm,cnn", "model.hidden=8", "scaler=standard,clip") == 0
+    new = [run for run in workbench.runs(capsys) if run["run_id"] not in before]
+    children = [run for run in new if run["params"]]
+    assert len(new) == 5
+    chosen = {(run["params"]["model"], run["params"]["scaler"]) for run in children}
+    assert chosen == {(m, s) for m in ("lstm", "cnn") for s in ("standard", "clip")}
+    (parent,) = [run for run in new if not run["params"]]
+    for child in children:
+        tags = find_run(store, child["run_id"]).tags
+        assert tags["mlflow.parentRunId"] == parent["run_id"]
+    best = max(children, key=lambda run: run["metrics"]["val/f1"])
+    assert parent["metrics"]["val/f1"] == best["metrics"]["val/f1"]
+
+
+def test_runs_are_listed_best_first(workbench, trained, capsys):
+    runs = workbench.runs(capsys, "--metric", "val/loss")
+    losses = [run["metrics"]["val/loss"] for run in runs if "val/loss" in run["metrics"]]
+    assert losses == sorted(losses)
+    keys = {"run_id", "name", "status", "data", "split", "params", "metrics"}
+    assert all(set(run) == keys for run in runs)
+
+
+def test_random_splits_are_flagged_wherever_their_numbers_stand(workbench, capsys):
+    assert workbench("train", "split=random", "model=cnn", "model.hidden=8") == 0
+    assert "not signer-independent" in capsys.readouterr().out
+    assert workbench("runs", "--split", "random") == 0
+    printed = capsys.readouterr().out
+    assert "random" in printed
+    assert "not signer-independent" in printed
+
+
+def test_nothing_is_left_in_the_working_directory(workbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    work = workbench.folder / "mlruns" / "work"
+    before = list(work.glob("*"))
+    assert workbench("train", "model=cnn", "model.hidden=8") == 0
+    assert list(tmp_path.iterdir()) == []
+    assert list(work.glob("*")) == before
+
+
+def test_config_artifact_is_the_whole_config(trained, store):
+    run = find_run(store, trained)
+    environment = json.loads(download(store, run.run_id, "environment.json").read_text())
+    assert "torch" in environment["packages"]
+    assert "hidden: 8" in download(store, run.run_id, "config.yaml").read_text()
+
+
+def tracker_of(workbench):
+    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
