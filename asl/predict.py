@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -40,21 +41,18 @@ def load(path: str | Path, threads: int = 1) -> Recognise:
     Raises:
         UserError: no such file, not a TFLite file, or another signature.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file; `asl export` writes one")
     try:
-        with _silent_stderr():
-            run = Interpreter(str(path), num_threads=threads).get_signature_runner(
-                "serving_default"
-            )
-        landmarks = run.get_input_details()["inputs"]["shape"][1]
-        run.get_output_details()["outputs"]
-    except (ValueError, KeyError, IndexError, RuntimeError) as error:
+        run = interpreter(path, threads).get_signature_runner("serving_default")
+        landmarks = int(run.get_input_details()["inputs"]["shape"][1])
+        with silent_stderr():
+            run(inputs=np.full((1, landmarks, 3), np.nan, np.float32))["outputs"]
+    except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"{path}: not a TFLite file with the signature serving_default: "
-            "inputs [n, N, 3] -> outputs [signs]"
+            f"inputs [n, N, 3] -> outputs [signs] ({reason})"
         ) from error
 
     def recognise(clip: np.ndarray) -> np.ndarray:
@@ -65,6 +63,14 @@ def load(path: str | Path, threads: int = 1) -> Recognise:
         return run(inputs=np.ascontiguousarray(clip, np.float32))["outputs"].reshape(-1)
 
     return recognise
+
+
+def interpreter(path: str | Path, threads: int = 1) -> Any:
+    """A LiteRT interpreter of a file; raises ValueError or RuntimeError where it cannot be one."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silent_stderr():
+        return Interpreter(str(path), num_threads=threads)
 
 
 def read_labels(model_path: str | Path) -> list[str]:
@@ -101,13 +107,17 @@ def read_clip(path: str | Path) -> np.ndarray:
         return read_parquet(path)
     if suffix not in (".npy", ".npz"):
         raise ValueError("must end in .parquet, .npy or .npz")
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded.astype(np.float32)
-    with loaded:
-        if len(loaded.files) != 1:
-            raise ValueError(f"must hold one array, holds {', '.join(loaded.files) or 'none'}")
-        return loaded[loaded.files[0]].astype(np.float32)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded.astype(np.float32)
+        with loaded:
+            names = loaded.files
+            if len(names) == 1:
+                return loaded[names[0]].astype(np.float32)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError("is not a NumPy file of numbers") from error
+    raise ValueError(f"must hold one array, holds {', '.join(names) or 'none'}")
 
 
 def predict(
@@ -136,7 +146,7 @@ def predict(
         try:
             probabilities = recognise(read_clip(path))
         except (ValueError, OSError) as error:
-            problems[str(path)] = _reason(path, error)
+            problems[str(path)] = _reason(error)
             continue
         if len(probabilities) != len(signs):
             raise UserError(
@@ -191,15 +201,15 @@ def _print_table(predictions: dict[str, Prediction]) -> None:
     Console().print(table)
 
 
-def _reason(path: str | Path, error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or "cannot be read"
-    return str(error).removeprefix(f"{path}:").strip()
+    return str(getattr(error, "reason", error))
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """LiteRT's native code tells stderr of each delegate it makes; Python cannot turn that off."""
+def silent_stderr() -> Iterator[None]:
+    """LiteRT's native code tells stderr of the delegate it makes; Python cannot turn that off."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

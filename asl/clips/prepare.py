@@ -249,8 +249,9 @@ def _in_pool(workers: int) -> _Run:
     ) -> Iterator[tuple[int, Shard]]:
         # Spawned, because forking a process in which torch has started threads may hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
-            futures = {pool.submit(_pack, source, store_dir, settings, job): job for job in jobs}
+        given = (source, store_dir, settings)
+        with ProcessPoolExecutor(workers, context, initializer=_start, initargs=given) as pool:
+            futures = {pool.submit(_pack_given, job): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     yield futures[future].number, future.result()
@@ -260,6 +261,20 @@ def _in_pool(workers: int) -> _Run:
                 pool.shutdown(cancel_futures=True)
 
     return run
+
+
+_given: tuple[Source, Path, dict[str, Any]]
+
+
+def _start(source: Source, store_dir: Path, settings: dict[str, Any]) -> None:
+    """Gives a worker what all jobs share: a source may hold much, and is sent once."""
+    global _given
+    _given = source, store_dir, settings
+    _die_with_parent()
+
+
+def _pack_given(job: Job) -> Shard:
+    return _pack(*_given, job)
 
 
 def _die_with_parent() -> None:

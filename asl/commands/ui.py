@@ -30,7 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     print(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     try:
-        return subprocess.call([*command, "--host", "127.0.0.1", "--port", str(port)])
+        return subprocess.call(
+            [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        )
     except KeyboardInterrupt:
         return 0
 

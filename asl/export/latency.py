@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
+from asl.predict import interpreter, silent_stderr
+
 
 def latency(path: Path, clip: np.ndarray, runs: int = 100, threads: int = 1) -> dict[str, float]:
     """Time a .tflite in LiteRT on one clip, raw landmarks in, probabilities out.
@@ -16,22 +18,19 @@ def latency(path: Path, clip: np.ndarray, runs: int = 100, threads: int = 1) -> 
     Returns:
         frames; first_ms, from opening the file to the first answer; median_ms and p95_ms.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     started = time.perf_counter()
-    interpreter = Interpreter(str(path), num_threads=threads)
-    inputs, outputs = (
-        interpreter.get_input_details()[0]["index"],
-        interpreter.get_output_details()[0]["index"],
-    )
-    interpreter.resize_tensor_input(inputs, clip.shape)
-    interpreter.allocate_tensors()
+    model = interpreter(path, threads)
+    inputs = model.get_input_details()[0]["index"]
+    outputs = model.get_output_details()[0]["index"]
+    model.resize_tensor_input(inputs, clip.shape)
+    with silent_stderr():
+        model.allocate_tensors()
 
     def once() -> float:
         start = time.perf_counter()
-        interpreter.set_tensor(inputs, clip)
-        interpreter.invoke()
-        interpreter.get_tensor(outputs)
+        model.set_tensor(inputs, clip)
+        model.invoke()
+        model.get_tensor(outputs)
         return time.perf_counter() - start
 
     once()

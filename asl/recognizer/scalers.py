@@ -99,8 +99,10 @@ class ClipDeviation(nn.Module):
     ) -> None:
         super().__init__()
         self.own = landmarks.size
-        self.points = [] if centre == "mean" else reference_points(landmarks, centre)
         self.axes = axes
+        self.points: Tensor | None
+        points = None if centre == "mean" else reference_points(landmarks, centre)
+        self.register_buffer("points", points, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
@@ -134,7 +136,8 @@ class BodySize(nn.Module):
     ) -> None:
         super().__init__()
         self.own = landmarks.size
-        self.points = reference_points(landmarks, centre)
+        self.points: Tensor
+        self.register_buffer("points", reference_points(landmarks, centre), persistent=False)
         self.ends = list(landmarks.positions(landmarks.layout.lengths[length]))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -177,28 +180,29 @@ class ClipMinMax(nn.Module):
         return (values - low) / usable_or_one(high - low)
 
 
-def reference_points(landmarks: LandmarkSet, name: str) -> list[int]:
-    """Positions of a named reference point of the layout."""
-    return list(landmarks.positions(landmarks.layout.reference[name]))
+def reference_points(landmarks: LandmarkSet, name: str) -> Tensor:
+    """Positions of a named reference point of the layout, `[number of landmarks it is made of]`."""
+    return torch.tensor(landmarks.positions(landmarks.layout.reference[name]))
 
 
-def clip_centre(values: Tensor, present: Tensor, own: int, points: list[int]) -> Tensor:
+def clip_centre(values: Tensor, present: Tensor, own: int, points: Tensor | None) -> Tensor:
     """Mean of some points over the clip; of the first `own` landmarks where those are never seen.
 
     Args:
         values: `[B, T, P, 3]`.
         present: `[B, T, P, 3]`.
         own: how many landmarks are the set's own.
-        points: positions; none for the mean of the set's own.
+        points: positions; None for the mean of the set's own.
 
     Returns:
         `[B, 1, 1, 3]`, 0 for a clip with nothing in it.
     """
     mean = present_mean(values[:, :, :own], present[:, :, :own])
-    if not points:
+    if points is None:
         return mean
-    seen = present[:, :, points].sum((1, 2), keepdim=True) > 0
-    return torch.where(seen, present_mean(values[:, :, points], present[:, :, points]), mean)
+    values, present = values.index_select(2, points), present.index_select(2, points)
+    seen = present.sum((1, 2), keepdim=True) > 0
+    return torch.where(seen, present_mean(values, present), mean)
 
 
 def deviation(values: Tensor, present: Tensor) -> Tensor:

@@ -59,4 +59,6 @@ def _experiment(client: MlflowClient, name: str, uri: str, folder: Path) -> str:
     if found is not None:
         return str(found.experiment_id)
     artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith(SQLITE) else None
-    return str(client.create_experiment(name, artifact_location=artifacts))
+    # Without its kind MLflow's UI opens on pages for language models.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))

@@ -384,7 +384,8 @@ def body_centre(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tenso
     """Between the shoulders, over the whole clip; the clip's mean without them. `[B, 1, 1, 3]`."""
     present = presence(clips, lengths)
     values = torch.where(present > 0, clips, 0.0)
-    return clip_centre(values, present, landmarks.size, reference_points(landmarks, "shoulders"))
+    shoulders = reference_points(landmarks, "shoulders").to(clips.device)
+    return clip_centre(values, present, landmarks.size, shoulders)
 
 
 def spread(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tensor:
@@ -392,4 +393,4 @@ def spread(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tensor:
     own = clips[:, :, : landmarks.size]
     present = presence(own, lengths)
     values = torch.where(present > 0, own, 0.0)
-    return deviation(values - clip_centre(values, present, landmarks.size, []), present)
+    return deviation(values - clip_centre(values, present, landmarks.size, None), present)
