@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from asl.errors import UserError, unknown
 from asl.export import ExportError
 from asl.export.latency import latency
 from asl.export.onnx import to_onnx
@@ -70,10 +71,15 @@ def export(
         the content of report.json.
 
     Raises:
-        UserError: an unknown variant.
+        UserError: an unknown variant, or no clip.
         ExportError: the conversion or a verification failed; names the file, the clip and by how
             much.
     """
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise unknown("export.variants", variant, VARIANTS)
+    if not clips:
+        raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()

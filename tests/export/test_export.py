@@ -1,0 +1,220 @@
+import json
+import mmap
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter
+
+import asl.export.export as exporting
+from asl.errors import UserError
+from asl.export import ExportError
+from asl.export.export import export
+from asl.export.verify import check_no_kept_state, compare, judge
+from asl.predict import load
+
+
+@pytest.fixture(scope="module")
+def exported(recognizer, clips, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("exported")
+    export(recognizer, directory, list(clips.values()), list(clips))
+    return directory
+
+
+@pytest.fixture
+def converted(exported, monkeypatch):
+    """Exports take the files already made instead of converting again."""
+
+    def to_onnx(recognizer, path):
+        shutil.copy(exported / "model.onnx", path)
+
+    def to_tflite(onnx_path, directory, variants):
+        names = {variant: f"model_{variant}.tflite" for variant in variants}
+        return {v: Path(shutil.copy(exported / name, directory)) for v, name in names.items()}
+
+    monkeypatch.setattr(exporting, "to_onnx", to_onnx)
+    monkeypatch.setattr(exporting, "to_tflite", to_tflite)
+    return to_tflite
+
+
+def test_a_folder_with_everything_and_nothing_else(exported):
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "labels.json",
+        "model.onnx",
+        "model_float16.tflite",
+        "model_float32.tflite",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_signature_of_the_competition(exported, recognizer):
+    for path in exported.glob("*.tflite"):
+        interpreter = Interpreter(str(path))
+        assert interpreter.get_signature_list() == {
+            "serving_default": {"inputs": ["inputs"], "outputs": ["outputs"]}
+        }
+        assert list(interpreter.get_input_details()[0]["shape_signature"]) == [-1, 543, 3]
+        assert list(interpreter.get_output_details()[0]["shape"]) == [len(recognizer.signs)]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])
+def test_any_number_of_frames_of_a_genuine_clip(exported, recognizer, shared_data, frames):
+    from asl.clips.gislr import read_clip
+
+    sample = shared_data / "gislr_sample" / "train_landmark_files" / "22343" / "239181.parquet"
+    clip = np.tile(read_clip(sample), (14, 1, 1))[:frames]
+    run = Interpreter(str(exported / "model_float32.tflite")).get_signature_runner(
+        "serving_default"
+    )
+
+    for given in (clip, np.full_like(clip, np.nan)):
+        outputs = run(inputs=given)["outputs"]
+        assert abs(outputs.sum() - 1) < 1e-5
+        wanted = recognizer.recognise(torch.from_numpy(given)).detach().numpy()
+        np.testing.assert_allclose(outputs, wanted, atol=1e-5)
+
+
+def test_the_fused_lstm_keeps_no_state(exported, clips):
+    report = json.loads((exported / "report.json").read_text())
+    assert report["operators"]["float32"]["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 2
+    for path in exported.glob("*.tflite"):
+        check_no_kept_state(path.stem, path, clips["clip 0"])
+
+
+def test_float16_is_smaller_and_treats_the_absurd_as_missing(exported, clips):
+    wide, narrow = (exported / f"model_{v}.tflite" for v in ("float32", "float16"))
+    assert narrow.stat().st_size < 0.65 * wide.stat().st_size
+    # 1e5 is a coordinate, 1e7 is none: float16 knows neither number
+    for far in (1e5, 1e7):
+        clip = clips["clip 0"].copy()
+        clip[::2, 490] = far
+        np.testing.assert_allclose(load(narrow)(clip), load(wide)(clip), atol=2e-3)
+
+
+def test_labels_travel_inside_and_beside(exported, recognizer):
+    beside = json.loads((exported / "labels.json").read_text())
+    assert beside["signs"] == recognizer.signs
+    assert beside["inputs"] == ["frames", 543, 3]
+    assert beside["features"]["frames"] == 64
+    for path in exported.glob("*.tflite"):
+        with zipfile.ZipFile(path) as archive:
+            assert json.loads(archive.read("labels.json")) == beside
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            assert Interpreter(model_content=mapped[:]).get_signature_list()
+
+
+def test_report_says_what_was_proved(exported, clips):
+    report = json.loads((exported / "report.json").read_text())
+    assert report["verified"] is True
+    assert [hop["name"] for hop in report["hops"]] == ["onnx", "float32", "float16"]
+    assert report["hops"][1]["largest"] <= 1e-4
+    assert report["hops"][1]["same_top"] == 1
+    assert report["clips"]["real"] == len(clips)
+    assert {"1 frame", "1000 frames", "nothing at all"} <= set(report["clips"]["cruel"])
+    assert not any(name.startswith("CUSTOM") for name in report["operators"]["float32"])
+    assert report["latency"]["float16"]["median"]["median_ms"] > 0
+    markdown = (exported / "report.md").read_text()
+    assert "Verified." in markdown
+    assert "| float16 |" in markdown
+
+
+def test_a_wrong_weight_is_caught_and_named(converted, recognizer, clips, tmp_path, monkeypatch):
+    def sabotaged(onnx_path, directory, variants):
+        paths = converted(onnx_path, directory, variants)
+        model = bytearray(paths["float16"].read_bytes())
+        weights = recognizer.backbone.ahead[0].weight_hh_l0.detach().numpy().astype(np.float16)
+        for gate in np.split(weights, 4):
+            place = model.find(gate.tobytes())
+            assert place > 0
+            model[place : place + gate.nbytes] = bytes(gate.nbytes)
+        paths["float16"].write_bytes(model)
+        return paths
+
+    monkeypatch.setattr(exporting, "to_tflite", sabotaged)
+    (tmp_path / "model_float32.tflite").write_text("of an earlier export")
+    (tmp_path / "notes.txt").write_text("the user's own")
+
+    with pytest.raises(ExportError, match=r"^float16: .*(\d%|differs)"):
+        export(recognizer, tmp_path, list(clips.values()), list(clips))
+
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["notes.txt", "report.json", "report.md"]
+    assert "Failed" in (tmp_path / "report.md").read_text()
+
+
+def test_other_weights_in_torch_are_caught(converted, recognizer_of, recognizer, clips, tmp_path):
+    other = recognizer_of("lstm")
+    with torch.no_grad():
+        other.head.layers[-1].bias[0] += 0.01
+
+    with pytest.raises(
+        ExportError, match=r"^onnx: on clip '.*' .* differs from the recognizer's by"
+    ):
+        export(other, tmp_path, list(clips.values()), list(clips))
+
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_unknown_variant_is_one_sentence(recognizer, clips, tmp_path):
+    with pytest.raises(UserError, match=r"export\.variants=int3: choose from float32, float16"):
+        export(recognizer, tmp_path, list(clips.values()), list(clips), variants=["int3"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tie_is_not_a_disagreement_and_is_counted():
+    wanted = np.array([[0.5, 0.5 - 1e-6], [0.9, 0.1]])
+    hop = compare(
+        "float32", wanted, wanted[:, ::-1] * [[1, 1], [0, 1]] + [[0, 0], [0.9, 0]], ["a", "b"]
+    )
+    assert (hop.ties, hop.changed) == (1, ())
+    judge(compare("float32", wanted, wanted, ["a", "b"]))
+
+
+def test_a_difference_names_the_clip():
+    wanted = np.array([[0.6, 0.4], [0.9, 0.1]])
+    with pytest.raises(
+        ExportError, match=r"^float32: on clip 'b' .* by 2\.00e-01, allowed is 1e-04"
+    ):
+        judge(compare("float32", wanted, wanted - [[0, 0], [0.2, 0]], ["a", "b"]))
+
+
+def test_importing_the_room_is_light():
+    script = "import sys, asl.export.tflite; print({'torch', 'tensorflow'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn"])
+@pytest.mark.parametrize(
+    ("hidden", "frames", "more"),
+    [
+        (40, 40, {}),  # frames = hidden = features of a frame
+        (40, 80, {}),  # frames = both directions' hidden
+        (40, 20, {"terms": ("position", "lag1", "second")}),  # frames = landmarks
+        (40, 4, {"length": "last"}),  # frames = heads
+        (40, 1, {}),  # frames = clips in a batch
+    ],
+)
+def test_every_backbone_with_equal_axes(
+    recognizer_of, tmp_path, model, hidden, frames, more, made_up
+):
+    recognizer = recognizer_of(
+        model, hidden, frames, landmarks="kinect20", coordinates="xy", **more
+    )
+    clips = made_up(20)
+
+    report = export(
+        recognizer, tmp_path, list(clips.values()), list(clips), ["float32", "float16", "dynamic"]
+    )
+
+    assert report["verified"]
