@@ -26,6 +26,7 @@ class Layout:
             layout has the same names.
         lengths: named pairs of reference points whose distance measures a body.
         bones: pairs of raw rows to draw a line between.
+        y_up: whether y grows upwards, as in space, and not downwards, as in pictures.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Layout:
     reference: dict[str, tuple[int, ...]]
     lengths: dict[str, tuple[int, int]]
     bones: tuple[tuple[int, int], ...]
+    y_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,7 @@ KINECT20 = Layout(
         *_chain((8, 6, 4, 2, 1, 3, 5, 7, 9)),
         *_chain((18, 16, 14, 12, 11, 13, 15, 17, 19)),
     ),
+    y_up=True,
 )
 
 LAYOUTS = {each.name: each for each in (MEDIAPIPE_HOLISTIC, KINECT20)}
