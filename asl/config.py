@@ -93,6 +93,7 @@ class DataSettings(BaseModel):
     name: str
     root: str
     store: str
+    landmarks: str
     dtype: typing.Literal["float32", "float16"]
     on_problem: typing.Literal["skip", "fail"]
     batch_size: PositiveInt

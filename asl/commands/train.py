@@ -60,7 +60,7 @@ def chosen_params(cfg: DictConfig) -> dict[str, Any]:
         key, _, _ = override.lstrip("+").partition("=")
         if "." in key and not key.startswith("tracking."):
             leaves[key] = OmegaConf.select(cfg, key)
-    return {**choices, **leaves, "seed": cfg.seed}
+    return {**choices, "landmarks": cfg.landmarks.name, **leaves, "seed": cfg.seed}
 
 
 def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None) -> Trained:

@@ -1,12 +1,14 @@
 """LSTM and GRU, in one direction or two."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import dropout
 
+from asl.recognizer.embedding import Embedding
 from asl.recognizer.options import Count, Dropout, Pool
 from asl.recognizer.pooling import pool
 
@@ -21,11 +23,12 @@ class Recurrent(nn.Module):
         inputs: numbers a time step.
         cell: `lstm` or `gru`.
         bidirectional: also read each clip backwards.
+        embed: width of an embedding before the first recurrent layer; 0 for none.
         hidden: units of a layer, in each direction.
         layers: how many layers.
         pool: `mean`, `max` or `last`; the last state of the backward direction is that at the
             first step.
-        dropout: share of a layer's inputs that training zeroes, from the second layer on.
+        dropout: share of a layer's inputs that training zeroes; never of the features themselves.
         recurrent_dropout: share of the hidden-to-hidden weights that training zeroes, the same for
             every step of a batch (DropConnect; Merity et al. 2018, "Regularizing and Optimizing
             LSTM Language Models", section 2).
@@ -39,6 +42,7 @@ class Recurrent(nn.Module):
         inputs: Count,
         cell: Literal["lstm", "gru"],
         bidirectional: bool = False,
+        embed: Annotated[int, Ge(0)] = 0,
         hidden: Count = 64,
         layers: Count = 2,
         pool: Pool = "mean",
@@ -48,7 +52,8 @@ class Recurrent(nn.Module):
         super().__init__()
         kind = nn.LSTM if cell == "lstm" else nn.GRU
         self.width = hidden * (2 if bidirectional else 1)
-        sizes = [inputs] + [self.width] * (layers - 1)
+        self.embed = Embedding(inputs, embed) if embed else None
+        sizes = [embed or inputs] + [self.width] * (layers - 1)
         self.ahead = nn.ModuleList(kind(size, hidden, batch_first=True) for size in sizes)
         self.back = nn.ModuleList(
             kind(size, hidden, batch_first=True) for size in sizes if bidirectional
@@ -67,6 +72,8 @@ class Recurrent(nn.Module):
         Returns:
             `[B, width]`.
         """
+        if self.embed is not None:
+            steps = self.dropout(self.embed(steps, mask))
         if not self.back:
             return pool(self._one_way(steps), mask, self.pool)
         forwards, backwards = self._both_ways(steps, mask)

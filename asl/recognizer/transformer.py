@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asl.errors import UserError
+from asl.recognizer.embedding import Embedding
 from asl.recognizer.options import Count, Dropout, Pool
 from asl.recognizer.pooling import VERY_LOW, pool
 
@@ -49,7 +50,7 @@ class Transformer(nn.Module):
             choices = f"multiples of {2 * heads}, because there are {heads} heads"
             raise UserError(f"model.hidden={hidden}: choose from {choices}")
         self.width = hidden
-        self.embed = nn.Linear(inputs, hidden)
+        self.embed = Embedding(inputs, hidden)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(hidden, heads, expansion, dropout, attention_dropout) for _ in range(layers)
@@ -67,7 +68,7 @@ class Transformer(nn.Module):
         Returns:
             `[B, width]`.
         """
-        steps = self.embed(steps)
+        steps = self.embed(steps, mask)
         steps = self.dropout(steps + sinusoids(steps.shape[1], self.width).to(steps))
         for block in self.blocks:
             steps = block(steps, mask)
