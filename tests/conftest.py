@@ -12,3 +12,31 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real clips at {folder} (ASL_SHARED_DATA names their folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic_raw(tmp_path_factory) -> Path:
+    """A small generated data set in the competition's layout: 4 signs, 5 signers, 40 clips."""
+    from asl.clips.synthetic import synthetic_source
+
+    root = tmp_path_factory.mktemp("synthetic") / "raw"
+    synthetic_source(root, signs=4, signers=5, clips_per_sign=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def synthetic_store(synthetic_raw):
+    from asl.clips.gislr import GislrSource
+    from asl.clips.prepare import prepare
+
+    return prepare(GislrSource(synthetic_raw), synthetic_raw.parent / "store", name="synthetic")
+
+
+@pytest.fixture(scope="session")
+def words15_store(shared_data, tmp_path_factory):
+    """The real clips of words15, packed by two processes."""
+    from asl.clips.gislr import GislrSource
+    from asl.clips.prepare import prepare
+
+    store = tmp_path_factory.mktemp("stores") / "words15"
+    return prepare(GislrSource(shared_data / "words15"), store, workers=2)

@@ -157,10 +157,10 @@ def _plan(
     jobs, kept = [], {}
     for number, members in enumerate(buckets):
         wanted = tuple((e.path, e.row, stamps[e.path]) for e in members)
-        if wanted in whole and None not in {stamp for *_, stamp in wanted}:
+        if wanted in whole:
             kept[number] = whole[wanted]
             continue
-        reuse = {key[:2]: single[key] for key in wanted if key[2] and key in single}
+        reuse = {key[:2]: single[key] for key in wanted if key in single}
         jobs.append(Job(number, [(e, stamps[e.path]) for e in members], reuse))
     return jobs, kept
 

@@ -1,0 +1,295 @@
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from asl.clips.gislr import GislrSource, read_clip
+from asl.clips.prepare import prepare
+from asl.clips.store import ClipStore
+from asl.errors import UserError
+
+
+class Counting:
+    """A source that remembers which files it was asked to read."""
+
+    def __init__(self, root):
+        self.inner = GislrSource(root)
+        self.root, self.layout, self.signs = self.inner.root, self.inner.layout, self.inner.signs
+        self.read_paths = []
+
+    def listing(self):
+        return self.inner.listing()
+
+    def read(self, entry):
+        self.read_paths.append(entry.path)
+        return self.inner.read(entry)
+
+
+def pack(root, store, **options):
+    source = Counting(root)
+    packed = prepare(source, store, name="test", echo=lambda line: None, **options)
+    return packed, source.read_paths
+
+
+def files(store):
+    """Every file of a store and its content."""
+    found = [path for path in sorted(store.rglob("*")) if path.is_file()]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in found}
+
+
+def problems(store):
+    with (store / "problems.csv").open() as file:
+        return {row["path"]: (row["reason"], row["kept"]) for row in csv.DictReader(file)}
+
+
+def paths(root):
+    return sorted(root.glob("train_landmark_files/*/*.parquet"))
+
+
+def test_every_clip_comes_back_as_it_was(synthetic_raw, synthetic_store):
+    entries = GislrSource(synthetic_raw).listing().entries
+    store = ClipStore.open(synthetic_store.directory)
+    assert len(store) == len(entries) == 40
+    some = np.array([522, 3, 500])
+    for row, entry in enumerate(entries):
+        clip = read_clip(synthetic_raw / entry.path)
+        assert store.clip_signs[row] == entry.sign
+        assert store.clip_signers[row] == entry.signer
+        assert store.clips.loc[row, "sequence_id"] == entry.sequence_id
+        np.testing.assert_array_equal(store.read(row), clip)
+        np.testing.assert_array_equal(store.read(row, some), clip[:, some])
+
+
+def test_float16_is_half_the_size_and_nearly_the_same(synthetic_raw, synthetic_store, tmp_path):
+    half, _ = pack(synthetic_raw, tmp_path / "half", dtype="float16")
+    clip = half.read(7)
+    assert clip.dtype == np.float32
+    np.testing.assert_allclose(clip, synthetic_store.read(7), rtol=1e-3, atol=1e-4)
+    assert half.fingerprint != synthetic_store.fingerprint
+
+
+def test_an_unchanged_data_set_is_not_read_again(raw, tmp_path):
+    store, read = pack(raw, tmp_path / "store")
+    assert len(read) == 40
+    before = files(tmp_path / "store")
+    again, read = pack(raw, tmp_path / "store")
+    assert not read
+    assert files(tmp_path / "store") == before
+    assert again.fingerprint == store.fingerprint
+
+
+def test_only_what_changed_is_read_again(raw, tmp_path):
+    store, _ = pack(raw, tmp_path / "store")
+    changed, touched, gone = paths(raw)[:3]
+    changed.write_bytes(paths(raw)[5].read_bytes())
+    touched.touch()
+    lines = (raw / "train.csv").read_text().splitlines()
+    (raw / "train.csv").write_text("\n".join(line for line in lines if gone.stem not in line))
+    gone.unlink()
+    new, read = pack(raw, tmp_path / "store")
+    assert sorted(read) == [p.relative_to(raw).as_posix() for p in (changed, touched)]
+    assert len(new) == 39
+    assert new.fingerprint != store.fingerprint
+    pack(raw, tmp_path / "fresh")
+    assert files(tmp_path / "store") == files(tmp_path / "fresh")
+
+
+def test_content_of_the_same_size_and_age_is_noticed(raw, tmp_path):
+    pack(raw, tmp_path / "store")
+    path = paths(raw)[0]
+    old, content = path.stat(), path.read_bytes()
+    middle = len(content) // 3
+    path.write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    _, read = pack(raw, tmp_path / "store")
+    assert read == [path.relative_to(raw).as_posix()]
+
+
+def test_a_touched_file_with_the_same_content_changes_nothing(raw, tmp_path):
+    store, _ = pack(raw, tmp_path / "store")
+    for path in paths(raw):
+        path.touch()
+    again, read = pack(raw, tmp_path / "store")
+    assert len(read) == 40
+    assert again.fingerprint == store.fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_where_the_files_lie(synthetic_raw, raw, tmp_path):
+    here, _ = pack(raw, tmp_path / "here")
+    there, _ = pack(synthetic_raw, tmp_path / "there")
+    assert here.fingerprint == there.fingerprint
+
+
+def test_another_label_changes_the_fingerprint_without_reading(raw, tmp_path):
+    store, _ = pack(raw, tmp_path / "store")
+    first, second = GislrSource(raw).signs[:2]
+    text = (raw / "train.csv").read_text().replace(first, second, 1)
+    (raw / "train.csv").write_text(text)
+    again, read = pack(raw, tmp_path / "store")
+    assert not read
+    assert again.fingerprint != store.fingerprint
+    assert again.clip_signs[0] == second
+
+
+def test_a_bad_clip_is_named_and_left_out(raw, tmp_path):
+    cut, empty, gone = paths(raw)[:3]
+    cut.write_bytes(cut.read_bytes()[:5000])
+    empty.write_bytes(b"")
+    gone.unlink()
+    (raw / "train_landmark_files/1/7.parquet").write_bytes(b"never listed")
+    store, _ = pack(raw, tmp_path / "store")
+    assert len(store) == 37
+    found = problems(tmp_path / "store")
+    assert {path.split("/")[-1]: kept for path, (_, kept) in found.items()} == {
+        cut.name: "no",
+        empty.name: "no",
+        gone.name: "no",
+        "7.parquet": "no",
+    }
+    assert found[gone.relative_to(raw).as_posix()][0] == "there is no such file"
+    again, read = pack(raw, tmp_path / "store")
+    assert not read
+    assert problems(tmp_path / "store") == found
+    assert again.fingerprint == store.fingerprint
+
+
+def test_a_bad_clip_stops_everything_where_it_should(raw, tmp_path):
+    paths(raw)[3].write_bytes(b"")
+    with pytest.raises(UserError, match=paths(raw)[3].name):
+        pack(raw, tmp_path / "store", on_problem="fail")
+    with pytest.raises(UserError, match="holds no finished clip store"):
+        ClipStore.open(tmp_path / "store")
+
+
+def test_a_clip_in_which_nothing_was_detected_is_kept_and_counted(raw, tmp_path):
+    from asl.clips.synthetic import write_clip
+
+    write_clip(paths(raw)[0], np.full((4, 543, 3), np.nan))
+    store, _ = pack(raw, tmp_path / "store", on_problem="fail")
+    assert len(store) == 40
+    assert list(problems(tmp_path / "store").values()) == [
+        ("no landmark was detected in any frame", "yes")
+    ]
+
+
+def test_nothing_but_bad_clips_is_one_sentence(raw, tmp_path):
+    for path in paths(raw):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="holds no clip that can be read"):
+        pack(raw, tmp_path / "store")
+
+
+@pytest.mark.parametrize("option", [{"dtype": "float8"}, {"on_problem": "shrug"}])
+def test_an_unknown_choice_is_answered_with_the_choices(synthetic_raw, tmp_path, option):
+    with pytest.raises(UserError, match="choose from"):
+        pack(synthetic_raw, tmp_path / "store", **option)
+
+
+def test_a_store_cut_short_is_not_opened_but_repaired(raw, tmp_path):
+    pack(raw, tmp_path / "store")
+    before = files(tmp_path / "store")
+    shard = next((tmp_path / "store/shards").glob("*.npy"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match="asl prepare"):
+        ClipStore.open(tmp_path / "store")
+    pack(raw, tmp_path / "store")
+    assert files(tmp_path / "store") == before
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(synthetic_raw, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        pack(synthetic_raw, tmp_path / "file" / "store")
+
+
+def test_the_summary_ends_with_the_rate(synthetic_raw, tmp_path):
+    lines = []
+    prepare(GislrSource(synthetic_raw), tmp_path / "s", name="small", echo=lines.append)
+    assert lines[0].startswith("small: 40 clips, ")
+    assert lines[-1].endswith(" clips/s")
+
+
+def test_a_store_travels_to_a_loading_process_by_its_name(synthetic_store):
+    import pickle
+
+    sent = pickle.dumps(synthetic_store)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).read(3), synthetic_store.read(3))
+
+
+PREPARE = """
+import sys
+from asl.clips.gislr import GislrSource
+from asl.clips.prepare import prepare
+if __name__ == "__main__":
+    source = GislrSource(sys.argv[1])
+    print("go", flush=True)
+    prepare(source, sys.argv[2], workers=int(sys.argv[3]), name="test")
+"""
+
+
+def start(script, raw, store, workers=1):
+    command = [sys.executable, str(script), str(raw), str(store), str(workers)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def kill_often(script, raw, store, times, longest, workers=1):
+    """Starts `prepare` again and again and kills it somewhere; how many were still at work."""
+    luck, killed = random.Random(0), 0
+    for _ in range(times):
+        process = start(script, raw, store, workers)
+        process.stdout.readline()
+        time.sleep(luck.uniform(0, longest))
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    return killed
+
+
+def test_killed_anywhere_it_ends_as_if_nothing_had_happened(synthetic_raw, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(PREPARE)
+    began = time.perf_counter()
+    pack(synthetic_raw, tmp_path / "whole")
+    longest = time.perf_counter() - began
+    assert kill_often(script, synthetic_raw, tmp_path / "store", 6, longest)
+    pack(synthetic_raw, tmp_path / "store")
+    assert files(tmp_path / "store") == files(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_killed_with_its_workers_it_goes_on_where_it_was(shared_data, words15_store, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(PREPARE)
+    words15 = shared_data / "words15"
+    assert kill_often(script, words15, tmp_path / "store", 20, 3.0, workers=2) > 5
+    source = Counting(words15)
+    prepare(source, tmp_path / "store", name="words15", workers=1)
+    assert len(source.read_paths) < 1350
+    assert files(tmp_path / "store") == files(words15_store.directory)
+
+
+def test_two_at_once_do_not_spoil_each_other(synthetic_raw, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(PREPARE)
+    both = [start(script, synthetic_raw, tmp_path / "store") for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    for process in both:
+        process.stdout.close()
+    pack(synthetic_raw, tmp_path / "whole")
+    assert files(tmp_path / "store") == files(tmp_path / "whole")
+
+
+def test_real_clips_by_two_processes(shared_data, words15_store):
+    assert len(words15_store) == 1350
+    assert words15_store.signers == ["1", "2", "3"]
+    for row in (0, 600, 1349):
+        clip = read_clip(shared_data / "words15" / words15_store.clips.loc[row, "path"])
+        np.testing.assert_array_equal(words15_store.read(row), clip)

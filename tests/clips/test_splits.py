@@ -1,0 +1,166 @@
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from asl.clips.splits import (
+    deal_signers,
+    leave_one_signer_out,
+    random,
+    signer_holdout,
+    signer_kfold,
+)
+from asl.errors import UserError
+
+
+def clips(signers=6, signs=4, each=5):
+    """Names of sign and signer of every clip: signers 1, 2, … sign `each` clips of each sign."""
+    grid = [(f"sign{s}", str(p + 1)) for p in range(signers) for s in range(signs)] * each
+    signs_, signers_ = zip(*grid, strict=True)
+    return list(signs_), list(signers_)
+
+
+def who(split_rows, signers):
+    return sorted({signers[row] for row in split_rows})
+
+
+SPLITS = {
+    "holdout": signer_holdout,
+    "named": lambda *c: signer_holdout(*c, test=[3]),
+    "no val": lambda *c: signer_holdout(*c, val="none"),
+    "kfold": lambda *c: signer_kfold(*c, folds=3, fold=2),
+    "one out": lambda *c: leave_one_signer_out(*c, fold=2),
+    "random": random,
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("signers_of", [3, 4, 6])
+def test_every_clip_is_on_one_side_only(name, signers_of):
+    signs, signers = clips(signers_of)
+    if (name == "named" and signers_of == 2) or (name == "kfold" and signers_of == 2):
+        pytest.skip("this split needs three signers")
+    split = (
+        SPLITS[name](signs, signers) if name != "one out" else leave_one_signer_out(signs, signers)
+    )
+    rows = np.concatenate([split.train, split.val, split.test])
+    assert sorted(rows) == list(range(len(signs)))
+    assert len(split.train)
+    assert len(split.test)
+    assert all((np.diff(part) > 0).all() for part in (split.train, split.val, split.test))
+    overlap = set(who(split.test, signers)) & {*who(split.train, signers), *who(split.val, signers)}
+    assert split.signer_independent == (not overlap)
+
+
+def test_validation_has_signers_of_its_own_from_four_on():
+    signs, signers = clips(4)
+    split = signer_holdout(signs, signers)
+    assert split.val_protocol == f"signers [{who(split.val, signers)[0]}]"
+    assert not set(who(split.val, signers)) & set(who(split.train, signers))
+
+
+def test_with_three_signers_validation_is_a_share_of_the_clips_and_says_so():
+    signs, signers = clips(3)
+    split = signer_holdout(signs, signers, test=["3"])
+    assert split.protocol == "signer_holdout test=[3]"
+    assert split.val_protocol == "20% of the training signers' clips (not signer-independent)"
+    counts = np.unique(np.array(signs)[split.val], return_counts=True)[1]
+    assert list(counts) == [2] * 4
+    assert who(split.val, signers) <= ["1", "2"]
+
+
+def test_signers_may_be_named_for_both():
+    signs, signers = clips(6)
+    split = signer_holdout(signs, signers, test=["2", 10][:1], val=[5, 1])
+    assert who(split.test, signers) == ["2"]
+    assert who(split.val, signers) == ["1", "5"]
+    assert split.val_protocol == "signers [1,5]"
+
+
+def test_no_validation_at_all():
+    split = signer_holdout(*clips(), val="none")
+    assert len(split.val) == 0
+    assert split.val_protocol == "none"
+
+
+def test_the_seed_moves_the_drawn_signers_only():
+    signs, signers = clips(12)
+    assert len({signer_holdout(signs, signers, seed=seed).protocol for seed in range(9)}) > 3
+    named = {signer_holdout(signs, signers, test=[1], seed=seed).protocol for seed in range(9)}
+    assert named == {"signer_holdout test=[1]"}
+
+
+def test_a_split_is_the_same_in_another_process():
+    code = (
+        "from asl.clips.splits import signer_holdout\n"
+        "s = [str(i % 11) for i in range(200)]\n"
+        "x = signer_holdout([f'w{i % 7}' for i in range(200)], s)\n"
+        "print(x.protocol, x.val_protocol, x.train.sum())\n"
+    )
+    run = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True
+        )
+        for seed in ("1", "2")
+    ]
+    assert run[0].stdout == run[1].stdout != b""
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda s: signer_holdout(*s, test=[99]),
+            r"split.test=\[99\]: choose from 1, 2, 3, 4, 5, 6",
+        ),
+        (lambda s: signer_holdout(*s, test=[]), "name at least one signer"),
+        (lambda s: signer_holdout(*s, test=[1], val=[1]), r"split.val=\[1\]: choose from 2, 3"),
+        (lambda s: signer_holdout(*s, test=[1, 2, 3, 4, 5, 6]), "nobody is left to train on"),
+        (lambda s: signer_holdout(*s, test=[1], val=[2, 3, 4, 5, 6]), "no clip to train on"),
+        (lambda s: signer_kfold(*s, folds=7), "there are only 6 signers"),
+        (lambda s: signer_kfold(*s, folds=3, fold=3), "split.fold=3: choose from 0, 1, 2"),
+        (lambda s: leave_one_signer_out(*s, fold=6), "split.fold=6: choose from 0, 1, 2, 3, 4, 5"),
+        (lambda s: leave_one_signer_out(*s, test=[1, 2]), "tests on one signer"),
+    ],
+)
+def test_what_cannot_be_split_is_one_sentence(make, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make(clips(6))
+
+
+def test_one_signer_cannot_be_held_out():
+    with pytest.raises(UserError, match="only signer 1"):
+        signer_holdout(*clips(1))
+
+
+def test_a_sign_that_lacks_a_signer_is_allowed_and_reported():
+    signs, signers = clips(4, signs=3)
+    kept = [i for i in range(len(signs)) if (signs[i], signers[i]) != ("sign1", "2")]
+    signs, signers = [signs[i] for i in kept], [signers[i] for i in kept]
+    split = signer_holdout(signs, signers, test=[2])
+    assert split.notes == [
+        "1 signs have no test clip: sign1",
+        "1 of 12 pairs of sign and signer have no clip",
+    ]
+
+
+def test_a_random_split_says_that_it_is_not_signer_independent():
+    split = random(*clips())
+    assert "not signer-independent" in split.protocol
+    assert not split.signer_independent
+
+
+def test_folds_of_the_competition(shared_data):
+    with (shared_data / "gislr_sample/participants.csv").open() as file:
+        signers = [row["participant_id"] for row in csv.DictReader(file)]
+    assert len(signers) == 94_477
+    folds = deal_signers(signers, 5)
+    assert sorted(name for fold in folds for name in fold) == sorted(set(signers))
+    clips_in = [sum(signers.count(name) for name in fold) for fold in folds]
+    assert max(clips_in) - min(clips_in) < 50
+    signs = np.array(signers) + "?"  # which sign it is does not matter here
+    tests = [signer_kfold(signs, signers, folds=5, fold=fold).test for fold in range(5)]
+    assert sorted(np.concatenate(tests)) == list(range(94_477))
+    assert folds[0] == ["2044", "28656", "49445", "62590"]
