@@ -22,7 +22,9 @@ CHOICES = [
     [("model", MODELS), ("scaler", SCALERS), ("landmarks", LANDMARKS), ("features", FEATURES)],
 )
 def test_no_config_is_left_out_of_these_tests(group, tested):
-    assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(tested)
+    configs = {path.stem for path in (CONF / group).glob("*.yaml")}
+    # landmarks=usual is whichever of the others the data set names.
+    assert configs - {"usual"} == set(tested)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
