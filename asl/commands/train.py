@@ -80,7 +80,8 @@ def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None)
     store = open_store(cfg.data)
     split = make_split(cfg.split, store)
     fitting_landmarks(cfg.landmarks.name, store)
-    name = f"{params.get('model', 'run')}-{params.get('scaler', '')}-{cfg.data.name}-s{cfg.seed}"
+    study = params.get("experiment") or f"{params.get('model')}-{params.get('scaler')}"
+    name = f"{study}-{cfg.data.name}-s{cfg.seed}"
     tags = {
         "kind": "train",
         "data": cfg.data.name,

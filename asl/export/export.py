@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from asl.predict import LABELS
 from asl.recognizer.recognizer import Recognizer
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS)
+NEEDED = ("onnx", "onnx2tf", "onnxruntime", "onnxscript", "tensorflow", "tf_keras")
 REPORTS = ("report.json", "report.md")
 TOOLS = (
     "torch",
@@ -71,15 +73,11 @@ def export(
         the content of report.json.
 
     Raises:
-        UserError: an unknown variant, or no clip.
+        UserError: an unknown variant, no clip, or the packages of the extra `export` are absent.
         ExportError: the conversion or a verification failed; names the file, the clip and by how
             much.
     """
-    for variant in variants:
-        if variant not in VARIANTS:
-            raise unknown("export.variants", variant, VARIANTS)
-    if not clips:
-        raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
+    _check(variants, clips)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()
@@ -99,6 +97,18 @@ def export(
         _write_reports(report, made)
         _move(made, directory, [path.name for path in made.iterdir()])
     return report
+
+
+def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
+    if absent := [module for module in NEEDED if find_spec(module) is None]:
+        raise UserError(
+            f"asl export needs {', '.join(absent)}: install the extra with pip install -e '.[export]'"
+        )
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise unknown("export.variants", variant, VARIANTS)
+    if not clips:
+        raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
 
 
 def _write(

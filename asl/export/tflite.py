@@ -33,7 +33,7 @@ def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict
         with log.open("w") as out:
             # From the scratch folder, so that whatever a converter leaves behind goes with it.
             status = subprocess.run(
-                command, cwd=scratch, env=_environment(), stdout=out, stderr=out, check=False
+                command, cwd=scratch, env=_environment(scratch), stdout=out, stderr=out, check=False
             ).returncode
         if status != 0:
             said = log.read_text(errors="replace").strip().splitlines()[-30:]
@@ -44,8 +44,9 @@ def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict
     return paths
 
 
-def _environment() -> dict[str, str]:
+def _environment(scratch: str) -> dict[str, str]:
     return os.environ | {
+        "KERAS_HOME": scratch,  # else ~/.keras
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",  # the same rounding on every machine
