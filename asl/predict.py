@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from asl.errors import UserError
 
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if options.json:
         print(json.dumps(_as_objects(predictions), ensure_ascii=False, indent=2))
-    else:
+    elif predictions:
         _print_table(predictions)
     for path, reason in problems.items():
         print(f"asl predict: {path}: {reason}", file=sys.stderr)
@@ -189,7 +189,7 @@ def _as_objects(predictions: dict[str, Prediction]) -> list[dict[str, object]]:
 
 
 def _print_table(predictions: dict[str, Prediction]) -> None:
-    table = Table("clip", "sign", "probability")
+    table = Table(Column("clip", overflow="fold"), "sign", "probability")
     for clip, best in predictions.items():
         for rank, (sign, probability) in enumerate(best):
             table.add_row(

@@ -101,9 +101,8 @@ def export(
 
 def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
     if absent := [module for module in NEEDED if find_spec(module) is None]:
-        raise UserError(
-            f"asl export needs {', '.join(absent)}: install the extra with pip install -e '.[export]'"
-        )
+        packages = ", ".join(absent)
+        raise UserError(f"asl export needs {packages}: pip install -e '.[export]' installs them")
     for variant in variants:
         if variant not in VARIANTS:
             raise unknown("export.variants", variant, VARIANTS)

@@ -72,7 +72,6 @@ class Convolution(nn.Module):
 TRAPS = {
     "lstm T=H": (lambda: Rnn(nn.LSTM, 60, 64, False), 64, 60),
     "attention T=F": (lambda: Attention(16, 2), 16, 16),
-    "attention T=heads=size of a head": (lambda: Attention(16, 4), 4, 16),
     "depthwise T=F": (lambda: Convolution(16, 16), 16, 16),
 }
 MORE_TRAPS = {
@@ -80,6 +79,7 @@ MORE_TRAPS = {
     "bilstm T=2H": (lambda: Rnn(nn.LSTM, 20, 16, True), 32, 20),
     "gru T=H": (lambda: Rnn(nn.GRU, 60, 64, False), 64, 60),
     "bigru T=F=H": (lambda: Rnn(nn.GRU, 16, 16, True), 16, 16),
+    "attention T=heads=size of a head": (lambda: Attention(16, 4), 4, 16),
     "convolution T=F": (lambda: Convolution(16, 1), 16, 16),
     "two groups T=F": (lambda: Convolution(16, 2), 16, 16),
 }
