@@ -9,7 +9,7 @@ by what it says of itself.
 import json
 import os
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -144,22 +144,31 @@ def _read(path: Path) -> Reading:
     table = _read_columns(path)
     if table.num_rows == 0:
         raise BadClip(path, "has no frames")
-    frames = table["frame"].to_numpy()
-    slots = _slots(path, table)
-    xyz = [table[c].to_numpy() for c in "xyz"]
-    clip, note = _place_blocks(frames, slots, xyz), ""
-    if clip is None:
-        clip, note = _place_rows(path, frames, slots, xyz)
+    rows = _Rows(*_types(path, table), table["landmark_index"].to_numpy())
+    frames, xyz = table["frame"].to_numpy(), [table[c].to_numpy() for c in "xyz"]
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite
+        clip, note = _place_blocks(path, frames, rows, xyz), ""
+        if clip is None:
+            clip, note = _place_rows(path, frames, _slots(path, rows), xyz)
     if np.isinf(clip).any():
         raise BadClip(path, "has an infinite coordinate")
     return Reading(clip, note)
 
 
+class _Rows(NamedTuple):
+    """What the rows of a file say they are: codes into the names of types, landmark indices."""
+
+    names: list[str]
+    codes: np.ndarray  # [rows]
+    landmarks: np.ndarray  # [rows]
+
+
 def _read_columns(path: Path) -> pa.Table:
     try:
-        # Twice as fast as pq.read_table, which sets up a data set of one file first.
-        with pq.ParquetFile(path, read_dictionary=["type"], pre_buffer=False) as file:
-            table = file.read(columns=COLUMNS, use_threads=False)
+        # Twice as fast as pq.read_table with a path, which sets up a data set of one file first.
+        with pa.OSFile(str(path)) as file:
+            parquet = pq.ParquetFile(file, read_dictionary=["type"], pre_buffer=False)
+            table = parquet.read(columns=COLUMNS, use_threads=False)
     except FileNotFoundError as error:
         raise BadClip(path, "there is no such file") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -174,64 +183,75 @@ def _check_columns(path: Path, table: pa.Table) -> None:
     names = table.column_names
     if wrong := [c for c in COLUMNS if names.count(c) != 1]:
         raise BadClip(path, f"must have one column each of {', '.join(wrong)}")
+    kinds = dict(zip(names, table.schema.types, strict=True))
     for name in ("frame", "landmark_index"):
-        if not pa.types.is_integer(table[name].type):
-            raise BadClip(path, f"column {name} holds {table[name].type}, not whole numbers")
+        if not pa.types.is_integer(kinds[name]):
+            raise BadClip(path, f"column {name} holds {kinds[name]}, not whole numbers")
     for name in "xyz":
-        kind = table[name].type
-        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-            raise BadClip(path, f"column {name} holds {kind}, not numbers")
-    kind = table["type"].type
-    if not pa.types.is_dictionary(kind) or not _is_text(kind.value_type):
-        raise BadClip(path, f"column type holds {kind}, not text")
+        if not any(is_kind(kinds[name]) for is_kind in _NUMBERS):
+            raise BadClip(path, f"column {name} holds {kinds[name]}, not numbers")
+    if not pa.types.is_dictionary(kinds["type"]) or not _is_text(kinds["type"].value_type):
+        raise BadClip(path, f"column type holds {kinds['type']}, not text")
     for name in COLUMNS[:3]:
         if table[name].null_count:
             raise BadClip(path, f"column {name} has empty cells")
+
+
+# A column without a single value has the type null: nothing was detected.
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return cast(bool, pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _slots(path: Path, table: pa.Table) -> np.ndarray:
-    """The place of each row on the landmark axis, int64 [rows]."""
+def _types(path: Path, table: pa.Table) -> tuple[list[str], np.ndarray]:
     types = table["type"].unify_dictionaries().combine_chunks()
     types = types.chunk(0) if isinstance(types, pa.ChunkedArray) else types
-    codes = types.indices.to_numpy()
-    index = table["landmark_index"].to_numpy()
     names = types.dictionary.to_pylist()
     if strange := [name for name in names if name not in _PARTS]:
         raise BadClip(path, f"has the unknown type {strange[0]!r}")
-    starts = np.array([_PARTS[name].start for name in names])
-    sizes = np.array([len(_PARTS[name]) for name in names])
-    outside = (index < 0) | (index >= sizes[codes])
+    return names, types.indices.to_numpy()
+
+
+def _slots(path: Path, rows: _Rows) -> np.ndarray:
+    """The place of each row on the landmark axis, int64 [rows]."""
+    starts = np.array([_PARTS[name].start for name in rows.names])
+    sizes = np.array([len(_PARTS[name]) for name in rows.names])
+    outside = (rows.landmarks < 0) | (rows.landmarks >= sizes[rows.codes])
     if outside.any():
         first = int(np.argmax(outside))
-        raise BadClip(path, f"has landmark_index {index[first]} of type {names[codes[first]]}")
-    return starts[codes] + index
+        where = f"landmark_index {rows.landmarks[first]} of type {rows.names[rows.codes[first]]}"
+        raise BadClip(path, f"has {where}")
+    return starts[rows.codes] + rows.landmarks
 
 
 def _place_blocks(
-    frames: np.ndarray, slots: np.ndarray, xyz: list[np.ndarray]
+    path: Path, frames: np.ndarray, rows: _Rows, xyz: list[np.ndarray]
 ) -> np.ndarray | None:
-    """The clip, where each frame is one block of all landmarks in one and the same order."""
-    if len(slots) % _SIZE:
+    """The clip, where each frame is one block of all landmarks in one and the same order.
+
+    Nearly every file is so, and only the first block's rows need to be looked at one by one.
+    """
+    if len(frames) % _SIZE:
         return None
-    blocks, numbers = slots.reshape(-1, _SIZE), frames.reshape(-1, _SIZE)
-    order = blocks[0]
+    columns = (frames, rows.codes, rows.landmarks)
+    numbers, codes, landmarks = (column.reshape(-1, _SIZE) for column in columns)
     regular = (
         (numbers == numbers[:, :1]).all()
         and (numbers[1:, 0] > numbers[:-1, 0]).all()
-        and (blocks == order).all()
-        and (np.bincount(order, minlength=_SIZE) == 1).all()
+        and (codes == codes[0]).all()
+        and (landmarks == landmarks[0]).all()
     )
     if not regular:
         return None
-    clip = np.empty((len(blocks), _SIZE, 3), np.float32)  # [T, 543, 3]
+    order = _slots(path, _Rows(rows.names, codes[0], landmarks[0]))
+    if (np.bincount(order, minlength=_SIZE) != 1).any():
+        return None
+    clip = np.empty((len(numbers), _SIZE, 3), np.float32)  # [T, 543, 3]
     in_place = bool((order[1:] > order[:-1]).all())
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf, which _read reports
-        for axis, values in enumerate(xyz):
-            clip[:, slice(None) if in_place else order, axis] = values.reshape(-1, _SIZE)
+    for axis, values in enumerate(xyz):
+        clip[:, slice(None) if in_place else order, axis] = values.reshape(-1, _SIZE)
     return clip
 
 
@@ -248,9 +268,8 @@ def _place_rows(
         where = f"{part} {slot - _PARTS[part].start} in frame {number}"
         raise BadClip(path, f"has more than one row for {where}")
     clip = np.full((len(numbers) * _SIZE, 3), np.nan, np.float32)  # [T * 543, 3]
-    with np.errstate(over="ignore"):
-        for axis, values in enumerate(xyz):
-            clip[cells, axis] = values
+    for axis, values in enumerate(xyz):
+        clip[cells, axis] = values
     by_landmark = np.argsort(slots, kind="stable")
     same = np.diff(slots[by_landmark]) == 0
     backwards = (np.diff(frames[by_landmark].astype(np.int64)) < 0) & same
