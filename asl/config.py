@@ -94,6 +94,7 @@ class DataSettings(BaseModel):
     root: str
     store: str
     landmarks: str
+    coordinates: typing.Literal["xyz", "xy"]
     dtype: typing.Literal["float32", "float16"]
     on_problem: typing.Literal["skip", "fail"]
     batch_size: PositiveInt
