@@ -11,11 +11,12 @@ SIGNS = ["hello", "milk", "please", "water"]
 
 
 def chosen(group: str, name: str) -> dict:
-    """What a config group's file says, the light regularization's values filled in."""
+    """What a config group's file says, with a regularization and a data set to refer to."""
     files = {group: CONF / group / f"{name}.yaml"}
-    files.setdefault("regularization", CONF / "regularization" / "light.yaml")
+    for other, choice in (("regularization", "light"), ("data", "words15")):
+        files.setdefault(other, CONF / other / f"{choice}.yaml")
     both = OmegaConf.create({key: OmegaConf.load(path) for key, path in files.items()})
-    return OmegaConf.to_container(both, resolve=True)[group]
+    return OmegaConf.to_container(both[group], resolve=True)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,9 @@ def test_cruel_clips_have_probabilities(model, scaler, build):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_backbone_says_its_width_and_sees_no_padding(model, build):
-    backbone = build(model=model, options={"features": {"frames": 12}}).backbone
+    backbone = build(
+        model=model, options={"features": {"frames": 12, "coordinates": "xyz"}}
+    ).backbone
     inputs = 3 * 75 * 3
     steps = torch.randn(2, 12, inputs)
     mask = torch.arange(12) < torch.tensor([12, 5])[:, None]
