@@ -36,6 +36,7 @@ GIVEN = {
     "model": ("inputs",),
     "head": ("width", "signs"),
     "split": ("signs", "signers"),
+    "optimizer": ("parameters", "steps"),
 }
 
 
@@ -189,14 +190,13 @@ def _target_faults(key: str, node: dict[str, Any], given: Sequence[str]) -> Iter
             yield f"{key}.{name}={value}: there is no such option; choose from {known}"
         elif name in hints and not isinstance(value, dict):
             yield from _type_faults(f"{key}.{name}", hints[name], value)
-    if not node.get("_partial_"):
-        for name, parameter in parameters.items():
-            required = parameter.default is parameter.empty and parameter.kind in (
-                parameter.POSITIONAL_OR_KEYWORD,
-                parameter.KEYWORD_ONLY,
-            )
-            if required and name not in arguments and name not in given:
-                yield f"{key}.{name}: a value is missing"
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        if required and name not in arguments and name not in given:
+            yield f"{key}.{name}: a value is missing"
 
 
 def _type_faults(key: str, hint: Any, value: object) -> Iterator[str]:

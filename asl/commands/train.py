@@ -16,8 +16,10 @@ from asl.errors import UserError
 if TYPE_CHECKING:
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
+    from asl.landmarks import LandmarkSet
     from asl.tracking.run import TrackedRun
     from asl.tracking.store import Tracker
+    from asl.training.augment import Augmentation
     from asl.training.classifier import SignClassifier
     from asl.training.fit import Fitted
 
@@ -161,11 +163,9 @@ def _carry_out(
 def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignClassifier", Any]:
     """Everything that is trained, built after seeding so that a seed names the weights too."""
     import pytorch_lightning as pl
-    from hydra.utils import instantiate
 
     from asl.clips.datamodule import ClipDataModule
-    from asl.config import build_recognizer, recognizer_spec
-    from asl.training.augment import Augmentation
+    from asl.config import build, build_recognizer, recognizer_spec
     from asl.training.classifier import SignClassifier
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -182,17 +182,26 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
     if recognizer.scaler.fitted:
         batches = data.batches(split.train)
         cast("Any", recognizer.scaler).fit((batch.clips, batch.lengths) for batch in batches)
-    operations = {name: instantiate(node) for name, node in cfg.augment.items() if node}
     classifier = SignClassifier(
         recognizer=recognizer,
-        augment=Augmentation(operations, recognizer.landmarks),
-        make_optimizer=instantiate(cfg.optimizer),
+        augment=augmentation(cfg, recognizer.landmarks),
+        make_optimizer=lambda parameters, steps: build(
+            cfg.optimizer, parameters=parameters, steps=steps
+        ),
         label_smoothing=cfg.regularization.label_smoothing,
         head_l1=cfg.regularization.head_l1,
         head_l2=cfg.regularization.head_l2,
         spec=spec,
     )
     return classifier, data
+
+
+def augmentation(cfg: DictConfig, landmarks: "LandmarkSet") -> "Augmentation":
+    """The operations of `augment=`, in the order in which the config has them."""
+    from asl.config import build
+    from asl.training.augment import Augmentation
+
+    return Augmentation({name: build(node) for name, node in cfg.augment.items()}, landmarks)
 
 
 def _fit(

@@ -1,0 +1,74 @@
+"""Every choice composes with every other, is found sound, and trains a batch."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from asl.commands.settings import composed
+from asl.commands.train import augmentation
+from asl.config import CONF, build, build_recognizer, check, recognizer_spec
+from asl.landmarks import LANDMARK_SETS
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def trains(overrides: list[str]) -> None:
+    cfg = composed("train", overrides)
+    check(cfg)
+    torch.manual_seed(0)
+    recognizer = build_recognizer(recognizer_spec(cfg), ["a", "b", "c"])
+    clips = torch.rand(4, 12, len(recognizer.landmarks.indices), 3)
+    clips[torch.rand(4, 12, 1, 1).expand_as(clips) < 0.2] = torch.nan
+    lengths = torch.tensor([12, 7, 2, 1])
+    if recognizer.scaler.fitted:
+        recognizer.scaler.fit([(clips, lengths)])
+    optimizer, schedule = build(cfg.optimizer, parameters=recognizer.parameters(), steps=3)
+    augmented, lengths = augmentation(cfg, recognizer.landmarks)(clips, lengths)
+    before = [p.clone() for p in recognizer.parameters()]
+    loss = F.cross_entropy(recognizer(augmented, lengths), torch.tensor([0, 1, 2, 0]))
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+    assert torch.isfinite(loss)
+    changed = zip(before, recognizer.parameters(), strict=True)
+    assert any(not torch.equal(old, new) for old, new in changed)
+
+
+@pytest.mark.parametrize(
+    ("model", "scaler", "landmarks"),
+    itertools.product(choices("model"), choices("scaler"), sorted(LANDMARK_SETS)),
+)
+def test_every_network_takes_every_scaler_and_every_landmark_set(model, scaler, landmarks):
+    trains([f"model={model}", f"scaler={scaler}", f"landmarks={landmarks}", "model.hidden=8"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"{group}={choice}"
+        for group in ("features", "head", "regularization", "augment", "optimizer", "split")
+        for choice in choices(group)
+    ],
+)
+def test_every_other_choice_trains(override):
+    trains([override, "model.hidden=8"])
+
+
+@pytest.mark.parametrize("data", choices("data"))
+@pytest.mark.parametrize("trainer", choices("trainer"))
+def test_data_and_trainer_choices_are_sound(data, trainer):
+    check(composed("train", [f"data={data}", f"trainer={trainer}"]))
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_trains(experiment):
+    trains([f"+experiment={experiment}", "data=words15", "model.hidden=8"])
+
+
+def test_augment_chosen_by_hand_wins_over_the_regularizations_own():
+    assert not composed("train", ["regularization=strong", "augment=none"]).augment
+    assert composed("train", ["regularization=strong"]).augment
