@@ -94,7 +94,9 @@ class SignClassifier(pl.LightningModule):
 
     def _log(self, split: str) -> None:
         metrics, losses = self._counters(split)
-        self.log_dict({f"{split}/loss": losses.compute(), **metrics.compute()})
+        # The counters agree between processes by themselves; sync_dist only tells Lightning so.
+        values = {f"{split}/loss": losses.compute(), **metrics.compute()}
+        self.log_dict(values, sync_dist=True)
         metrics.reset()
         losses.reset()
 

@@ -133,6 +133,9 @@ def fit(
         weights_only=True,
     )
     seconds = time.perf_counter() - start
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # What follows is measured by one process, which must see every clip.
+        torch.distributed.destroy_process_group()
     checkpoint = Path(kept.best_model_path)
     epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
     return Fitted(checkpoint, int(epoch), machine.current_epoch, seconds)

@@ -1,6 +1,9 @@
 """What a person relies on when a run is trained, interrupted, resumed, repeated or failing."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -166,6 +169,25 @@ def test_config_artifact_is_the_whole_config(trained, store):
     environment = json.loads(download(store, run.run_id, "environment.json").read_text())
     assert "torch" in environment["packages"]
     assert "hidden: 8" in download(store, run.run_id, "config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_data_parallel_processes_make_one_run_measured_on_every_clip(workbench, store):
+    before = {run.run_id for run in find_runs(store)}
+    trainer = [
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.max_epochs=1",
+    ]
+    command = [sys.executable, "-c", "from asl.cli import main; main()", "train", *trainer]
+    done = subprocess.run(
+        [*command, *workbench.data, workbench.tracking], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = [run for run in find_runs(store) if run.run_id not in before]
+    counts = pd.read_csv(download(store, run.run_id, "test/confusion.csv"), index_col=0)
+    assert counts.to_numpy().sum() == 4 * 3  # signs × clips of the one test signer
 
 
 def tracker_of(workbench):
