@@ -112,8 +112,8 @@ class ClipBatches(Dataset[Batch]):
 class BatchRows(Sampler[np.ndarray]):
     """The rows of one batch after another.
 
-    Under DDP each process takes every n-th batch. In training the first batches come again at the
-    end where the number does not divide, because processes must make equally many steps; so the
+    Under DDP each process takes every n-th row. In training the first rows come again at the end
+    where the number does not divide, because processes must make equally many steps; so the
     trainer must be told `use_distributed_sampler=False`.
     """
 
@@ -127,22 +127,19 @@ class BatchRows(Sampler[np.ndarray]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        rows = self.rows
-        if self.seed is not None:
-            rows = np.random.default_rng([self.seed, self.epoch]).permutation(rows)
-        for batch in self._mine():
-            yield rows[batch * self.batch_size : (batch + 1) * self.batch_size]
+        rows = self._mine()
+        for start in range(0, len(rows), self.batch_size):
+            yield rows[start : start + self.batch_size]
 
     def __len__(self) -> int:
-        return len(self._mine())
+        return -(-len(self._mine()) // self.batch_size)
 
     def _mine(self) -> np.ndarray:
-        count = -(-len(self.rows) // self.batch_size)
         rank, world = _rank_and_world()
-        batches = np.arange(count)
-        if self.seed is not None:
-            batches = np.arange(-(-count // world) * world) % count
-        return batches[rank::world]
+        if self.seed is None:
+            return self.rows[rank::world]
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        return np.resize(order, -(-len(order) // world) * world)[rank::world]
 
 
 def _rank_and_world() -> tuple[int, int]:

@@ -174,13 +174,8 @@ def test_config_artifact_is_the_whole_config(trained, store):
 @pytest.mark.slow
 def test_data_parallel_processes_make_one_run_measured_on_every_clip(workbench, store):
     before = {run.run_id for run in find_runs(store)}
-    trainer = [
-        "trainer=ddp",
-        "trainer.accelerator=cpu",
-        "trainer.devices=2",
-        "trainer.max_epochs=1",
-    ]
-    command = [sys.executable, "-c", "from asl.cli import main; main()", "train", *trainer]
+    trainer = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    command = [Path(sys.executable).with_name("asl"), "train", *trainer, "trainer.max_epochs=1"]
     done = subprocess.run(
         [*command, *workbench.data, workbench.tracking], capture_output=True, text=True
     )
