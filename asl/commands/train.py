@@ -29,6 +29,8 @@ GROUPS = (
     "data", "split", "landmarks", "scaler", "features", "model", "head",
     "regularization", "augment", "optimizer", "trainer", "experiment",
 )  # fmt: skip
+# Where things lie and what is printed: no run differs by it.
+NOT_A_CHOICE = ("tracking.", "hydra.", "data.root", "data.store", "trainer.enable_progress_bar")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def chosen_params(cfg: DictConfig) -> dict[str, Any]:
     leaves = {}
     for override in hydra.overrides.task:
         key, _, _ = override.lstrip("+").partition("=")
-        if "." in key and not key.startswith("tracking."):
+        if "." in key and not key.startswith(NOT_A_CHOICE):
             leaves[key] = OmegaConf.select(cfg, key)
     return {**choices, "landmarks": cfg.landmarks.name, **leaves, "seed": cfg.seed}
 

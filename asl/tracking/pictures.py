@@ -42,9 +42,10 @@ def signer_bars(signers: pd.DataFrame, title: str) -> Figure:
     axes.set_yticks(places, signers["signer"].astype(str))
     axes.bar_label(bars, labels=[f"{a:.3f}" for a in signers["accuracy"]], padding=3, fontsize=8)
     mean = signers["accuracy"].mean()
-    axes.axvline(mean, color="#c0504d", linewidth=1, label=f"mean over signers {mean:.3f}")
-    axes.set(xlim=(0, 1.12), xlabel="accuracy", ylabel="signer")
+    axes.axvline(mean, color="#c0504d", linewidth=1)
+    axes.set(
+        xlim=(0, 1.12), xlabel=f"accuracy (line: mean over signers {mean:.3f})", ylabel="signer"
+    )
     axes.set_title(title, fontsize=9, loc="left", wrap=True)
-    axes.legend(fontsize=8, loc="lower right")
     axes.invert_yaxis()
     return figure
