@@ -23,10 +23,10 @@ demo: $(DONE)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/demo.sh
 
 test: $(DONE)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-all: $(DONE)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(DONE)
 	$(BIN)/ruff check .

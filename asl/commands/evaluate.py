@@ -21,21 +21,23 @@ PARTS = ("train", "val", "test")
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_evaluate, "evaluate", arguments)
+    # To Hydra model= is a choice of network, whatever config it composes.
+    typed = [f"tflite={a[6:]}" if a.startswith("model=") else a for a in arguments]
+    run_with_hydra(_evaluate, "evaluate", typed)
 
 
 def _evaluate(cfg: DictConfig) -> None:
-    if (cfg.run is None) == (cfg.model is None):
+    if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
             "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
         )
     if cfg.part not in PARTS:
         raise unknown("part", cfg.part, PARTS)
-    if cfg.model is not None:
+    if cfg.tflite is not None:
         if not (cfg.get("data") and cfg.get("split")):
-            raise UserError(f"model={cfg.model}: name the clips to measure on: data=… split=…")
+            raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
         store, split = _data(cfg, cfg)
-        predictions = _of_tflite(Path(cfg.model), store, _rows(cfg.part, split))
+        predictions = _of_tflite(Path(cfg.tflite), store, _rows(cfg.part, split))
     else:
         store, split, predictions = _of_run(cfg)
     _print(cfg.part, split, predictions)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
 
 from asl.commands.hydra import run_with_hydra
 from asl.config import PROJECT
@@ -54,12 +56,31 @@ def _export(cfg: DictConfig) -> None:
     rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
     rows = rows[: cfg.export.clips]
     directory = Path(cfg.export.dir) if cfg.export.dir else PROJECT / "exports" / run.name
-    export(
+    report = export(
         recognizer,
         directory,
         clips=[store.read(row) for row in rows],
-        clip_names=[str(store.clips["path"][row]) for row in rows],
+        clip_names=[f"{store.clips['path'][row]} (clip {row})" for row in rows],
         variants=list(cfg.export.variants),
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")
+    _print_summary(report)
     print(f"export: {directory}")
+
+
+def _print_summary(report: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("file", "MB", "largest difference", "same top sign", "ms a clip"):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for hop in report["hops"]:
+        name = hop["name"]
+        size = f"{report['bytes'][name] / 1e6:.2f}" if name in report["bytes"] else ""
+        latency = report["latency"].get(name)
+        table.add_row(
+            name,
+            size,
+            f"{hop['largest']:.1e}",
+            f"{hop['same_top']:.1%} of {hop['clips']}",
+            f"{latency['median']['median_ms']:.2f}" if latency else "",
+        )
+    Console().print(table)

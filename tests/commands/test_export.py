@@ -1,0 +1,84 @@
+"""From a run to a file that names signs, by the commands alone."""
+
+import json
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from asl.commands.parts import tracker
+from asl.tracking.find import find_run
+
+
+@pytest.fixture(scope="module")
+def exported(workbench, trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    assert workbench("export", f"run={trained}", f"export.dir={folder}") == 0
+    return folder
+
+
+def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
+    names = {path.name for path in exported.iterdir()}
+    wanted = {
+        "model.onnx",
+        "model_float32.tflite",
+        "model_float16.tflite",
+        "labels.json",
+        "report.json",
+        "report.md",
+    }
+    assert wanted == names
+    assert json.loads((exported / "report.json").read_text())["verified"]
+    store = tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    run = find_run(store, trained)
+    logged = {artifact.path for artifact in store.client.list_artifacts(run.run_id, "export")}
+    assert {f"export/{name}" for name in wanted} == logged
+
+
+@pytest.mark.parametrize("variant", ["float32", "float16"])
+def test_a_tflite_measures_as_its_run_does(exported, workbench, trained, capsys, variant):
+    capsys.readouterr()
+    assert workbench("evaluate", f"run={trained}") == 0
+    of_run = capsys.readouterr().out.splitlines()
+    model = f"model={exported}/model_{variant}.tflite"
+    data = [*workbench.data, "split=signer_holdout"]
+    assert workbench("evaluate", model, *data) == 0
+    of_file = capsys.readouterr().out.splitlines()
+    accuracy = [
+        next(line for line in lines if line.startswith("loss")).split("accuracy ")[1].split()[0]
+        for lines in (of_run, of_file)
+    ]
+    assert accuracy[0] == accuracy[1]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])
+def test_the_genuine_competition_file_gets_probabilities(exported, shared_data, frames):
+    from asl.clips.gislr import read_clip
+
+    path = shared_data / "gislr_sample" / "train_landmark_files" / "22343" / "239181.parquet"
+    genuine = read_clip(path)
+    interpreter = Interpreter(str(exported / "model_float32.tflite"))
+    recognise = interpreter.get_signature_runner("serving_default")
+    for clip in (np.resize(genuine, (frames, 543, 3)), np.full((frames, 543, 3), np.nan)):
+        outputs = recognise(inputs=clip.astype(np.float32))["outputs"]
+        assert np.isfinite(outputs).all()
+        assert outputs.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_names_signs_of_a_clip(exported, workbench, capsys):
+    clip = next((workbench.folder / "raw").rglob("*.parquet"))
+    capsys.readouterr()
+    from asl.cli import run
+
+    assert run(["predict", str(exported / "model_float16.tflite"), str(clip), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["clip"] == str(clip)
+    probabilities = [p["probability"] for p in found["predictions"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_export_of_a_run_whose_data_is_elsewhere_now(workbench, trained, tmp_path, capsys):
+    missing = [f"data.root={tmp_path}/nowhere", f"data.store={tmp_path}/nowhere"]
+    status = workbench("export", f"run={trained}", "data=gislr", *missing)
+    assert status == 2
+    assert "nowhere" in capsys.readouterr().err
