@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from asl.clips.datamodule import ClipDataModule
 from asl.errors import UserError
@@ -66,6 +67,19 @@ class RandomState(Callback):
             torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
 
 
+class LatestOfTheBest(ModelCheckpoint):
+    """Keeps the best epoch, and of equally good ones the latest.
+
+    A small validation set is soon recognised without a fault; what training still does after that,
+    at a falling rate, is not to be thrown away.
+    """
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Whether an epoch's value is to be kept."""
+        equal = current is not None and bool(current == self.best_model_score)
+        return equal or super().check_monitor_top_k(trainer, current)
+
+
 def fit(
     classifier: SignClassifier,
     data: ClipDataModule,
@@ -79,7 +93,8 @@ def fit(
 ) -> Fitted:
     """Train and return the kept epoch's checkpoint.
 
-    With validation clips the epoch with the best `monitor` is kept; without, the last.
+    With validation clips the epoch with the best `monitor` is kept, of equally good ones the
+    latest; without, the last epoch.
 
     Args:
         classifier: what is trained.
@@ -98,7 +113,7 @@ def fit(
     _quieten_lightning()
     validated = len(data.split.val) > 0
     mode = "min" if monitor.endswith("loss") else "max"
-    kept = ModelCheckpoint(
+    kept = LatestOfTheBest(
         dirpath=directory,
         filename="best",
         monitor=monitor if validated else None,
