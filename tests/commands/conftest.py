@@ -27,7 +27,7 @@ class Workbench:
         settings = [self.tracking]
         if command == "train" and not any(a.startswith("resume=") for a in arguments):
             if not any(a.startswith("data=") for a in arguments):
-                settings += [*self.data, "data.batch_size=8"]
+                settings += self.data
             if not any("trainer" in a for a in arguments):
                 settings.append("trainer=smoke")
         return run([command, *arguments, *settings])
