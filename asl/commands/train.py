@@ -108,7 +108,7 @@ def resume(cfg: DictConfig) -> Trained:
     from asl.tracking.run import tracked_run
 
     store_of_runs = tracker(cfg.tracking)
-    found = find_run(store_of_runs, cfg.resume)
+    found = find_run(store_of_runs, cfg.resume, key="resume")
     if found.status == "FINISHED":
         raise UserError(
             f"resume={cfg.resume}: this run is finished; `asl evaluate run=…` measures it"

@@ -10,6 +10,7 @@ from asl.commands.settings import tracking_settings
 from asl.errors import UserError
 
 FIRST_PORT = 5000
+LAST_PORT = 2**16
 PORTS_TRIED = 100
 
 
@@ -19,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, help="default: the first free one from 5000 on")
     parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
     options = parser.parse_args(arguments)
+    if options.port is not None and not 0 < options.port < LAST_PORT:
+        raise UserError(f"--port={options.port}: choose one from 1 to {LAST_PORT - 1}")
     uri = tracking_settings(options.overrides)["uri"]
     if uri.startswith("http"):
         print(f"{uri} is a server with a UI of its own: open it in a browser")

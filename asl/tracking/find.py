@@ -88,8 +88,13 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     return measured[0]
 
 
-def find_run(tracker: Tracker, run_id: str) -> FoundRun:
+def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
     """The run with this id, or with this name.
+
+    Args:
+        tracker: the store.
+        run_id: id or name.
+        key: what the user typed it as, `run` or `resume`.
 
     Raises:
         UserError: there is none.
@@ -98,11 +103,12 @@ def find_run(tracker: Tracker, run_id: str) -> FoundRun:
     for run in runs:
         if run_id in (run.run_id, run.name):
             return run
-    recent = [f"{run.run_id} ({run.name})" for run in runs if run.is_training][:5]
-    choices = ", ".join(["best", *recent])
-    raise UserError(
-        f"run={run_id}: there is no such run; choose from {choices} (`asl runs` lists all)"
-    )
+    fitting = [
+        run for run in runs if run.is_training and (run.status == "FINISHED") == (key == "run")
+    ]
+    choices = (["best"] if key == "run" else []) + [run.name for run in fitting[:5]]
+    listed = f"choose from {', '.join(choices)}" if choices else "none can be resumed"
+    raise UserError(f"{key}={run_id}: there is no such run; {listed} (`asl runs` lists all)")
 
 
 def download(tracker: Tracker, run_id: str, path: str) -> Path:
