@@ -14,6 +14,7 @@ from asl.errors import UserError
 from asl.tracking.store import Tracker
 
 DEFAULT_METRICS = ("test/f1", "val/f1")
+CHOOSING_METRICS = ("val/f1", "test/f1")
 FOUND_AT_ONCE = 1000
 
 
@@ -72,20 +73,21 @@ def find_runs(
 def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
     """The best finished training run.
 
+    By default it is chosen by its validation, as a choice made by test numbers would spoil them.
+
     Raises:
         UserError: there is none.
     """
+    wanted = (metric,) if metric else CHOOSING_METRICS
     runs = [
         run
         for run in find_runs(tracker, metric, data, split)
-        if run.is_training and run.status == "FINISHED"
+        if run.is_training and run.status == "FINISHED" and any(m in run.metrics for m in wanted)
     ]
-    wanted = (metric,) if metric else DEFAULT_METRICS
-    measured = [run for run in runs if any(name in run.metrics for name in wanted)]
-    if not measured:
+    if not runs:
         where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
         raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
-    return measured[0]
+    return min(runs, key=lambda run: _rank(run, wanted))
 
 
 def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:

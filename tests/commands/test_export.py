@@ -82,3 +82,16 @@ def test_export_of_a_run_whose_data_is_elsewhere_now(workbench, trained, tmp_pat
     status = workbench("export", f"run={trained}", "data=gislr", *missing)
     assert status == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_best_is_chosen_by_validation_unless_a_metric_is_named(workbench, trained):
+    from asl.tracking.find import best_run, find_runs
+
+    store = tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    assert workbench("train", "model=cnn", "model.hidden=8") == 0
+    runs = [run for run in find_runs(store, data="synthetic") if "val/f1" in run.metrics]
+    values = {run.run_id: run.metrics for run in runs if run.is_training}
+    by_validation = best_run(store, None, "synthetic", None)
+    assert by_validation.metrics["val/f1"] == max(m["val/f1"] for m in values.values())
+    by_loss = best_run(store, "val/loss", "synthetic", None)
+    assert by_loss.metrics["val/loss"] == min(m["val/loss"] for m in values.values())
