@@ -30,10 +30,17 @@ class FoundRun:
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
+    started: int
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Data set and kind of split: what runs must share to be compared."""
+        return self.data, self.split.partition(" ")[0]
 
     def as_json(self) -> dict[str, Any]:
         """What `asl runs --json` prints of it."""
-        return {key: value for key, value in asdict(self).items() if key != "tags"}
+        hidden = ("tags", "started")
+        return {key: value for key, value in asdict(self).items() if key not in hidden}
 
     @property
     def is_training(self) -> bool:
@@ -74,6 +81,8 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     """The best finished training run.
 
     By default it is chosen by its validation, as a choice made by test numbers would spoil them.
+    Numbers compare within one data set and one kind of split only: where they are not named, they
+    are those of the newest run.
 
     Raises:
         UserError: there is none.
@@ -87,7 +96,9 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     if not runs:
         where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
         raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
-    return min(runs, key=lambda run: _rank(run, wanted))
+    newest = max(runs, key=lambda run: run.started)
+    comparable = [run for run in runs if run.kind == newest.kind]
+    return min(comparable, key=lambda run: _rank(run, wanted))
 
 
 def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
@@ -167,6 +178,7 @@ def _found(run: Run) -> FoundRun:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         tags=dict(tags),
+        started=run.info.start_time,
     )
 
 

@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy():
         (["train", "resume=nonsense"], ["resume=nonsense"]),
         (["ui", "--port", "99999999"], ["--port=99999999"]),
         (["export", "run=nonsense"], ["run=nonsense", "best"]),
-        (["export", "run=best", "split=random"], ["run=best", "random"]),
+        (["export", "run=best", "split=signer_kfold"], ["run=best", "signer_kfold"]),
         (["evaluate"], ["run=", "model="]),
         (["evaluate", "run=best", "part=nonsense"], ["part=nonsense", "train, val, test"]),
         (["runs", "--metric", "nonsense"], ["nonsense", "test/f1"]),
