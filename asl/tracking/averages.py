@@ -32,12 +32,12 @@ class Average:
 
 def averages(runs: Sequence[FoundRun]) -> list[Average]:
     """Average finished training runs over seeds and folds, in the order in which they come."""
-    groups: dict[tuple[object, ...], list[FoundRun]] = defaultdict(list)
+    groups: dict[tuple[str, str, frozenset[tuple[str, str]]], list[FoundRun]] = defaultdict(list)
     for run in runs:
         if run.is_training and run.status == "FINISHED":
             chosen = frozenset((k, v) for k, v in run.params.items() if k not in REPETITION)
-            groups[run.data, run.split.partition(" ")[0], chosen].append(run)
-    params = [dict(sorted(key[2])) for key in groups]  # type: ignore[call-overload]
+            groups[*run.kind, chosen].append(run)
+    params = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {
         name
         for chosen in params
@@ -47,12 +47,12 @@ def averages(runs: Sequence[FoundRun]) -> list[Average]:
     return [
         Average(
             choices={name: value for name, value in chosen.items() if name in told_apart},
-            data=members[0].data,
-            split=members[0].split.partition(" ")[0],
+            data=data,
+            split=split,
             runs=len(members),
             metrics=_statistics(members),
         )
-        for chosen, members in zip(params, groups.values(), strict=True)
+        for chosen, ((data, split, _), members) in zip(params, groups.items(), strict=True)
     ]
 
 
