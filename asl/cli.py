@@ -4,6 +4,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+MATPLOTLIB = Path(__file__).resolve().parents[1] / "data" / "matplotlib"
 
 COMMANDS = {
     "prepare": (
@@ -36,6 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"asl: {name}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit by itself
+    os.environ.setdefault("MPLCONFIGDIR", str(MATPLOTLIB))  # its font cache goes to the home else
     from asl.errors import UserError
 
     try:

@@ -73,12 +73,11 @@ def _print_summary(report: dict[str, Any]) -> None:
     for heading in ("file", "MB", "largest difference", "same top sign", "ms a clip"):
         table.add_column(heading, justify="left" if heading == "file" else "right")
     for hop in report["hops"]:
-        name = hop["name"]
-        size = f"{report['bytes'][name] / 1e6:.2f}" if name in report["bytes"] else ""
-        latency = report["latency"].get(name)
+        latency = report["latency"].get(hop["name"])
+        name = f"model_{hop['name']}.tflite" if latency else "model.onnx"
         table.add_row(
             name,
-            size,
+            f"{report['bytes'][name] / 1e6:.2f}",
             f"{hop['largest']:.1e}",
             f"{hop['same_top']:.1%} of {hop['clips']}",
             f"{latency['median']['median_ms']:.2f}" if latency else "",
