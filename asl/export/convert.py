@@ -14,6 +14,7 @@ import onnx2tf
 import tensorflow as tf
 
 from asl.export import operators
+from asl.export.flatbuffer import without_cell_clip
 from asl.export.float16 import to_float16
 
 
@@ -59,7 +60,7 @@ def to_tflite(directory: Path, dynamic: bool = False) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if dynamic:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return converter.convert()
+    return without_cell_clip(converter.convert())
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ frames is read shift by a tenth of a frame. Here the preprocessing stays as it i
 
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from asl.export.flatbuffer import pack, parse
 
 WEIGHTED = (
     "FULLY_CONNECTED",
@@ -29,7 +30,7 @@ def to_float16(tflite: bytes) -> bytes:
     Args:
         tflite: a float32 model.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(tflite, 0))
+    model = parse(tflite)
     narrow: dict[int, int] = {}  # a weight's buffer -> its float16 copy's
     for graph in model.subgraphs:
         widened = []
@@ -44,9 +45,7 @@ def to_float16(tflite: bytes) -> bytes:
         graph.operators = widened + graph.operators
     for buffer in narrow:
         model.buffers[buffer].data = None
-    builder = flatbuffers.Builder(len(tflite))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model, len(tflite))
 
 
 def _weights(model: Any, graph: Any) -> set[int]:
