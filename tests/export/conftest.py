@@ -36,7 +36,7 @@ def make_recognizer(
         backbone = Cnn(inputs, hidden, layers=2)
     else:
         cell = model.removeprefix("bi")
-        backbone = Recurrent(inputs, cell, model.startswith("bi"), hidden)
+        backbone = Recurrent(inputs, cell, model.startswith("bi"), hidden=hidden)
     head = Head(backbone.width, len(SIGNS))
     with torch.no_grad():
         head.layers[-1].weight.mul_(10)

@@ -15,6 +15,7 @@ import asl.export.export as exporting
 from asl.errors import UserError
 from asl.export import ExportError
 from asl.export.export import export
+from asl.export.flatbuffer import pack, parse
 from asl.export.verify import check_no_kept_state, compare, judge
 from asl.predict import load
 
@@ -85,6 +86,28 @@ def test_the_fused_lstm_keeps_no_state(exported, clips):
     assert report["operators"]["float32"]["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 2
     for path in exported.glob("*.tflite"):
         check_no_kept_state(path.stem, path, clips["clip 0"])
+
+
+def test_an_lstm_that_counts_frames_is_not_clipped(recognizer_of, clips, tmp_path):
+    """TensorFlow's converter clips fused cells at 10, which only trained networks reach."""
+    counting = recognizer_of("lstm", hidden=8, frames=40)
+    with torch.no_grad():
+        for layer in counting.backbone.ahead:
+            # Input and forget gates stay open, so the cell adds up what is near 1 or -1.
+            layer.bias_ih_l0[:16] = 10
+            layer.weight_ih_l0[:16] = 0
+            layer.weight_hh_l0[:16] = 0
+            layer.weight_ih_l0[16:24] *= 30
+    made = tmp_path / "made"
+    export(counting, made, list(clips.values()), list(clips), ["float32"])
+
+    model = parse((made / "model_float32.tflite").read_bytes())
+    for operator in model.subgraphs[0].operators:
+        if hasattr(operator.builtinOptions, "cellClip"):
+            operator.builtinOptions.cellClip = 10.0
+    (tmp_path / "clipped.tflite").write_bytes(pack(model, 1_000_000))
+    ours, clipped = load(made / "model_float32.tflite"), load(tmp_path / "clipped.tflite")
+    assert max(np.abs(ours(clip) - clipped(clip)).max() for clip in clips.values()) > 1e-3
 
 
 def test_float16_is_smaller_and_treats_the_absurd_as_missing(exported, clips):
