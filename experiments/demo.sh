@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From raw clips to a .tflite that names a sign, on generated clips: what `make demo` runs.
-# About six minutes on two cores. Every step is a command that can be typed by itself.
+# Under eight minutes on two cores. Every step is a command that can be typed by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
