@@ -247,7 +247,9 @@ def _record_start(
 
     record_params(run, params)
     record_data(run, cfg.data.name, store.fingerprint, cfg.data.root, split.protocol)
-    resolved = OmegaConf.to_yaml(cfg, resolve=True)
+    # Without tracking: a server's address may hold a password.
+    recorded = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "tracking"])
+    resolved = OmegaConf.to_yaml(recorded, resolve=True)
     run.client.log_text(run.id, resolved, "config.yaml")
     run.client.log_dict(run.id, environment(), "environment.json")
     run.client.log_dict(run.id, {"notes": split.notes}, "split_notes.json")
@@ -329,10 +331,10 @@ class ParentRun(Callback):
         from asl.commands.parts import tracker
         from asl.config import PROJECT
         from asl.tracking.multirun import open_parent
-        from asl.tracking.record import provenance_tags
+        from asl.tracking.record import provenance_tags, without_tracking
 
         self.tracker: Tracker = tracker(config.tracking)
-        overrides = list(config.hydra.overrides.task)
+        overrides = without_tracking(config.hydra.overrides.task)
         self.run_id = open_parent(self.tracker, overrides, provenance_tags(PROJECT))
         os.environ[PARENT] = self.run_id
 

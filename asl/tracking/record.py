@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,14 @@ def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split
     run.client.log_inputs(run.id, [DatasetInput(dataset, [context])])
 
 
+def without_tracking(overrides: Sequence[str]) -> list[str]:
+    """The overrides but for `tracking.…`: a server's address may hold a password."""
+    return [override for override in overrides if not override.startswith("tracking.")]
+
+
 def provenance_tags(project: Path) -> dict[str, str]:
     """The git commit, whether the tree was dirty, and the command line."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = " ".join([Path(sys.argv[0]).name, *without_tracking(sys.argv[1:])])
     tags = {"command": command, "mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
     commit = _git(project, "rev-parse", "HEAD")
     if commit:

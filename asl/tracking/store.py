@@ -1,5 +1,6 @@
 """Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def open_tracker(uri: str, experiment: str, local: Path) -> Tracker:
             client = MlflowClient(tracking_uri=uri)
             experiment_id = _experiment(client, experiment, uri, folder)
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"tracking.uri={uri}: can't be opened ({reason})") from error
+        sentence = f"tracking.uri={uri}: can't be opened ({str(error).splitlines()[0]})"
+        raise UserError(re.sub(r"//[^/@\s]*@", "//***@", sentence)) from None
     artifacts = folder / "artifacts" if uri.startswith(SQLITE) else None
     return Tracker(client, experiment_id, folder / "work", artifacts)
 

@@ -194,5 +194,15 @@ def test_data_parallel_processes_make_one_run_measured_on_every_clip(workbench, 
     assert counts.to_numpy().sum() == 4 * 3  # signs × clips of the one test signer
 
 
+def test_a_servers_password_reaches_no_run_and_no_message(trained, store, capsys):
+    from asl.cli import run as asl
+
+    run = find_run(store, trained)
+    assert "tracking" not in download(store, run.run_id, "config.yaml").read_text()
+    assert "tracking." not in run.tags["command"]
+    assert asl(["runs", "tracking.uri=nonsense://me:secret@host/db"]) == 2
+    assert "secret" not in capsys.readouterr().err
+
+
 def tracker_of(workbench):
     return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
