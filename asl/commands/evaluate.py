@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from asl.commands.hydra import run_with_hydra
+from asl.commands.trained import trained_run
 from asl.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -45,17 +46,10 @@ def _evaluate(cfg: DictConfig) -> None:
 
 def _of_run(cfg: DictConfig) -> "tuple[ClipStore, Split, Predictions]":
     from asl.clips.datamodule import ClipDataModule
-    from asl.commands.export import chosen_run
     from asl.commands.parts import tracker
-    from asl.tracking.find import download, run_config
-    from asl.training.checkpoint import load_recognizer
     from asl.training.evaluation import predict_batches
 
-    runs = tracker(cfg.tracking)
-    run = chosen_run(cfg, runs)
-    trained = OmegaConf.create(run_config(runs, run.run_id))
-    assert isinstance(trained, DictConfig)
-    recognizer = load_recognizer(download(runs, run.run_id, "checkpoints/best.ckpt"))
+    _, recognizer, trained = trained_run(cfg, tracker(cfg.tracking))
     store, split = _data(cfg, trained)
     data = ClipDataModule(store, split, recognizer.landmarks)
     rows = _rows(cfg.part, split)

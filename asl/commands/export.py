@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from asl.commands.hydra import run_with_hydra
+from asl.commands.trained import trained_run
 from asl.config import PROJECT
-
-if TYPE_CHECKING:
-    from asl.tracking.find import FoundRun
-    from asl.tracking.store import Tracker
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,27 +25,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def chosen_run(cfg: DictConfig, tracker: "Tracker") -> "FoundRun":
-    """The run that `run=` names; `best` is that by cfg.metric within `data=` and `split=`."""
-    from asl.tracking.find import best_run, find_run
-
-    if cfg.run != "best":
-        return find_run(tracker, cfg.run)
-    choices = HydraConfig.get().runtime.choices
-    return best_run(tracker, cfg.metric, choices.get("data"), choices.get("split"))
-
-
 def _export(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.export.export import export
-    from asl.tracking.find import download, run_config
-    from asl.training.checkpoint import load_recognizer
 
     runs = tracker(cfg.tracking)
-    run = chosen_run(cfg, runs)
-    trained = OmegaConf.create(run_config(runs, run.run_id))
-    assert isinstance(trained, DictConfig)
-    recognizer = load_recognizer(download(runs, run.run_id, "checkpoints/best.ckpt"))
+    run, recognizer, trained = trained_run(cfg, runs)
     store = open_store(cfg.get("data") or trained.data)
     split = make_split(trained.split, store)
     # Clips that the run did not train on, where there are any.
