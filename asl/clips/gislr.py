@@ -8,8 +8,10 @@ by what it says of itself.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +27,7 @@ SIGN_MAP = "sign_to_prediction_index_map.json"
 CLIPS_FOLDER = "train_landmark_files"
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
+_COLUMNS = set(COLUMNS)
 _SIZE = MEDIAPIPE_HOLISTIC.size
 _PARTS = MEDIAPIPE_HOLISTIC.parts
 
@@ -141,60 +144,74 @@ def _parquet_files(root: Path) -> set[str]:
 
 
 def _read(path: Path) -> Reading:
-    table = _read_columns(path)
+    with _opened(path) as (file, parquet), np.errstate(over="ignore"):
+        # What is too large for float32 becomes infinite.
+        key = _index_key(file, parquet)
+        if key in _orders:
+            table = _columns(path, parquet, COLUMNS[3:])
+            reading = Reading(_place_blocks(_orders[key], _coordinates(table)))
+        else:
+            reading = _read_rows(path, _columns(path, parquet, COLUMNS), key)
+    if np.isinf(reading.clip).any():
+        raise BadClip(path, "has an infinite coordinate")
+    return reading
+
+
+def _read_rows(path: Path, table: pa.Table, key: Any | None) -> Reading:
+    """The clip from what each of its rows says of itself."""
     if table.num_rows == 0:
         raise BadClip(path, "has no frames")
-    rows = _Rows(*_types(path, table), table["landmark_index"].to_numpy())
-    frames, xyz = table["frame"].to_numpy(), [table[c].to_numpy() for c in "xyz"]
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite
-        clip, note = _place_blocks(path, frames, rows, xyz), ""
-        if clip is None:
-            clip, note = _place_rows(path, frames, _slots(path, rows), xyz)
-    if np.isinf(clip).any():
-        raise BadClip(path, "has an infinite coordinate")
-    return Reading(clip, note)
+    frames, slots, xyz = table["frame"].to_numpy(), _slots(path, table), _coordinates(table)
+    order = _block_order(frames, slots)
+    if order is None:
+        return _place_rows(path, frames, slots, xyz)
+    _remember(key, order)
+    return Reading(_place_blocks(order, xyz))
 
 
-class _Rows(NamedTuple):
-    """What the rows of a file say they are: codes into the names of types, landmark indices."""
-
-    names: list[str]
-    codes: np.ndarray  # [rows]
-    landmarks: np.ndarray  # [rows]
+# --- columns ------------------------------------------------------------------------------------
 
 
-def _read_columns(path: Path) -> pa.Table:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
+    """The file; whatever the parquet library finds wrong with it becomes a BadClip."""
     try:
         # Twice as fast as pq.read_table with a path, which sets up a data set of one file first.
         with pa.OSFile(str(path)) as file:
-            parquet = pq.ParquetFile(file, read_dictionary=["type"], pre_buffer=False)
-            table = parquet.read(columns=COLUMNS, use_threads=False)
+            yield file, pq.ParquetFile(file, read_dictionary=["type"], pre_buffer=False)
     except FileNotFoundError as error:
         raise BadClip(path, "there is no such file") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None):  # the disk's or the system's fault, not the file's
             raise
         raise BadClip(path, f"is not a readable parquet file ({_first_line(error)})") from error
-    _check_columns(path, table)
+
+
+def _columns(path: Path, parquet: pq.ParquetFile, names: list[str]) -> pa.Table:
+    table = parquet.read(columns=names, use_threads=False)
+    if table.num_rows != parquet.metadata.num_rows:
+        raise BadClip(path, f"has {table.num_rows} rows of {parquet.metadata.num_rows}")
+    there = table.column_names
+    if wrong := [name for name in names if there.count(name) != 1]:
+        raise BadClip(path, f"must have one column each of {', '.join(wrong)}")
+    for name in names:
+        _check_column(path, name, table[name])
     return table
 
 
-def _check_columns(path: Path, table: pa.Table) -> None:
-    names = table.column_names
-    if wrong := [c for c in COLUMNS if names.count(c) != 1]:
-        raise BadClip(path, f"must have one column each of {', '.join(wrong)}")
-    kinds = dict(zip(names, table.schema.types, strict=True))
-    for name in ("frame", "landmark_index"):
-        if not pa.types.is_integer(kinds[name]):
-            raise BadClip(path, f"column {name} holds {kinds[name]}, not whole numbers")
-    for name in "xyz":
-        if not any(is_kind(kinds[name]) for is_kind in _NUMBERS):
-            raise BadClip(path, f"column {name} holds {kinds[name]}, not numbers")
-    if not pa.types.is_dictionary(kinds["type"]) or not _is_text(kinds["type"].value_type):
-        raise BadClip(path, f"column type holds {kinds['type']}, not text")
-    for name in COLUMNS[:3]:
-        if table[name].null_count:
-            raise BadClip(path, f"column {name} has empty cells")
+def _check_column(path: Path, name: str, column: pa.ChunkedArray) -> None:
+    kind = column.type
+    if name in "xyz":
+        if not any(is_kind(kind) for is_kind in _NUMBERS):
+            raise BadClip(path, f"column {name} holds {kind}, not numbers")
+        return
+    if name == "type":
+        if not pa.types.is_dictionary(kind) or not _is_text(kind.value_type):
+            raise BadClip(path, f"column type holds {kind}, not text")
+    elif not pa.types.is_integer(kind):
+        raise BadClip(path, f"column {name} holds {kind}, not whole numbers")
+    if column.null_count:
+        raise BadClip(path, f"column {name} has empty cells")
 
 
 # A column without a single value has the type null: nothing was detected.
@@ -205,50 +222,88 @@ def _is_text(kind: pa.DataType) -> bool:
     return cast(bool, pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _types(path: Path, table: pa.Table) -> tuple[list[str], np.ndarray]:
+def _coordinates(table: pa.Table) -> list[np.ndarray]:
+    return [table[name].to_numpy() for name in "xyz"]
+
+
+def _slots(path: Path, table: pa.Table) -> np.ndarray:
+    """The place of each row on the landmark axis, int64 [rows]."""
     types = table["type"].unify_dictionaries().combine_chunks()
     types = types.chunk(0) if isinstance(types, pa.ChunkedArray) else types
     names = types.dictionary.to_pylist()
     if strange := [name for name in names if name not in _PARTS]:
         raise BadClip(path, f"has the unknown type {strange[0]!r}")
-    return names, types.indices.to_numpy()
-
-
-def _slots(path: Path, rows: _Rows) -> np.ndarray:
-    """The place of each row on the landmark axis, int64 [rows]."""
-    starts = np.array([_PARTS[name].start for name in rows.names])
-    sizes = np.array([len(_PARTS[name]) for name in rows.names])
-    outside = (rows.landmarks < 0) | (rows.landmarks >= sizes[rows.codes])
+    codes, landmarks = types.indices.to_numpy(), table["landmark_index"].to_numpy()
+    outside = (landmarks < 0) | (landmarks >= np.array([len(_PARTS[n]) for n in names])[codes])
     if outside.any():
         first = int(np.argmax(outside))
-        where = f"landmark_index {rows.landmarks[first]} of type {rows.names[rows.codes[first]]}"
+        where = f"landmark_index {landmarks[first]} of type {names[codes[first]]}"
         raise BadClip(path, f"has {where}")
-    return starts[rows.codes] + rows.landmarks
+    return np.array([_PARTS[name].start for name in names])[codes] + landmarks
 
 
-def _place_blocks(
-    path: Path, frames: np.ndarray, rows: _Rows, xyz: list[np.ndarray]
-) -> np.ndarray | None:
-    """The clip, where each frame is one block of all landmarks in one and the same order.
+# --- placing ------------------------------------------------------------------------------------
 
-    Nearly every file is so, and only the first block's rows need to be looked at one by one.
+# In nearly every file each frame is one block of all landmarks in the same order, and then the
+# three columns that say so are the same bytes as in other files of its length. Half the time of
+# reading a clip would go into decoding them again; so what they said is remembered by their bytes.
+_orders: dict[Any, np.ndarray] = {}
+_MOST_ORDERS, _LONGEST_CHUNK = 4096, 1 << 16
+
+
+def _index_key(file: pa.NativeFile, parquet: pq.ParquetFile) -> Any | None:
+    """All that decides what the file's columns frame, type and landmark_index decode to.
+
+    None where they lie in several pieces, are too long to be worth remembering or are not there
+    once each.
     """
-    if len(frames) % _SIZE:
+    metadata = parquet.metadata
+    if metadata.num_row_groups != 1:
         return None
-    columns = (frames, rows.codes, rows.landmarks)
-    numbers, codes, landmarks = (column.reshape(-1, _SIZE) for column in columns)
+    group = metadata.row_group(0)
+    chunks = {(c := group.column(i)).path_in_schema: c for i in range(group.num_columns)}
+    if len(chunks) != group.num_columns or not chunks.keys() >= _COLUMNS:
+        return None
+    schema, key = parquet.schema_arrow, []
+    for name in COLUMNS[:3]:
+        chunk = chunks[name]
+        start, size = chunk.data_page_offset, chunk.total_compressed_size
+        if chunk.has_dictionary_page:
+            start = min(start, chunk.dictionary_page_offset)
+        if not (0 < size < _LONGEST_CHUNK and 0 < start < file.size() - size):
+            return None
+        if chunk.num_values != metadata.num_rows:
+            return None
+        field, bytes_ = schema.field(name), file.read_at(size, start)
+        key += [field.type, field.nullable, chunk.physical_type, chunk.compression, bytes_]
+    return metadata.num_rows, *key
+
+
+def _remember(key: Any | None, order: np.ndarray) -> None:
+    if key is None:
+        return
+    if len(_orders) >= _MOST_ORDERS:
+        _orders.clear()
+    _orders[key] = order
+
+
+def _block_order(frames: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
+    """The slots of each block's rows, where every frame is one such block; None elsewhere."""
+    if not len(frames) or len(frames) % _SIZE:
+        return None
+    numbers, blocks = frames.reshape(-1, _SIZE), slots.reshape(-1, _SIZE)
     regular = (
         (numbers == numbers[:, :1]).all()
         and (numbers[1:, 0] > numbers[:-1, 0]).all()
-        and (codes == codes[0]).all()
-        and (landmarks == landmarks[0]).all()
+        and (blocks == blocks[0]).all()
+        and (np.bincount(blocks[0], minlength=_SIZE) == 1).all()
     )
-    if not regular:
-        return None
-    order = _slots(path, _Rows(rows.names, codes[0], landmarks[0]))
-    if (np.bincount(order, minlength=_SIZE) != 1).any():
-        return None
-    clip = np.empty((len(numbers), _SIZE, 3), np.float32)  # [T, 543, 3]
+    return blocks[0] if regular else None
+
+
+def _place_blocks(order: np.ndarray, xyz: list[np.ndarray]) -> np.ndarray:
+    """The clip from whole frames, one after the other, their rows in the same order."""
+    clip = np.empty((len(xyz[0]) // _SIZE, _SIZE, 3), np.float32)  # [T, 543, 3]
     in_place = bool((order[1:] > order[:-1]).all())
     for axis, values in enumerate(xyz):
         clip[:, slice(None) if in_place else order, axis] = values.reshape(-1, _SIZE)
@@ -257,7 +312,7 @@ def _place_blocks(
 
 def _place_rows(
     path: Path, frames: np.ndarray, slots: np.ndarray, xyz: list[np.ndarray]
-) -> tuple[np.ndarray, str]:
+) -> Reading:
     """The clip from rows in any order, and a note where its frames were out of order."""
     numbers, rank = np.unique(frames, return_inverse=True)
     cells = rank * _SIZE + slots
@@ -274,7 +329,7 @@ def _place_rows(
     same = np.diff(slots[by_landmark]) == 0
     backwards = (np.diff(frames[by_landmark].astype(np.int64)) < 0) & same
     note = "frames out of order, read in the order of their numbers" if backwards.any() else ""
-    return clip.reshape(-1, _SIZE, 3), note
+    return Reading(clip.reshape(-1, _SIZE, 3), note)
 
 
 def _first_line(error: BaseException) -> str:
