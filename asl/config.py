@@ -100,6 +100,7 @@ class DataSettings(BaseModel):
     on_problem: typing.Literal["skip", "fail"]
     batch_size: PositiveInt
     workers: Annotated[int, Field(ge=0)]
+    like_length: bool
 
 
 class RunSettings(BaseModel):

@@ -180,6 +180,7 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
         batch_size=cfg.data.batch_size,
         workers=cfg.data.workers,
         seed=cfg.seed,
+        like_length=cfg.data.like_length,
     )
     if recognizer.scaler.fitted:
         batches = data.batches(split.train)

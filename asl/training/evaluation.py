@@ -43,7 +43,13 @@ class Predictions:
 def predict_batches(
     recognizer: Recognizer, batches: DataLoader[Batch], signers: list[str]
 ) -> Predictions:
-    """Run a recognizer over every batch; `signers` are the store's names by index."""
+    """Run a recognizer over every batch; predictions come in the store's order.
+
+    Args:
+        recognizer: put into evaluation mode.
+        batches: of any order.
+        signers: the store's names by index.
+    """
     recognizer.eval()
     device = next(recognizer.parameters()).device
     parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
@@ -53,8 +59,9 @@ def predict_batches(
     scores, signs, signer_index, index = (
         torch.cat(part).numpy() for part in zip(*parts, strict=True)
     )
-    names = np.array(signers, dtype=str)
-    return Predictions(scores, signs, names[signer_index], index, list(recognizer.signs))
+    order = index.argsort(kind="stable")
+    names = np.array(signers, dtype=str)[signer_index[order]]
+    return Predictions(scores[order], signs[order], names, index[order], list(recognizer.signs))
 
 
 def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
