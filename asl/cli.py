@@ -9,6 +9,10 @@ from pathlib import Path
 MATPLOTLIB = Path(__file__).resolve().parents[1] / "data" / "matplotlib"
 
 COMMANDS = {
+    "download": (
+        "asl.commands.download",
+        "fetch a public data set, check it and put it where prepare looks",
+    ),
     "prepare": (
         "asl.commands.prepare",
         "pack raw clips into a store that training reads at full speed",

@@ -1,0 +1,60 @@
+"""asl download: a public data set, fetched, checked and put where `asl prepare` looks for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from asl.commands.hydra import run_with_hydra
+from asl.config import CONF, build
+from asl.errors import UserError, unknown
+
+
+class DownloadSettings(BaseModel):
+    """The part of `download` that is the same for every data set."""
+
+    model_config = ConfigDict(extra="ignore")
+    archive: Path | None
+    keep_archive: bool
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_with_hydra(_download, "download", arguments)
+
+
+def _download(cfg: DictConfig) -> None:
+    from asl.fetch.dataset import download
+
+    if "origin" not in cfg.download:
+        raise unknown("data", cfg.data.name, sorted(path.stem for path in CONF.glob("download/*")))
+    settings = _settings(cfg)
+    landed = download(
+        build(cfg.download.origin),
+        lambda folder: build(cfg.data.source, root=folder),
+        Path(cfg.data.root),
+        archive=settings.archive and settings.archive.expanduser(),
+        keep_archive=settings.keep_archive,
+    )
+    if landed.archive:
+        print(f"{landed.archive}: kept; download.keep_archive=false removes it")
+    verified = "was there already, verified" if landed.was_there else "fetched and verified"
+    typed = [each for each in HydraConfig.get().overrides.task if each.startswith("data")]
+    print(
+        f"{cfg.data.root}: {landed.clips:,} clips {verified}; next: asl prepare {' '.join(typed)}"
+    )
+
+
+def _settings(cfg: DictConfig) -> DownloadSettings:
+    try:
+        settings = DownloadSettings.model_validate(dict(cfg.download))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        reason = fault["msg"].removeprefix("Input should be ")
+        key = f"download.{fault['loc'][0]}={fault['input']}"
+        raise UserError(f"{key}: should be {reason}") from error
+    if settings.archive and not settings.archive.expanduser().is_file():
+        raise UserError(f"download.archive={settings.archive}: there is no such file")
+    return settings

@@ -1,0 +1,184 @@
+"""Public repositories of recordings, and how their files become raw clips that a source reads."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import requests
+
+from asl.clips.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
+from asl.clips.synthetic import write_clip
+from asl.fetch.unzip import DamagedArchive, open_zip
+from asl.landmarks import KINECT20, MEDIAPIPE_HOLISTIC
+
+_PARTS = MEDIAPIPE_HOLISTIC.parts
+
+
+class Repository:
+    """A repository as GitHub packs it.
+
+    GitHub promises the same files for a commit, but not the same zip, so what is pinned is the
+    digest of the clips.
+    """
+
+    unpacked = int(0.2e9)
+    archive = "repository.zip"
+
+    def __init__(self, url: str, sha256: str) -> None:
+        """The zip's address, and the `clips_digest` of what is made of it."""
+        self.url, self.sha256 = url, sha256
+        self.who = urlsplit(url).hostname or url
+
+    def request(self) -> requests.PreparedRequest:
+        """What to ask for the zip."""
+        return requests.Request("GET", self.url).prepare()
+
+
+class Words15(Repository):
+    """traduttore/traduttore-model: MediaPipe Holistic of words, without the face.
+
+    A frame is a file `MP_Data/WORD/CLIP/FRAME.npy` of 258 float64 values: 33 pose landmarks of x,
+    y, z and visibility, then 21 of each hand, left first, of x, y, z; a part that was not
+    detected is all zeros (`extract_keypoints` in its run_translation/RunPiModel.py).
+    """
+
+    _member = re.compile(r"(?:^|/)MP_Data/([^/]+)/(\d+)/(\d+)\.npy$")
+
+    def __init__(
+        self, url: str, sha256: str, *, words: Sequence[str], clips: int, frames: int, block: int
+    ) -> None:
+        """Which words are taken, how many clips of a word, and of how many frames.
+
+        Each `block` clips of a word are one recording block, and count as one signer.
+        """
+        super().__init__(url, sha256)
+        self.words, self.clips, self.frames, self.block = sorted(words), clips, frames, block
+
+    def unpack(self, archive: Path, folder: Path) -> None:
+        """Write the clips in the competition's layout.
+
+        Raises:
+            DamagedArchive: a frame is missing or not as described.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        rows = []
+        with open_zip(archive) as opened:
+            names = _by_key(opened, self._member)
+            for signer in range(1, -(-self.clips // self.block) + 1):
+                for label, word in enumerate(self.words):
+                    for clip in range(
+                        (signer - 1) * self.block, min(signer * self.block, self.clips)
+                    ):
+                        sequence = signer * 100_000 + label * 1_000 + clip
+                        path = f"{CLIPS_FOLDER}/{signer}/{sequence}.parquet"
+                        frames = [
+                            self._frame(opened, names, (word, str(clip), str(frame)))
+                            for frame in range(self.frames)
+                        ]
+                        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                        write_clip(folder / path, np.stack(frames))
+                        rows.append((path, signer, sequence, word))
+        _write_lists(folder, rows, self.words)
+
+    def _frame(
+        self, opened: zipfile.ZipFile, names: dict[tuple[str, ...], str], key: tuple[str, ...]
+    ) -> np.ndarray:
+        where = f"MP_Data/{'/'.join(key)}.npy"
+        if key not in names:
+            raise DamagedArchive(f"{opened.filename}: holds no {where}")
+        try:
+            values = np.load(io.BytesIO(opened.read(names[key])), allow_pickle=False)
+            return _holistic(values)
+        except ValueError as error:
+            raise DamagedArchive(f"{opened.filename}: {where} is not as expected") from error
+
+
+class Isl30(Repository):
+    """prasunroy/sign-language: Kinect skeletons of Indian signs.
+
+    A clip is a text file `SIGN_SIGNER_REPETITION.txt`: a line a frame, in it x, y, z in metres of
+    20 joints. Signers count in the alphabetical order of their names.
+    """
+
+    _member = re.compile(r"(?:^|/)([a-z]+)_([a-z]+)_(\d)\.txt$", re.IGNORECASE)
+
+    def __init__(self, url: str, sha256: str, *, clips: int, file: str) -> None:
+        """How many clips there must be, and the name of the npz to write."""
+        super().__init__(url, sha256)
+        self.clips, self.file = clips, file
+
+    def unpack(self, archive: Path, folder: Path) -> None:
+        """Write the clips as one npz of padded arrays.
+
+        Raises:
+            DamagedArchive: the zip does not hold so many clips, or one is not as described.
+        """
+        with open_zip(archive) as opened:
+            names = _by_key(opened, self._member)
+            if len(names) != self.clips:
+                raise DamagedArchive(
+                    f"{archive}: holds {len(names):,} of {self.clips:,} files named "
+                    "SIGN_SIGNER_REPETITION.txt; bring them in a zip of your own, with "
+                    "download.archive=FILE.zip"
+                )
+            recordings = {
+                (sign.lower(), signer.lower(), int(repetition)): _skeleton(opened, name)
+                for (sign, signer, repetition), name in names.items()
+            }
+        keys = sorted(recordings)
+        signers = sorted({signer for _, signer, _ in keys})
+        frames = np.array([len(recordings[key]) for key in keys])
+        padded = np.full((len(keys), frames.max(), KINECT20.size, 3), np.nan, np.float32)
+        for row, key in enumerate(keys):
+            padded[row, : frames[row]] = recordings[key]
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(
+            folder / self.file,
+            X=padded,  # [clips, frames, joints, 3]
+            length=frames,
+            sign=np.array([sign for sign, _, _ in keys]),
+            participant_id=np.array([signers.index(signer) + 1 for _, signer, _ in keys]),
+            repetition=np.array([repetition for _, _, repetition in keys]),
+        )
+
+
+def _by_key(opened: zipfile.ZipFile, pattern: re.Pattern[str]) -> dict[tuple[str, ...], str]:
+    found = ((pattern.search(name), name) for name in opened.namelist())
+    return {match.groups(): name for match, name in found if match}
+
+
+def _holistic(values: np.ndarray) -> np.ndarray:
+    """A frame [543, 3] from its 258 values; raises ValueError for any other number of them."""
+    pose, hands = np.split(values.astype(np.float64), [33 * 4])
+    left, right = np.split(hands.reshape(2 * 21, 3), 2)
+    frame = np.full((MEDIAPIPE_HOLISTIC.size, 3), np.nan)
+    seen = {"pose": pose.reshape(33, 4)[:, :3], "left_hand": left, "right_hand": right}
+    for part, points in seen.items():
+        if points.any():
+            frame[_PARTS[part]] = points
+    return frame
+
+
+def _skeleton(opened: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A recording, float32 [frames, 20, 3]."""
+    try:
+        lines = np.loadtxt(io.StringIO(opened.read(name).decode()), dtype=np.float64, ndmin=2)
+        return lines.reshape(len(lines), KINECT20.size, 3).astype(np.float32)
+    except ValueError as error:
+        raise DamagedArchive(f"{opened.filename}: {name} is not as expected") from error
+
+
+def _write_lists(folder: Path, rows: list[tuple[str, int, int, str]], words: list[str]) -> None:
+    with (folder / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "participant_id", "sequence_id", "sign"])
+        writer.writerows(rows)
+    labels = {word: label for label, word in enumerate(words)}
+    (folder / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")
