@@ -97,6 +97,7 @@ class DataSettings(BaseModel):
     landmarks: str
     coordinates: typing.Literal["xyz", "xy"]
     dtype: typing.Literal["float32", "float16"]
+    keep: str
     on_problem: typing.Literal["skip", "fail"]
     batch_size: PositiveInt
     workers: Annotated[int, Field(ge=0)]
@@ -114,6 +115,13 @@ class RunSettings(BaseModel):
     test: bool
 
 
+class PrepareSettings(BaseModel):
+    """The scalars of conf/prepare.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    workers: PositiveInt | None
+
+
 GROUP_SCHEMAS: dict[str, type[BaseModel]] = {
     "regularization": RegularizationSettings,
     "trainer": TrainerSettings,
@@ -121,8 +129,12 @@ GROUP_SCHEMAS: dict[str, type[BaseModel]] = {
 }
 
 
-def check(cfg: DictConfig) -> None:
-    """Check a composed training config as a whole, before anything starts.
+def check(cfg: DictConfig, scalars: type[BaseModel] = RunSettings) -> None:
+    """Check a composed config as a whole, before anything starts.
+
+    Args:
+        cfg: the config.
+        scalars: the keys that stand in no group.
 
     Raises:
         UserError: with every fault, a line each.
@@ -131,14 +143,14 @@ def check(cfg: DictConfig) -> None:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from error
-    found = list(faults(typing.cast("dict[str, Any]", plain)))
+    found = list(faults(typing.cast("dict[str, Any]", plain), scalars))
     if found:
         raise UserError("\n".join(found))
 
 
-def faults(plain: dict[str, Any]) -> Iterator[str]:
+def faults(plain: dict[str, Any], scalars: type[BaseModel] = RunSettings) -> Iterator[str]:
     """Every fault of a resolved config, each one sentence that names the key and the value."""
-    yield from _schema_faults("", RunSettings, plain)
+    yield from _schema_faults("", scalars, plain)
     for group, schema in GROUP_SCHEMAS.items():
         if group in plain:
             yield from _schema_faults(group, schema, plain[group])

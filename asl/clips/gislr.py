@@ -7,6 +7,7 @@ by what it says of itself.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class GislrSource:
         if not self.root.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
         self.signs = read_sign_map(self.root / SIGN_MAP)
+        self.settings: dict[str, Any] = {}
 
     def listing(self) -> Listing:
         """Every row of train.csv, in its order.
@@ -121,13 +123,15 @@ def _read_train_csv(path: Path) -> list[Entry]:
     columns = ["path", "participant_id", "sequence_id", "sign"]
     if not path.is_file():
         raise UserError(f"{path}: the list of clips is missing")
+    # Without threads: the process may be forked afterwards.
+    alone = pa.csv.ReadOptions(use_threads=False)
     options = pa.csv.ConvertOptions(
         column_types=dict.fromkeys(columns, pa.string()),
         include_columns=columns,
         strings_can_be_null=False,
     )
     try:
-        table = pa.csv.read_csv(path, convert_options=options)
+        table = pa.csv.read_csv(path, alone, convert_options=options)
     except KeyError as error:
         raise UserError(f"{path}: must have the columns {', '.join(columns)}") from error
     except pa.ArrowInvalid as error:
@@ -161,7 +165,7 @@ def _read_rows(path: Path, table: pa.Table, key: Any | None) -> Reading:
     """The clip from what each of its rows says of itself."""
     if table.num_rows == 0:
         raise BadClip(path, "has no frames")
-    frames, slots, xyz = table["frame"].to_numpy(), _slots(path, table), _coordinates(table)
+    frames, slots, xyz = _values(table["frame"]), _slots(path, table), _coordinates(table)
     order = _block_order(frames, slots)
     if order is None:
         return _place_rows(path, frames, slots, xyz)
@@ -223,17 +227,30 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _coordinates(table: pa.Table) -> list[np.ndarray]:
-    return [table[name].to_numpy() for name in "xyz"]
+    return [_values(table[name]) for name in "xyz"]
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    """The column's numbers, NaN for empty cells."""
+    if not pa.types.is_floating(column.type) and column.null_count:
+        column = column.cast(pa.float64())
+    if column.null_count:
+        column = column.fill_null(pa.scalar(math.nan, column.type))
+    # Not to_numpy, which imports pandas first: as long as reading 500 clips, in every worker.
+    return np.from_dlpack(_one_chunk(column))
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def _slots(path: Path, table: pa.Table) -> np.ndarray:
     """The place of each row on the landmark axis, int64 [rows]."""
-    types = table["type"].unify_dictionaries().combine_chunks()
-    types = types.chunk(0) if isinstance(types, pa.ChunkedArray) else types
+    types = _one_chunk(table["type"].unify_dictionaries())
     names = types.dictionary.to_pylist()
     if strange := [name for name in names if name not in _PARTS]:
         raise BadClip(path, f"has the unknown type {strange[0]!r}")
-    codes, landmarks = types.indices.to_numpy(), table["landmark_index"].to_numpy()
+    codes, landmarks = np.from_dlpack(types.indices), _values(table["landmark_index"])
     outside = (landmarks < 0) | (landmarks >= np.array([len(_PARTS[n]) for n in names])[codes])
     if outside.any():
         first = int(np.argmax(outside))

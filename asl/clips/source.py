@@ -5,7 +5,7 @@ imports torch.
 """
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -82,6 +82,8 @@ class Source(Protocol):
     layout: str
     signs: list[str]
     """The signs in the order of their labels."""
+    settings: dict[str, Any]
+    """What decides, besides its files, what a clip looks like; can be written as JSON."""
 
     def listing(self) -> Listing:
         """Every clip, in a stable order; raises UserError where there is no data set."""

@@ -2,16 +2,19 @@
 
 On disk a store is a folder:
 
-    manifest.json    format, name, layout, dtype, signs, signers, fingerprint, the shards' sizes
-    clips.arrow      a row a clip: path, sign, signer, sequence_id, frames, shard, start
+    manifest.json    format, name, layout, dtype, landmarks, signs, signers, fingerprint, the names
+                     of the other files
+    clips-*.arrow    a row a clip: path, sign, signer, sequence_id, frames, shard, start
     shards/*.npy     [frames of all its clips, landmarks, 3] each, in float32 or float16
     shards/*.json    what each shard was packed from; only `prepare` reads these
     problems.csv     what was wrong with the raw files
 
-`prepare` writes it; the manifest last, so a folder without one is not a store.
+`prepare` writes it, the manifest last: a folder without one is not a store, and a store is at every
+moment the old one or the new one.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +29,9 @@ from asl.landmarks import Layout, layout
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
-MANIFEST, TABLE, PROBLEMS, SHARDS = "manifest.json", "clips.arrow", "problems.csv", "shards"
-DTYPES = ("float32", "float16")
+FORMAT = 2
+MANIFEST, PROBLEMS, SHARDS = "manifest.json", "problems.csv", "shards"
+_NUMBERS = ("sign", "signer", "frames", "shard", "start")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,7 @@ class ClipStore:
         name: of the data set.
         layout: of every clip's landmark axis.
         dtype: of the coordinates on disk; clips are float32 once read.
+        landmarks: the raw rows on disk, in their order there; None where that is all of them.
         signs: in the order of their labels.
         signers: in the order that `signer` counts.
         fingerprint: hash of all that went in: settings, signs, and every clip's name and content.
@@ -52,6 +56,7 @@ class ClipStore:
     name: str
     layout: Layout
     dtype: str
+    landmarks: np.ndarray | None
     signs: list[str]
     signers: list[str]
     fingerprint: str
@@ -79,13 +84,14 @@ class ClipStore:
             shard = directory / SHARDS / name
             if not shard.is_file() or shard.stat().st_size != size:
                 raise UserError(f"{shard}: is missing or cut short (`asl prepare` repairs it)")
-        table = pa.ipc.open_file(pa.memory_map(str(directory / TABLE))).read_all()
-        numbers = {c: table[c].to_numpy() for c in ("sign", "signer", "frames", "shard", "start")}
+        table = pa.ipc.open_file(pa.memory_map(str(directory / manifest["table"]))).read_all()
+        numbers = {name: _numbers(table[name]) for name in _NUMBERS}
         return cls(
             directory=directory,
             name=manifest["name"],
             layout=layout(manifest["layout"]),
             dtype=manifest["dtype"],
+            landmarks=np.array(manifest["landmarks"]) if manifest["landmarks"] else None,
             signs=manifest["signs"],
             signers=manifest["signers"],
             fingerprint=manifest["fingerprint"],
@@ -121,8 +127,27 @@ class ClipStore:
         """The name of each clip's signer, str [clips]."""
         return np.array(self.signers, dtype=str)[self.signer]
 
+    def rows(self, landmarks: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Where raw landmarks lie on the landmark axis of `view`, int64 [landmarks].
+
+        Raises:
+            UserError: the store does not hold one of them.
+        """
+        if self.landmarks is None:
+            return np.array(landmarks)
+        places = np.full(self.layout.size, -1)
+        places[self.landmarks] = np.arange(len(self.landmarks))
+        rows = places[landmarks]
+        if (rows < 0).any():
+            raise UserError(
+                f"{self.directory}: holds {len(self.landmarks)} of {self.layout.size} landmarks, "
+                f"and {(rows < 0).sum()} of those asked for are not among them "
+                "(data.keep=all packs them too)"
+            )
+        return rows
+
     def view(self, i: int) -> np.ndarray:
-        """Clip i where it lies in the memory map, [frames, landmarks, 3] in the store's dtype."""
+        """Clip i as it lies in the memory map, [frames, stored landmarks, 3] in `dtype`."""
         shard, start = self._shard[i], self._start[i]
         return self._map(int(shard))[start : start + self.frames[i]]
 
@@ -131,12 +156,17 @@ class ClipStore:
 
         Args:
             i: row of the store.
-            landmarks: raw rows to read, all where None.
+            landmarks: raw rows to read; all of the layout's where None, and NaN for those that
+                the store does not hold.
         """
         clip = self.view(i)
-        if landmarks is None:
+        if landmarks is not None:
+            return clip.take(self.rows(landmarks), axis=1).astype(np.float32, copy=False)
+        if self.landmarks is None:
             return clip.astype(np.float32)
-        return clip.take(landmarks, axis=1).astype(np.float32, copy=False)
+        whole = np.full((len(clip), self.layout.size, 3), np.nan, np.float32)
+        whole[:, self.landmarks] = clip
+        return whole
 
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
@@ -144,6 +174,11 @@ class ClipStore:
             # A plain view: np.memmap's own slices cost more than the rest of a read.
             self._maps[shard] = np.load(path, mmap_mode="r").view(np.ndarray)
         return self._maps[shard]
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    # Not to_numpy, which imports pandas first.
+    return np.from_dlpack(column.combine_chunks())
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from asl.tracking.store import Tracker
 
 
-def open_store(data: DictConfig) -> "ClipStore":
-    """The packed clips of `data=`, packed now where they are not yet or no longer up to date."""
+def open_store(data: DictConfig, workers: int | None = None) -> "ClipStore":
+    """The packed clips of `data=`, packed now where they are not yet or no longer up to date.
+
+    Args:
+        data: the composed `data` group.
+        workers: processes that pack; every core where None.
+    """
     from asl.clips.prepare import prepare
 
     source = build(data.source)
@@ -25,7 +30,9 @@ def open_store(data: DictConfig) -> "ClipStore":
         source,
         Path(data.store),
         dtype=data.dtype,
+        keep=data.keep,
         on_problem=data.on_problem,
+        workers=workers,
         name=data.name,
     )
 
@@ -37,7 +44,7 @@ def make_split(split: DictConfig, store: "ClipStore") -> "Split":
 
 
 def fitting_landmarks(name: str, store: "ClipStore") -> "LandmarkSet":
-    """The landmark set, if it belongs to the store's layout.
+    """The landmark set, if it belongs to the store's layout and the store holds it.
 
     Raises:
         UserError: it does not; the sentence lists those that do.
@@ -51,6 +58,7 @@ def fitting_landmarks(name: str, store: "ClipStore") -> "LandmarkSet":
             f"landmarks={name}: the clips of this data set have the layout {store.layout.name}; "
             f"choose from {', '.join(fitting)}"
         )
+    store.rows(chosen.indices)
     return chosen
 
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from asl.commands.hydra import run_with_hydra
 from asl.commands.parts import open_store
+from asl.config import PrepareSettings, check
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -14,4 +15,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _prepare(cfg: DictConfig) -> None:
-    open_store(cfg.data)
+    check(cfg, PrepareSettings)
+    open_store(cfg.data, cfg.workers)

@@ -14,6 +14,7 @@ from asl.clips.gislr import GislrSource, read_clip
 from asl.clips.prepare import prepare
 from asl.clips.store import ClipStore
 from asl.errors import UserError
+from asl.landmarks import landmark_set
 
 
 class Counting:
@@ -22,6 +23,7 @@ class Counting:
     def __init__(self, root):
         self.inner = GislrSource(root)
         self.root, self.layout, self.signs = self.inner.root, self.inner.layout, self.inner.signs
+        self.settings = self.inner.settings
         self.read_paths = []
 
     def listing(self):
@@ -73,6 +75,21 @@ def test_float16_is_half_the_size_and_nearly_the_same(synthetic_raw, synthetic_s
     assert clip.dtype == np.float32
     np.testing.assert_allclose(clip, synthetic_store.read(7), rtol=1e-3, atol=1e-4)
     assert half.fingerprint != synthetic_store.fingerprint
+
+
+def test_a_store_of_some_landmarks_gives_just_those(raw, tmp_path):
+    whole, _ = pack(raw, tmp_path / "whole")
+    some, _ = pack(raw, tmp_path / "some", keep="hands_pose")
+    wanted = np.array(landmark_set("hands_pose").indices)
+    np.testing.assert_array_equal(some.read(7, wanted), whole.read(7, wanted))
+    np.testing.assert_array_equal(some.view(7), whole.read(7, wanted))
+    clip = some.read(7)
+    assert clip.shape == whole.read(7).shape
+    np.testing.assert_array_equal(clip[:, wanted], whole.read(7, wanted))
+    assert np.isnan(np.delete(clip, wanted, axis=1)).all()
+    assert some.fingerprint != whole.fingerprint
+    with pytest.raises(UserError, match="holds 76 of 543 landmarks"):
+        some.read(7, np.array(landmark_set("gislr118").indices))
 
 
 def test_an_unchanged_data_set_is_not_read_again(raw, tmp_path):
@@ -186,7 +203,9 @@ def test_nothing_but_bad_clips_is_one_sentence(raw, tmp_path):
         pack(raw, tmp_path / "store")
 
 
-@pytest.mark.parametrize("option", [{"dtype": "float8"}, {"on_problem": "shrug"}])
+@pytest.mark.parametrize(
+    "option", [{"dtype": "float8"}, {"on_problem": "shrug"}, {"keep": "kinect20"}]
+)
 def test_an_unknown_choice_is_answered_with_the_choices(synthetic_raw, tmp_path, option):
     with pytest.raises(UserError, match="choose from"):
         pack(synthetic_raw, tmp_path / "store", **option)
@@ -207,6 +226,20 @@ def test_a_place_that_cannot_be_written_is_one_sentence(synthetic_raw, tmp_path)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         pack(synthetic_raw, tmp_path / "file" / "store")
+
+
+def test_the_summary_counts_the_reasons(raw, tmp_path):
+    from asl.clips.synthetic import write_clip
+
+    for path in paths(raw)[:3]:
+        path.write_bytes(b"")
+    write_clip(paths(raw)[3], np.full((4, 543, 3), np.nan))
+    lines = []
+    prepare(GislrSource(raw), tmp_path / "s", name="small", echo=lines.append)
+    assert lines[1] == f"3 FILES SKIPPED, see {tmp_path / 's' / 'problems.csv'}:"
+    assert " ".join(lines[2].split()) == "3 × is not a readable parquet file …"
+    assert lines[3].startswith("1 odd files kept")
+    assert lines[4].endswith("  1 × no landmark was detected in any frame")
 
 
 def test_the_summary_ends_with_the_rate(synthetic_raw, tmp_path):
