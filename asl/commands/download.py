@@ -1,5 +1,6 @@
 """asl download: a public data set, fetched, checked and put where `asl prepare` looks for it."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,11 +41,10 @@ def _download(cfg: DictConfig) -> None:
     )
     if landed.archive:
         print(f"{landed.archive}: kept; download.keep_archive=false removes it")
-    verified = "was there already, verified" if landed.was_there else "fetched and verified"
+    verified = "there already, verified" if landed.was_there else "fetched and verified"
     typed = [each for each in HydraConfig.get().overrides.task if each.startswith("data")]
-    print(
-        f"{cfg.data.root}: {landed.clips:,} clips {verified}; next: asl prepare {' '.join(typed)}"
-    )
+    following = shlex.join(["asl", "prepare", *typed])
+    print(f"{cfg.data.root}: {landed.clips:,} clips, {verified}; next: {following}")
 
 
 def _settings(cfg: DictConfig) -> DownloadSettings:

@@ -18,6 +18,8 @@ from asl.errors import UserError
 from asl.fetch.unzip import DamagedArchive
 from asl.fetch.web import fetch
 
+_LOCK = ".lock"
+
 
 class Origin(Protocol):
     """Where a data set is published, as one zip, and how its files become raw clips.
@@ -80,9 +82,13 @@ def download(
             holds something else.
     """
     root = root.resolve()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        return Landed(_check_there(origin, open_source, root), was_there=True, archive=None)
     work = root.with_name(f"{root.name}.download")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        clips = _check_there(origin, open_source, root)
+        if work.exists() and not keep_archive:
+            with _alone_in(work):
+                shutil.rmtree(work)
+        return Landed(clips, was_there=True, archive=None)
     with _alone_in(work):
         zipped = archive or work / origin.archive
         if archive is None and not zipped.exists():
@@ -97,9 +103,9 @@ def download(
             raise UserError(f"{damage}; it was removed, the same command fetches it anew") from None
         os.sync()  # no file may be empty after a power failure, once they have their place
         (work / "unpacked").rename(root)
-    kept = archive is None and keep_archive
-    if not kept:
-        shutil.rmtree(work)
+        kept = archive is None and keep_archive
+        if not kept:
+            shutil.rmtree(work)
     return Landed(clips, was_there=False, archive=zipped if kept else None)
 
 
@@ -158,9 +164,12 @@ def _alone_in(work: Path) -> Iterator[None]:
     """Makes the folder, keeps a second download out, and turns a full disk into one sentence."""
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(work / ".lock", blocking=False):
+        with filelock.FileLock(work / _LOCK, blocking=False):
             yield
     except filelock.Timeout:
         raise UserError(f"{work}: another asl download is at work there") from None
     except OSError as error:
         raise UserError(f"{work}: can't be written ({error.strerror or error})") from error
+    finally:
+        if work.is_dir() and {path.name for path in work.iterdir()} <= {_LOCK}:
+            shutil.rmtree(work, ignore_errors=True)

@@ -30,7 +30,8 @@ class StandIn:
     body: bytes = b""
     tag: str = '"one"'
     resumable: bool = True
-    refusal: int | None = None
+    refusal: int | None = None  # of the API
+    storage_refusal: int | None = None
     cuts: list[int] = field(default_factory=list)  # bytes after which an answer breaks off
     asked: int = 0
     requests: list[Request] = field(default_factory=list)
@@ -54,7 +55,7 @@ def stand_in(monkeypatch):
             start = int(wanted[6:-1]) if same and state.resumable else 0
             request = Request(start, own, "Authorization" in self.headers)
             state.requests.append(request)
-            self.send_response(206 if start else 200)
+            self.send_response(state.storage_refusal or (206 if start else 200))
             if state.resumable:
                 self.send_header("Accept-Ranges", "bytes")
                 self.send_header("ETag", state.tag)

@@ -39,10 +39,17 @@ def test_the_competition_lands_whole_and_a_second_call_does_nothing(
     assert "there already, verified" in out
 
 
-def test_the_archive_goes_when_asked(stand_in, competition, user, download, tmp_path):
+def test_the_archive_goes_when_asked_at_once_or_later(
+    stand_in, competition, user, download, tmp_path
+):
     stand_in.body = competition
     assert download("gislr", "download.keep_archive=false")[0] == 0
     assert not (tmp_path / "gislr.download").exists()
+    shutil.rmtree(tmp_path / "gislr")
+    assert "download.keep_archive=false removes it" in download("gislr")[1]
+    assert download("gislr", "download.keep_archive=false")[0] == 0
+    assert not (tmp_path / "gislr.download").exists()
+    assert (tmp_path / "gislr" / "train.csv").exists()
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(
