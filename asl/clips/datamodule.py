@@ -115,7 +115,7 @@ class ClipBatches(Dataset[Batch]):
     def __init__(self, store: ClipStore, landmarks: LandmarkSet) -> None:
         """Batches hold the set's `indices` of each clip."""
         self.store = store
-        self.rows = np.array(landmarks.indices)
+        self.rows = store.rows(np.array(landmarks.indices))
         self.runs = _runs(self.rows)
 
     def __getitem__(self, index: np.ndarray) -> Batch:

@@ -6,10 +6,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from asl.clips.datamodule import BatchRows, ClipDataModule
+from asl.clips.datamodule import BatchRows, ClipBatches, ClipDataModule
 from asl.clips.gislr import GislrSource
 from asl.clips.prepare import prepare
 from asl.clips.splits import signer_holdout
+from asl.errors import UserError
 from asl.landmarks import landmark_set
 
 # Lengths like the competition's: a median of 22 frames, 5 % above 135.
@@ -81,6 +82,16 @@ def test_a_batch_is_what_reading_gives(synthetic_raw, split, tmp_path, dtype, na
     for clip, length, row in zip(batch.clips, batch.lengths, batch.index, strict=True):
         whole = store.read(int(row))
         np.testing.assert_array_equal(clip[:length], whole[:, list(landmarks.indices)])
+
+
+def test_a_store_of_some_landmarks_gives_the_same_batches(synthetic_raw, synthetic_store, tmp_path):
+    store = prepare(GislrSource(synthetic_raw), tmp_path / "store", keep="gislr118")
+    rows = np.arange(6)
+    for name in ("gislr118", "hands"):
+        some, all_ = (ClipBatches(s, landmark_set(name))[rows] for s in (store, synthetic_store))
+        np.testing.assert_array_equal(some.clips, all_.clips)
+    with pytest.raises(UserError, match="not among them"):
+        ClipBatches(store, landmark_set("hands_pose"))
 
 
 @pytest.mark.parametrize(("seed", "lengths"), [(None, None), (0, None), (0, LENGTHS)])
