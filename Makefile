@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all lint format clean
+.PHONY: setup demo test test-all bench lint format clean
 
 setup: $(DONE)
 
@@ -27,6 +27,10 @@ test: $(DONE)
 
 test-all: $(DONE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# Some minutes and 14 GB of disk, in data/bench; `rm -r data/bench` gives them back.
+bench: $(DONE)
+	$(BIN)/python -m experiments.bench.clips
 
 lint: $(DONE)
 	$(BIN)/ruff check .

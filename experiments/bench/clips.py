@@ -1,0 +1,158 @@
+"""The data engine measured: packing clips, opening them, loading batches.  `make bench`.
+
+Everything is measured in one run on one machine, contestants in turn; figures are medians. Files
+and stores are warm in the page cache, so code is compared, not disks; but packing writes.
+"""
+
+# Imports little, because the processes that read files import it again.
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from asl.clips.gislr import GislrSource
+    from experiments.bench.table import Row
+
+FOLDER = Path(__file__).parents[2] / "data" / "bench"
+PACKAGES = ("numpy", "pyarrow", "pandas", "torch", "pytorch-lightning")
+WORKERS = 2
+
+
+class Size(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        repeats: how often the given files are read in a round.
+        slow: files for what takes long.
+        rounds: of what takes seconds.
+        clips: of the simulated competition.
+        files: of them that are no links.
+        reads: random clips.
+        batches: that are loaded, and that are trained on.
+    """
+
+    repeats: int
+    slow: int
+    rounds: int
+    clips: int
+    files: int
+    reads: int
+    batches: int
+
+
+FULL = Size(repeats=4, slow=40, rounds=3, clips=94_477, files=600, reads=2_000, batches=100)
+QUICK = Size(repeats=1, slow=2, rounds=1, clips=300, files=12, reads=50, batches=3)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.bench.clips", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    parser.add_argument("--reuse", action="store_true", help="the last run's store; do not pack")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for data and results")
+    chosen = parser.parse_args()
+    size: Size = QUICK if chosen.quick else FULL
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+
+    from experiments.bench.table import machine, report
+
+    given, about = _given(chosen.folder)
+    rows = list(_packing(given, chosen.folder, size)) if not chosen.reuse else []
+    rows += _competition(given, chosen.folder, size, chosen.reuse)
+    facts = {
+        **machine(PACKAGES),
+        "files": f"{about}; the start of processes is included for all",
+        "competition": f"SIMULATED: {size.clips:,} clips by 21 signers, links to {size.files} "
+        "files strung together from the above to the competition's lengths",
+        "figures": f"medians of {size.rounds} rounds at least, warm in the page cache",
+    }
+    print(report(chosen.folder / "clips", "The data engine, measured", facts, rows))
+    print(f"written to {chosen.folder / 'clips.md'} and {chosen.folder / 'clips.json'}")
+
+
+def _given(folder: Path) -> "tuple[GislrSource, str]":
+    from asl.clips.gislr import GislrSource
+    from asl.clips.synthetic import synthetic_source
+    from asl.config import raw_data
+
+    real = Path(raw_data("words15"))
+    if real.exists():
+        return GislrSource(real), "words15, real clips of 20 frames without faces"
+    return synthetic_source(
+        folder / "synthetic", signs=10, signers=10, clips_per_sign=2
+    ), "GENERATED clips, for want of words15"
+
+
+def _packing(given: "GislrSource", folder: Path, size: Size) -> "Iterator[Row]":
+    from experiments.bench.packing import packing
+
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        yield from packing(given, Path(scratch), WORKERS, size.repeats, size.slow, size.rounds)
+
+
+def _competition(given: "GislrSource", folder: Path, size: Size, reuse: bool) -> "Iterator[Row]":
+    """Everything at the size of the competition."""
+    import torch
+
+    from asl.clips.prepare import prepare
+    from asl.clips.store import ClipStore
+    from experiments.bench import loading
+    from experiments.bench.competition import simulate
+
+    root, directory = folder / f"competition-{size.clips}", folder / f"store-{size.clips}"
+    _enough_room(folder, size.clips)
+    simulate(root, given, size.clips, size.files, _participants())
+    if not reuse:
+        shutil.rmtree(directory, ignore_errors=True)
+        yield from _prepared(root, directory)
+    torch.set_num_threads(WORKERS)
+    store = ClipStore.open(directory)
+    yield from loading.opening(directory)
+    yield from loading.random_reads(store, size.reads, size.rounds)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for dtype in ("float32", "float16"):
+            small = prepare(given, Path(scratch) / dtype, dtype=dtype, workers=1, echo=_quiet)  # type: ignore[arg-type]
+            yield from loading.against_memory(small, 3 * size.rounds)
+        yield from loading.ragged_against_memory(store, size.batches, size.rounds)
+        yield from loading.training(root, directory, Path(scratch), size.batches, size.rounds)
+
+
+def _prepared(root: Path, directory: Path) -> "Iterator[Row]":
+    from experiments.bench.processes import in_own_process
+    from experiments.bench.table import Row, below
+
+    given = {"root": str(root), "store": str(directory), "workers": WORKERS}
+    first, again = in_own_process("prepare", **given), in_own_process("prepare", **given)
+    stored = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    clips = int(first["clips"])
+    what = f"`asl prepare` of {clips:,} clips into {stored / 1e9:.1f} GB, {WORKERS} processes"
+    yield Row(what, first["seconds"], "s")
+    yield Row("its rate", clips / first["seconds"], "clips/s")
+    memory = first["worker_memory"] / 1e6
+    yield Row("its largest worker's memory", memory, "MB", **below(1000, memory))
+    yield Row("the memory of the process above them", first["memory"] / 1e6, "MB")
+    yield Row("`asl prepare` again, nothing changed", again["seconds"], "s")
+
+
+def _participants() -> Path | None:
+    from asl.config import raw_data
+
+    path = Path(raw_data("gislr_sample")) / "participants.csv"
+    return path if path.exists() else None
+
+
+def _enough_room(folder: Path, clips: int) -> None:
+    needed, free = clips * 150_000, shutil.disk_usage(folder).free
+    if free < needed:
+        raise SystemExit(f"{folder}: {needed / 1e9:.0f} GB are needed, {free / 1e9:.0f} are free")
+
+
+def _quiet(line: str) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()

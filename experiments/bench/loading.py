@@ -1,0 +1,124 @@
+"""From a store to batches, and to the first step of a training."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asl.clips.datamodule import BatchRows, ClipBatches
+from asl.clips.store import ClipStore
+from asl.landmarks import landmark_set
+from experiments.bench.processes import in_own_process
+from experiments.bench.table import Row, below, rounds
+
+BATCH = 64
+LANDMARKS = ("hands_pose", "gislr118")
+
+
+def opening(directory: Path) -> Iterator[Row]:
+    """How long it takes until a store is open."""
+    seconds = rounds({"open": partial(ClipStore.open, directory)}, 5)["open"]
+    clips = len(ClipStore.open(directory))
+    yield Row(
+        f"opening a store of {clips:,} clips", seconds * 1e3, "ms", **below(200, seconds * 1e3)
+    )
+
+
+def random_reads(store: ClipStore, reads: int, times: int) -> Iterator[Row]:
+    """Clips here and there, one at a time."""
+    picked = np.random.default_rng(0).integers(len(store), size=reads).tolist()
+    some = np.array(landmark_set("gislr118").own)
+    ways: dict[str, Callable[[int], np.ndarray]] = {
+        "a random clip, mapped": store.view,
+        "a random clip as float32, 118 landmarks": lambda row: store.read(row, some),
+        "a random clip as float32, all landmarks": store.read,
+    }
+    frames = f"{store.frames[picked].mean():.0f} frames on average"
+    for what, read in ways.items():
+        _every(read, picked)  # warms the page cache
+        seconds = rounds({"read": partial(_every, read, picked)}, times)["read"]
+        micro = seconds / reads * 1e6
+        yield Row(f"{what} ({frames})", micro, "µs", **below(50, micro))
+
+
+def against_memory(store: ClipStore, times: int) -> Iterator[Row]:
+    """Batches of clips of one length against indexing a float32 tensor that holds them in RAM."""
+    rows = np.flatnonzero(store.frames == np.median(store.frames))
+    batches = list(BatchRows(rows, BATCH, seed=0))
+    for name in LANDMARKS:
+        ours = ClipBatches(store, landmark_set(name))
+        tensor = torch.zeros(len(store), *ours[rows[:1]].clips.shape[1:])
+        tensor[torch.from_numpy(rows)] = ours[rows].clips
+        other: Callable[[np.ndarray], Tensor] = lambda batch, t=tensor: t[torch.from_numpy(batch)]  # type: ignore[misc]  # noqa: E731
+        what = f"batches of {BATCH} clips, {name}, {store.dtype} store"
+        yield _compared(what, ours, other, batches, times, "{} a float32 tensor in RAM, indexed")
+
+
+def ragged_against_memory(store: ClipStore, count: int, times: int) -> Iterator[Row]:
+    """Batches of clips of like length against padding float32 tensors that are in RAM."""
+    order = BatchRows(np.arange(len(store)), BATCH, seed=0, lengths=store.frames)
+    batches = list(order)[:count]
+    for name in LANDMARKS:
+        ours = ClipBatches(store, landmark_set(name))
+        clips = {row: ours[np.array([row])].clips[0] for batch in batches for row in batch.tolist()}
+
+        def padded(batch: np.ndarray, clips: dict[int, Tensor] = clips) -> Tensor:
+            return pad_sequence([clips[row] for row in batch.tolist()], True, torch.nan)
+
+        what = f"batches of {BATCH} clips of like length, {name}, {store.dtype} store"
+        yield _compared(what, ours, padded, batches, times, "{} float32 tensors in RAM, padded")
+
+
+def _compared(
+    what: str,
+    ours: ClipBatches,
+    other: Callable[[np.ndarray], Tensor],
+    batches: Sequence[np.ndarray],
+    times: int,
+    says: str,
+) -> Row:
+    taken = rounds(
+        {
+            "mapped": partial(_every, ours.__getitem__, batches),
+            "memory": partial(_every, other, batches),
+        },
+        times,
+    )
+    rate = len(batches) / taken["mapped"]
+    return Row(what, rate, "batches/s", taken["memory"] / taken["mapped"], says)
+
+
+def training(root: Path, directory: Path, scratch: Path, steps: int, times: int) -> Iterator[Row]:
+    """`asl train data=gislr` from its launch to some steps later."""
+    overrides = ["data=gislr", f"data.root={root}", f"data.store={directory}", "test=false"]
+    overrides += [f"tracking.uri=sqlite:///{scratch}/mlflow.db"]
+
+    def train(like_length: bool) -> dict[str, float]:
+        alike = f"data.like_length={str(like_length).lower()}"
+        runs = [
+            in_own_process("train", steps=steps, overrides=[*overrides, alike])
+            for _ in range(times)
+        ]
+        return {name: float(np.median([run[name] for run in runs])) for name in runs[0]}
+
+    found, mixed = train(True), train(False)
+    first, share = found["to_first_step"], 100 * found["loading"] / found["step"]
+    yield Row("launch to first training step, imports aside", first, "s", **below(10, first))
+    yield Row("the imports", found["imports"], "s")
+    yield Row("loading's share of an epoch, default model", share, "%", **below(10, share))
+    yield Row(
+        f"a training step on {BATCH} clips of like length",
+        found["step"] * 1e3,
+        "ms",
+        mixed["step"] / found["step"],
+        "clips of any lengths take {}",
+    )
+
+
+def _every(act: Callable[..., object], values: Sequence[object]) -> None:
+    for value in values:
+        act(value)
