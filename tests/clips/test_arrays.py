@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+
+from asl.clips.arrays import ArrayForm, described
+from asl.clips.npy import NpySource
+from asl.clips.source import BadClip
+from asl.errors import UserError
+from asl.landmarks import MEDIAPIPE_HOLISTIC
+
+PARTS = MEDIAPIPE_HOLISTIC.parts
+
+
+def form(**options):
+    usual = {
+        "layout": "mediapipe_holistic",
+        "axes": "time, feature",
+        "coordinates": "xyz",
+        "landmarks": None,
+        "missing": 0,
+        "outer": ("time",),
+    }
+    return ArrayForm(**usual | options)
+
+
+@pytest.fixture(scope="session")
+def clip(one_file):
+    """A clip with all of its parts, some of them missing here and there."""
+    from asl.clips.gislr import read_clip
+
+    clip = read_clip(one_file)[:6]
+    assert not np.isnan(clip[:, PARTS["pose"]]).any()
+    clip[1:3, PARTS["right_hand"]] = np.nan
+    return clip
+
+
+def flat(clip, *parts):
+    return np.nan_to_num(np.concatenate([clip[:, PARTS[p]].reshape(6, -1) for p in parts], 1))
+
+
+def only(clip, *rows):
+    rows = np.concatenate(rows)
+    kept = np.full_like(clip, np.nan)
+    kept[:, rows] = clip[:, rows]
+    return kept
+
+
+def test_the_flat_frames_of_a_holistic_recorder(clip):
+    """Pose with visibilities, face, left hand, right hand: 1,662 values, zeros where not found."""
+    pose = np.dstack([clip[:, PARTS["pose"]], np.full((6, 33), 0.9)]).reshape(6, -1)
+    values = np.hstack([pose, flat(clip, "face", "left_hand", "right_hand")])
+    assert values.shape == (6, 1662)
+    made = form(landmarks=[{"pose": "xyzv"}, "face", "left_hand", "right_hand"])
+    assert made.misfit(values.shape, values.dtype) == ""
+    np.testing.assert_array_equal(made.read("clip", values).clip, clip)
+
+
+def test_a_hand_that_is_missing_in_the_last_frames_shortens_nothing(clip):
+    clip = clip.copy()
+    clip[4:, PARTS["right_hand"]] = np.nan
+    values = flat(clip, "right_hand", "pose")
+    read = form(landmarks=["right_hand", "pose"]).read("clip", values).clip
+    np.testing.assert_array_equal(read, only(clip, PARTS["right_hand"], PARTS["pose"]))
+    hand = form(landmarks=["right_hand"]).read("clip", flat(clip, "right_hand")).clip
+    assert len(hand) == 4
+
+
+def test_channels_first_without_z(clip):
+    chosen = [500, 501, *PARTS["left_hand"]]
+    values = clip[:, chosen][..., [1, 0]].transpose(2, 0, 1)  # y and x
+    made = form(
+        axes=["coordinate", "time", "landmark"],
+        coordinates="yx",
+        landmarks=["pose 11-12", "left_hand"],
+        missing="nan",
+    )
+    assert made.misfit(values.shape, values.dtype) == ""
+    read = made.read("clip", values).clip
+    np.testing.assert_array_equal(read[..., :2], only(clip, chosen)[..., :2])
+    assert np.isnan(read[..., 2]).all()
+
+
+def test_landmarks_that_no_layout_has_are_left_out(clip):
+    values = np.concatenate([clip[:, :468], np.ones((6, 10, 3)), clip[:, 500:501]], axis=1)
+    made = form(axes="time, landmark, coordinate", landmarks=["face", "skip 10", 500])
+    read = made.read("clip", values).clip
+    np.testing.assert_array_equal(read, only(clip, PARTS["face"], [500]))
+
+
+def test_a_filling_that_was_not_said_to_mean_missing_is_noticed(clip):
+    values = flat(clip, "left_hand", "pose", "right_hand")
+    parts = ["left_hand", "pose", "right_hand"]
+    note = form(landmarks=parts, missing="nan").read("", values).note
+    assert note == "has landmarks at 0 in all coordinates, but missing=nan"
+    assert not form(landmarks=parts).read("", values).note
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda v: v[:0], "has no frames"),
+        (lambda v: v * 0, "shows nothing in any frame"),
+        (lambda v: np.where(v > 0.5, np.inf, v), "has an infinite coordinate"),
+        (lambda v: v.astype(float) * 1e300, "has an infinite coordinate"),
+    ],
+)
+def test_a_clip_that_cannot_be_believed(clip, spoil, reason):
+    with pytest.raises(BadClip, match=reason):
+        form(landmarks=["pose"]).read("clip", spoil(flat(clip, "pose")))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "reason"),
+    [
+        ((6, 98), "f4", r"has the shape \[6, 98\], but axes=time, feature of .* need \[time, 99\]"),
+        ((6, 33, 3), "f4", r"need \[time, 99\]"),
+        ((6, 99), "U4", "holds <U4, not numbers"),
+        ((6, 99), "c8", "holds complex64, not numbers"),
+        ((6, 99), "O", "holds Python objects"),
+    ],
+)
+def test_an_array_that_does_not_fit(shape, dtype, reason):
+    import re
+
+    assert re.search(reason, form(landmarks=["pose"]).misfit(shape, np.dtype(dtype)))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"axes": "time, landmarks"}, "axes=time, landmarks: choose time, landmark, coordinate or"),
+        ({"axes": ["clip", "time", "feature"]}, "axes=clip, time, feature: choose time"),
+        ({"coordinates": "xz"}, "coordinates=xz: choose xyz or xy"),
+        ({"coordinates": "xyw"}, "coordinates=xyw: choose"),
+        ({"landmarks": ["legs"]}, r"landmarks=legs: choose from face \(0-467\), left_hand"),
+        ({"landmarks": ["pose 30-33"]}, "landmarks=pose 30-33: choose"),
+        ({"landmarks": [543]}, "landmarks=543: choose .* a row of 0-542"),
+        ({"landmarks": ["skip"]}, "landmarks=skip: choose"),
+        ({"landmarks": ["skip 3"]}, "names none of mediapipe_holistic"),
+        ({"landmarks": ["pose", 500]}, "row 500 of mediapipe_holistic is there twice"),
+        ({"landmarks": [{"pose": "xv"}]}, "landmarks: pose=xv: choose"),
+        ({"landmarks": [{"pose": "xyz", "face": "xyz"}]}, "should be one part"),
+        (
+            {"axes": "time, landmark, coordinate", "landmarks": [{"pose": "xyzv"}]},
+            "only in axes with feature",
+        ),
+        ({"missing": "never"}, "missing=never: should be a number or nan"),
+        ({"layout": "openpose"}, "layout=openpose: choose from mediapipe_holistic, kinect20"),
+    ],
+)
+def test_a_fault_of_the_description_is_one_sentence(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        form(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "sentence"),
+    [
+        (None, {}, r"clips\.yaml: there is no such file to say layout"),
+        ("layout: kinect20", {}, r"clips\.yaml: must say files"),
+        ("[1, 2]", {}, r"clips\.yaml: must hold keys and values"),
+        ("layout: [", {}, r"clips\.yaml: is not YAML"),
+        ("axis: [time]", {}, r"clips\.yaml: axis=\['time'\]: choose from layout, files, axes"),
+        ("{layout: kinect20, files: 3}", {}, r"clips\.yaml: files=3: should be a valid string"),
+        ("{layout: kinect20, files: a.csv, signs: [no]}", {}, r"signs=\[False\]: should be"),
+        ("layout: kinect20", {"files": ["a"]}, r"data\.source\.files=\['a'\]: should be"),
+        ("{layout: kinect20, files: a.csv, signs: [a, a]}", {}, "a is there more than once"),
+    ],
+)
+def test_a_fault_of_the_file_is_one_sentence(tmp_path, text, given, sentence):
+    if text is not None:
+        (tmp_path / "clips.yaml").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        described(NpySource, tmp_path, given)
+
+
+def test_what_is_given_wins_over_the_file(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((2, 20, 3)))
+    (tmp_path / "clips.yaml").write_text("{layout: kinect20, files: 'no.csv', missing: 0}")
+    made = described(NpySource, tmp_path, {"files": "{sign}.npy", "missing": None})
+    assert made.signs == ["a"]
+    assert made.settings["missing"] == "0.0"
