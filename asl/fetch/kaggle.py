@@ -73,33 +73,36 @@ def credentials() -> dict[str, str]:
     """What the client signs in with, from where Kaggle's own tools look for it.
 
     Raises:
-        UserError: there is nothing; the sentence says how to get it.
+        UserError: there is nothing, and the sentence says how to get it; or no key can be so.
     """
     token, _ = get_access_token_from_env()
-    if token:
-        return {"api_token": token.strip()}
     username, key = _legacy_key()
-    if username and key:
-        return {"username": username.strip(), "password": key.strip()}
-    raise UserError(
-        f"no Kaggle credentials: make an API token at {KEYS}, set it as KAGGLE_API_TOKEN (or "
-        "KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json in ~/.kaggle), "
-        "and accept the competition's rules on its page"
-    )
+    if token:
+        found = {"api_token": token.strip()}
+    elif username and key:
+        found = {"username": username.strip(), "password": key.strip()}
+    else:
+        raise UserError(
+            f"no Kaggle credentials: make an API token at {KEYS}, set it as KAGGLE_API_TOKEN (or "
+            "KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json in ~/.kaggle), "
+            "and accept the competition's rules on its page"
+        )
+    if not "".join(found.values()).isascii():
+        raise UserError(f"your Kaggle key has characters that no key has; copy it anew from {KEYS}")
+    return found
 
 
 def _legacy_key() -> tuple[str, str]:
     held: dict[str, str] = {}
-    for folder in _config_folders():
-        try:
-            held = json.loads((folder / "kaggle.json").read_text(encoding="utf-8"))
+    for file in [folder / "kaggle.json" for folder in _config_folders()]:
+        if file.is_file():
+            try:
+                held = dict(json.loads(file.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                raise UserError(f"{file}: can't be read as Kaggle's JSON") from None
             break
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            raise UserError(f"{folder / 'kaggle.json'}: can't be read as JSON") from None
-    username = os.environ.get("KAGGLE_USERNAME") or held.get("username", "")
-    return username, os.environ.get("KAGGLE_KEY") or held.get("key", "")
+    username = os.environ.get("KAGGLE_USERNAME") or str(held.get("username", ""))
+    return username, os.environ.get("KAGGLE_KEY") or str(held.get("key", ""))
 
 
 def _config_folders() -> list[Path]:

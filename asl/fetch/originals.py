@@ -15,6 +15,7 @@ import requests
 
 from asl.clips.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
 from asl.clips.synthetic import write_clip
+from asl.errors import UserError
 from asl.fetch.unzip import DamagedArchive, open_zip
 from asl.landmarks import KINECT20, MEDIAPIPE_HOLISTIC
 
@@ -118,15 +119,16 @@ class Isl30(Repository):
         """Write the clips as one npz of padded arrays.
 
         Raises:
-            DamagedArchive: the zip does not hold so many clips, or one is not as described.
+            UserError: the zip does not hold so many clips.
+            DamagedArchive: one is not as described.
         """
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
             if len(names) != self.clips:
-                raise DamagedArchive(
+                raise UserError(
                     f"{archive}: holds {len(names):,} of {self.clips:,} files named "
-                    "SIGN_SIGNER_REPETITION.txt; bring them in a zip of your own, with "
-                    "download.archive=FILE.zip"
+                    "SIGN_SIGNER_REPETITION.txt; remove it to fetch it anew, or bring a zip that "
+                    "holds them all: download.archive=FILE.zip"
                 )
             recordings = {
                 (sign.lower(), signer.lower(), int(repetition)): _skeleton(opened, name)

@@ -127,6 +127,21 @@ def test_without_credentials_one_sentence_says_how_to_get_them(stand_in, home, d
     assert not list(home.rglob("*"))
 
 
+def test_a_key_that_can_be_none_is_said_and_not_shown(stand_in, home, download, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "“quoted-secret”")
+    status, out, err = download("gislr")
+    assert (status, stand_in.asked) == (2, 0)
+    assert "copy it anew" in err
+    assert "quoted-secret" not in out + err
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    (home / ".kaggle").mkdir()
+    (home / ".kaggle" / "kaggle.json").write_text('{"key": "half-a-secret')
+    status, out, err = download("gislr")
+    assert status == 2
+    assert "kaggle.json: can't be read" in err
+    assert "half-a-secret" not in out + err
+
+
 @pytest.mark.parametrize("where", [".kaggle", ".config/kaggle", "elsewhere"])
 def test_kaggle_json_is_found(stand_in, competition, home, download, monkeypatch, where):
     (home / where).mkdir(parents=True)
