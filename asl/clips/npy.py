@@ -50,9 +50,9 @@ class NpySource:
         coordinates: str = "xyz",
         landmarks: Landmarks | None = None,
         missing: float | str = "nan",
-        path: str = "path",
-        sign: str = "sign",
-        signer: str = "participant_id",
+        path: str | None = None,
+        sign: str | None = None,
+        signer: str | None = None,
         signs: Signs | None = None,
     ) -> None:
         """Looks for the files.
@@ -68,9 +68,10 @@ class NpySource:
             coordinates: what a landmark has.
             landmarks: what a frame has.
             missing: what stands for a landmark that was not detected.
-            path: the csv's column of paths, relative to `root`.
-            sign: the csv's column of labels, names or numbers.
-            signer: the csv's column of signers; `none` where nobody knows.
+            path: the csv's column of paths, relative to `root`; `path` where None.
+            sign: the csv's column of labels, names or numbers; `sign` where None.
+            signer: the csv's column of signers; `participant_id` where None, `none` where nobody
+                knows.
             signs: the names of labels, in the order in which the recognizer counts them. Where
                 None, labels are names, and the order is that of numbers and the alphabet.
 
@@ -81,7 +82,14 @@ class NpySource:
         if not self.root.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
         self._pattern = None if files.endswith(".csv") else _pattern(files)
-        self._columns = {"path": path, "sign": sign, "signer": signer}
+        for key, column in {"path": path, "sign": sign, "signer": signer}.items():
+            if self._pattern and column is not None:
+                raise UserError(f"{key}={column}: files={files} is no csv file and has no columns")
+        self._columns = {
+            "path": path or "path",
+            "sign": sign or "sign",
+            "signer": signer or "participant_id",
+        }
         self._by_frame = self._pattern is not None and self._pattern.frame is not None
         outer = () if self._by_frame else ("time",)
         axes = axes or [*outer, "landmark", "coordinate"]

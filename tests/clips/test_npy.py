@@ -199,6 +199,11 @@ def test_a_fault_of_files_is_one_sentence(folder, files, sentence):
         source(folder, files)
 
 
+def test_columns_are_a_csvs_alone(folder):
+    with pytest.raises(UserError, match=r"signer=person: files=.* has no columns"):
+        source(folder, signer="person")
+
+
 # --- bad files ----------------------------------------------------------------------------------
 
 
