@@ -59,7 +59,7 @@ def fetch(
             if failures == TRIES:
                 raise UserError(
                     f"{who} can't be reached or breaks off ({answered or type(error).__name__}); "
-                    f"{_size(part) / 1e6:,.0f} MB are here, and the same command goes on from there"
+                    f"{_size(part) / 1e6:,.0f} MB are here; run the same command to go on"
                 ) from None
             pause = PAUSE * 2 ** (failures - 1)
             print(f"{who} broke off; trying again in {pause:.0f} s", file=sys.stderr)
@@ -85,11 +85,12 @@ def _receive(request: requests.PreparedRequest, part: Path, who: str, room: int)
         if response.status_code != 206:
             there = 0
             known = _describe(response)
+            part.write_bytes(b"")  # first: old bytes must never stand beside a new validator
             _sidecar(part).write_text(json.dumps(known))
         check_room(part.parent, (known.size or there) - there + room)
         with (
             byte_bar(f"fetching from {who}", known.size, there) as advance,
-            part.open("ab" if there else "wb") as file,
+            part.open("ab") as file,
         ):
             for block in response.iter_content(_BLOCK):
                 file.write(block)
