@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import re
 import signal
+import stat
 import sys
 import threading
 import time
@@ -153,11 +154,15 @@ def _stamps(root: Path, paths: Iterable[str]) -> dict[str, Stamp | None]:
 
 
 def _stamp(path: Path) -> Stamp | None:
+    """How a file looks, or a folder together with the files in it."""
     try:
-        state = os.stat(path)
+        states = [os.stat(path)]
+        if stat.S_ISDIR(states[0].st_mode):
+            states += [entry.stat() for entry in os.scandir(path)]
     except OSError:
         return None
-    return Stamp(state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    size = sum(state.st_size for state in states)
+    return Stamp(size, max(s.st_mtime_ns for s in states), max(s.st_ctime_ns for s in states))
 
 
 def _buckets(entries: list[Entry]) -> list[list[Entry]]:

@@ -130,6 +130,14 @@ def test_a_file_a_frame(tmp_path, clip):
     assert not made.read(yes).note
 
 
+def test_a_frame_recorded_anew_is_noticed(tmp_path, clip):
+    frames(tmp_path, clip)
+    prepare(source(tmp_path, **BY_FRAME), tmp_path / "store")
+    np.save(tmp_path / "no/0/2.npy", (clip[2] + 1).reshape(-1))
+    store = prepare(source(tmp_path, **BY_FRAME), tmp_path / "store")
+    np.testing.assert_array_equal(store.read(0)[2], clip[2] + 1)
+
+
 def test_frames_that_are_lost_doubled_or_strange(tmp_path, clip):
     frames(tmp_path, clip, "lost/0")
     (tmp_path / "lost/0/3.npy").unlink()
