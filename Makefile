@@ -41,5 +41,7 @@ format: $(DONE)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Not data/raw: what was downloaded stays.
 clean:
-	rm -rf $(VENV) data exports mlruns/mlflow.db mlruns/artifacts mlruns/work mlruns/multirun
+	rm -rf $(VENV) data/bench data/matplotlib data/reports data/stores data/raw/synthetic exports \
+	  mlruns/mlflow.db mlruns/artifacts mlruns/work mlruns/multirun
