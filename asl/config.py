@@ -66,6 +66,16 @@ class RegularizationSettings(BaseModel):
     head_l2: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    join: Annotated[float, Field(ge=0, le=1)]
+    swap_hands: Annotated[float, Field(ge=0, le=1)]
+    mixup: Annotated[float, Field(ge=0, le=1)]
+    mixup_alpha: Annotated[float, Field(gt=0)]
+    r_drop: Annotated[float, Field(ge=0)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    awp: Annotated[float, Field(ge=0)]
+    late_dropout: Annotated[float, Field(ge=0, lt=1)]
+    late_start: Annotated[int, Field(ge=0)]
+    settle: Annotated[int, Field(ge=0)]
     gradient_clip: Annotated[float, Field(gt=0)] | None
     early_stopping: "EarlyStoppingSettings | None"
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asl.training.augment import Augmentation
     from asl.training.classifier import SignClassifier
     from asl.training.fit import Fitted
+    from asl.training.regularization import Regularization
 
 PARENT = "ASL_PARENT_RUN"  # a multirun's parent, for jobs in processes of their own
 DDP_RUN = "ASL_DDP_RUN"  # the run whose extra data-parallel processes these are
@@ -191,12 +192,21 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
         make_optimizer=lambda parameters, steps: build(
             cfg.optimizer, parameters=parameters, steps=steps
         ),
-        label_smoothing=cfg.regularization.label_smoothing,
-        head_l1=cfg.regularization.head_l1,
-        head_l2=cfg.regularization.head_l2,
+        regularization=regularization(cfg),
         spec=spec,
     )
     return classifier, data
+
+
+def regularization(cfg: DictConfig) -> "Regularization":
+    """What `regularization=` adds to the loss, its dropouts and the like left to the network."""
+    from dataclasses import fields
+
+    from asl.training.regularization import Regularization
+
+    # A resumed run may have begun before there was all of this to choose.
+    chosen = {f.name: cfg.regularization.get(f.name, f.default) for f in fields(Regularization)}
+    return Regularization(**chosen)
 
 
 def augmentation(cfg: DictConfig, landmarks: "LandmarkSet") -> "Augmentation":

@@ -29,8 +29,8 @@ class Head(nn.Module):
         dense = [nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU()] if hidden else []
         self.layers = nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(hidden or width, signs))
 
-    def forward(self, summary: Tensor) -> Tensor:
-        """Logits `[B, signs]` of summaries `[B, width]`."""
+    def forward(self, summary: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Logits `[B, signs]` of summaries `[B, width]`; the targets do not matter to this head."""
         return self.layers(summary)
 
     def penalised(self) -> list[Tensor]:

@@ -20,7 +20,7 @@ class Recognizer(nn.Module):
         scaler: one of `asl.recognizer.scalers`.
         features: see `asl.recognizer.features`.
         backbone: a network with `width`, from `[B, T, F]` and a mask `[B, T]` to `[B, width]`.
-        head: from `[B, width]` to logits.
+        head: from `[B, width]` to logits; one of `asl.recognizer.head` and `arcface`.
         signs: their names, in the order of the logits.
     """
 
@@ -54,12 +54,16 @@ class Recognizer(nn.Module):
         Returns:
             `[B, S]`.
         """
+        return self.head(self.summarise(clips, lengths))
+
+    def summarise(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        """What the head is given of a batch, `[B, width]`; the arguments are those of `forward`."""
         present = presence(clips, lengths)
         values = torch.where(present > 0, clips, torch.zeros_like(clips))
         values = self.scaler(values, present)
         own = self.landmarks.size
         steps, mask = self.features(values[:, :, :own], present[:, :, :own], lengths)
-        return self.head(self.backbone(steps, mask))
+        return self.backbone(steps, mask)
 
     def recognise(self, clip: Tensor) -> Tensor:
         """The probability of each sign for one raw clip; what an exported file computes.

@@ -4,7 +4,7 @@ import logging
 import random
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ from asl.clips.datamodule import ClipDataModule
 from asl.errors import UserError
 from asl.training.classifier import SignClassifier
 from asl.training.progress import EpochLines
+
+
+Settling = Callable[[int], bool]
 
 
 class Fitted(NamedTuple):
@@ -68,16 +71,45 @@ class RandomState(Callback):
 
 
 class LatestOfTheBest(ModelCheckpoint):
-    """Keeps the best epoch, and of equally good ones the latest.
+    """Keeps the best epoch, and of equally good ones the latest; never one that is still settling.
 
     A small validation set is soon recognised without a fault; what training still does after that,
     at a falling rate, is not to be thrown away.
+
+    Args:
+        settling: whether validation says nothing of the run at an epoch.
+        arguments: Lightning's own.
     """
+
+    def __init__(self, settling: Settling, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._settling = settling
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Whether an epoch's value is to be kept."""
+        if self._settling(trainer.current_epoch):
+            return False
         equal = current is not None and bool(current == self.best_model_score)
         return equal or super().check_monitor_top_k(trainer, current)
+
+
+class PatientStopping(EarlyStopping):
+    """Early stopping that neither counts nor compares the epochs that are still settling.
+
+    Args:
+        settling: whether validation says nothing of the run at an epoch.
+        monitor: the metric's name.
+        arguments: Lightning's own.
+    """
+
+    def __init__(self, settling: Settling, monitor: str, **arguments: Any) -> None:
+        super().__init__(monitor, check_on_train_epoch_end=False, **arguments)
+        self._settling = settling
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if it is time to."""
+        if not self._settling(trainer.current_epoch):
+            super().on_validation_end(trainer, pl_module)
 
 
 def fit(
@@ -94,7 +126,8 @@ def fit(
     """Train and return the kept epoch's checkpoint.
 
     With validation clips the epoch with the best `monitor` is kept, of equally good ones the
-    latest; without, the last epoch.
+    latest; without, the last epoch. Epochs in which a regularizer settles that began late are
+    neither kept nor counted by early stopping (`asl.training.regularization`).
 
     Args:
         classifier: what is trained.
@@ -113,7 +146,9 @@ def fit(
     _quieten_lightning()
     validated = len(data.split.val) > 0
     mode = "min" if monitor.endswith("loss") else "max"
+    settling = classifier.regularization.settling
     kept = LatestOfTheBest(
+        settling,
         dirpath=directory,
         filename="best",
         monitor=monitor if validated else None,
@@ -125,7 +160,7 @@ def fit(
     last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
     callbacks: list[Callback] = [RandomState(), kept]
     if early_stopping and validated:
-        callbacks.append(EarlyStopping(monitor, mode=mode, **early_stopping))
+        callbacks.append(PatientStopping(settling, monitor, mode=mode, **early_stopping))
     settings = dict(trainer)
     if settings.get("enable_progress_bar"):
         callbacks.append(EpochLines())

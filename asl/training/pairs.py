@@ -1,0 +1,122 @@
+"""Training clips made of two clips of a batch.
+
+Clips are `[B, T, P, 3]` with NaN where nothing was detected, lengths `[B]`. The other clip is first
+brought to the place and size of the one that it joins, so that neither camera nor build jumps.
+Random numbers come from torch's global generator.
+"""
+
+import torch
+from torch import Tensor
+
+from asl.landmarks import LandmarkSet
+from asl.recognizer.scalers import usable_or_one
+from asl.training.augment import Clips, body_centre, coin, read, spread, uniform
+
+
+def join(clips: Tensor, lengths: Tensor, signs: Tensor, landmarks: LandmarkSet, p: float) -> Clips:
+    """The first part of a clip, then the rest of another clip of the same sign.
+
+    Combining clips of one sign is called the key augmentation by the GISLR competition's third
+    place and is in the recipes of the second, fifth and sixth. Both are cut after the same share of
+    their frames, between a quarter and three quarters, so the movement goes on where it stopped.
+
+    Args:
+        clips: `[B, T, P, 3]`.
+        lengths: `[B]`.
+        signs: `[B]`.
+        landmarks: of the clips.
+        p: share of clips; one whose sign is alone in the batch stays as it is.
+    """
+    other = partners(signs)
+    cut = uniform(clips, 0.25, 0.75)
+    before = (cut * lengths).floor().long()
+    skipped = (cut * lengths[other]).floor().long()
+    joined = before + lengths[other] - skipped
+    steps = torch.arange(clips.shape[1], device=clips.device)
+    late = (steps - before[:, None] + skipped[:, None]).clamp(0, clips.shape[1] - 1)  # [B, T]
+    others = _alike(clips, lengths, other, landmarks)
+    rest = others.gather(1, late[:, :, None, None].expand_as(clips))
+    made = torch.where((steps < before[:, None])[:, :, None, None], clips, rest)
+    made = made.masked_fill((steps >= joined[:, None])[:, :, None, None], torch.nan)
+    here = coin(clips, p) & (other != torch.arange(len(other), device=other.device))
+    return torch.where(here[:, None, None, None], made, clips), torch.where(here, joined, lengths)
+
+
+def swap_hands(
+    clips: Tensor, lengths: Tensor, signs: Tensor, landmarks: LandmarkSet, p: float
+) -> Tensor:
+    """The hands of another clip of the same sign, in the pace of this one.
+
+    "Hands from one clip, lips from another": GISLR's third place, who calls it the key augmentation.
+
+    Args:
+        clips: `[B, T, P, 3]`.
+        lengths: `[B]`.
+        signs: `[B]`.
+        landmarks: of the clips; without hands nothing changes.
+        p: share of clips; one whose sign is alone in the batch stays as it is.
+    """
+    hands = [*landmarks.left_hand, *landmarks.right_hand]
+    others = _in_pace(clips, lengths, partners(signs), landmarks)
+    made = clips.clone()
+    made[:, :, hands] = others[:, :, hands]
+    return torch.where(coin(clips, p)[:, None, None, None], made, clips)
+
+
+def mix(
+    clips: Tensor,
+    lengths: Tensor,
+    targets: Tensor,
+    landmarks: LandmarkSet,
+    p: float,
+    alpha: float,
+) -> tuple[Tensor, Tensor]:
+    """Blend clips with any others of the batch, and their targets likewise.
+
+    Zhang et al. 2018, "mixup" (arXiv 1710.09412); GISLR's ninth place calls it crucial (p about
+    .7), the second has p .49 and Beta(1.26), the winner saw no gain. A blend keeps the length of
+    its heavier clip: the lighter one is read at as many moments, evenly spread over all of it. A
+    landmark is there if the heavier clip has it, blended where the lighter one has it too.
+
+    Args:
+        clips: `[B, T, P, 3]`.
+        lengths: `[B]`; they stay.
+        targets: `[B, S]`, how much of a clip is of each sign.
+        landmarks: of the clips.
+        p: share of clips.
+        alpha: of the Beta(alpha, alpha) distribution that a clip's weight comes from.
+
+    Returns:
+        Clips and targets.
+    """
+    shape = torch.full((len(clips),), alpha, device=clips.device)
+    weight = torch.distributions.Beta(shape, shape).sample()
+    weight = torch.where(coin(clips, p), torch.maximum(weight, 1 - weight), 1.0)
+    other = torch.randperm(len(clips), device=clips.device)
+    others = _in_pace(clips, lengths, other, landmarks)
+    share = torch.where(others.isnan(), 1.0, weight[:, None, None, None])
+    # A product with NaN is NaN, even where its share is 0.
+    mixed = share * clips + (1 - share) * others.nan_to_num()
+    return mixed, weight[:, None] * targets + (1 - weight[:, None]) * targets[other]
+
+
+def partners(signs: Tensor) -> Tensor:
+    """For each clip another one of the same sign, drawn evenly; itself, if it is alone. `[B]`."""
+    luck = 1 + torch.rand(len(signs), len(signs), device=signs.device)
+    luck = luck.fill_diagonal_(0.5) * (signs[:, None] == signs)
+    return luck.argmax(1)
+
+
+def _alike(clips: Tensor, lengths: Tensor, other: Tensor, landmarks: LandmarkSet) -> Tensor:
+    """The other clips, each at the place and in the size of the clip that it meets."""
+    centre = body_centre(clips, lengths, landmarks)
+    size = usable_or_one(spread(clips, lengths, landmarks))
+    return (clips[other] - centre[other]) * (size / size[other]) + centre
+
+
+def _in_pace(clips: Tensor, lengths: Tensor, other: Tensor, landmarks: LandmarkSet) -> Tensor:
+    """The other clips, alike, and as long as the clip that each meets."""
+    others = _alike(clips, lengths, other, landmarks)
+    pace = (lengths[other] - 1) / (lengths - 1).clamp(min=1)
+    steps = torch.arange(clips.shape[1], device=clips.device, dtype=clips.dtype)
+    return read(others, lengths[other], steps * pace[:, None], lengths)
