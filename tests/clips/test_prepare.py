@@ -1,11 +1,5 @@
 import csv
 import os
-import random
-import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -255,83 +249,6 @@ def test_a_store_travels_to_a_loading_process_by_its_name(synthetic_store):
     sent = pickle.dumps(synthetic_store)
     assert len(sent) < 1000
     np.testing.assert_array_equal(pickle.loads(sent).read(3), synthetic_store.read(3))
-
-
-PREPARE = """
-import sys
-from asl.clips.gislr import GislrSource
-from asl.clips.prepare import prepare
-if __name__ == "__main__":
-    source = GislrSource(sys.argv[1])
-    print("go", flush=True)
-    prepare(source, sys.argv[2], workers=int(sys.argv[3]), name="test")
-"""
-
-
-def start(script, raw, store, workers=1):
-    command = [sys.executable, str(script), str(raw), str(store), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-
-def kill_often(script, raw, store, times, longest, workers=1):
-    """Starts `prepare` again and again and kills it at work `times` times, somewhere.
-
-    A store that it finishes in between is thrown away, so that there is always work left.
-    """
-    luck, killed = random.Random(0), 0
-    for _ in range(10 * times):
-        process = start(script, raw, store, workers)
-        process.stdout.readline()
-        time.sleep(luck.uniform(0, longest))
-        finished = process.poll() is not None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        if finished:
-            shutil.rmtree(store)
-            continue
-        killed += 1
-        if killed == times:
-            return
-    raise AssertionError(f"only {killed} of {times} kills found it at work")
-
-
-def test_killed_anywhere_it_ends_as_if_nothing_had_happened(synthetic_raw, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(PREPARE)
-    began = time.perf_counter()
-    pack(synthetic_raw, tmp_path / "whole")
-    longest = time.perf_counter() - began
-    kill_often(script, synthetic_raw, tmp_path / "store", 6, longest)
-    pack(synthetic_raw, tmp_path / "store")
-    assert files(tmp_path / "store") == files(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_killed_with_its_workers_it_goes_on_where_it_was(shared_data, words15_store, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(PREPARE)
-    words15 = shared_data / "words15"
-    began = time.perf_counter()
-    prepare(GislrSource(words15), tmp_path / "whole", name="words15", workers=2)
-    longest = time.perf_counter() - began
-    kill_often(script, words15, tmp_path / "store", 20, longest, workers=2)
-    finished = list((tmp_path / "store" / "shards").glob("*.json"))
-    source = Counting(words15)
-    prepare(source, tmp_path / "store", name="words15", workers=1)
-    assert (len(source.read_paths) < 1350) == bool(finished)
-    assert files(tmp_path / "store") == files(words15_store.directory)
-
-
-def test_two_at_once_do_not_spoil_each_other(synthetic_raw, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(PREPARE)
-    both = [start(script, synthetic_raw, tmp_path / "store") for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
-    for process in both:
-        process.stdout.close()
-    pack(synthetic_raw, tmp_path / "whole")
-    assert files(tmp_path / "store") == files(tmp_path / "whole")
 
 
 def test_real_clips_by_two_processes(shared_data, words15_store):

@@ -1,6 +1,7 @@
 import csv
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -152,15 +153,102 @@ def test_a_random_split_says_that_it_is_not_signer_independent():
     assert not split.signer_independent
 
 
-def test_folds_of_the_competition(shared_data):
+# --- the signers of the competition -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def competition(shared_data) -> list[str]:
+    """The signer of each of the competition's clips."""
     with (shared_data / "gislr_sample/participants.csv").open() as file:
         signers = [row["participant_id"] for row in csv.DictReader(file)]
     assert len(signers) == 94_477
-    folds = deal_signers(signers, 5)
-    assert sorted(name for fold in folds for name in fold) == sorted(set(signers))
-    clips_in = [sum(signers.count(name) for name in fold) for fold in folds]
-    assert max(clips_in) - min(clips_in) < 50
-    signs = np.array(signers) + "?"  # which sign it is does not matter here
-    tests = [signer_kfold(signs, signers, folds=5, fold=fold).test for fold in range(5)]
-    assert sorted(np.concatenate(tests)) == list(range(94_477))
-    assert folds[0] == ["2044", "28656", "49445", "62590"]
+    assert len(set(signers)) == 21
+    return signers
+
+
+def spread(counts, dealt):
+    """By how many clips the largest fold exceeds the smallest."""
+    sizes = [sum(counts[name] for name in fold) for fold in dealt]
+    return max(sizes) - min(sizes)
+
+
+def fairer(counts, folds, most):
+    """Whether the signers can be dealt with a spread of at most `most`, after trying all ways."""
+    clips = sorted(counts.values(), reverse=True)
+    sums = np.zeros(1, int)  # of each set of signers; bit i of its place stands for signer i
+    for count in clips:
+        sums = np.concatenate([sums, sums + count])
+    everyone, share = len(sums) - 1, sum(clips) / folds
+    sets = {signer: [] for signer in range(len(clips))}  # by the first signer in it
+    for members in np.flatnonzero(abs(sums - share) <= most).tolist():
+        sets[(members & -members).bit_length() - 1].append((members, int(sums[members])))
+
+    def deal(dealt, left, least, largest, rest):
+        if not left:
+            return dealt == everyone
+        if not left * (largest - most) <= rest <= left * (least + most):
+            return False
+        first = (~dealt & -~dealt).bit_length() - 1
+        return any(
+            deal(dealt | members, left - 1, min(least, size), max(largest, size), rest - size)
+            for members, size in sets.get(first, [])
+            if not members & dealt and max(largest, size) - min(least, size) <= most
+        )
+
+    return most >= 0 and deal(0, folds, sum(clips), 0, sum(clips))
+
+
+def test_fairer_tries_all_ways():
+    counts = {"a": 5, "b": 4, "c": 3, "d": 3}
+    assert [fairer(counts, 2, most) for most in (0, 1)] == [False, True]  # 5 + 3 and 4 + 3
+    assert [fairer(counts, 3, most) for most in (1, 2)] == [False, True]  # 5, 4 and 3 + 3
+    assert [fairer(counts, 4, most) for most in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 5, 7])
+def test_no_folds_of_the_competition_are_fairer(folds, competition):
+    """But for a thousandth of a fold, which no measure would notice."""
+    counts = Counter(competition)
+    found = spread(counts, deal_signers(competition, folds))
+    slack = len(competition) // folds // 1000
+    assert not fairer(counts, folds, found - slack - 1), found
+
+
+def test_six_folds_of_the_competition_are_nearly_as_fair_as_can_be(competition):
+    """Too many ways to try: three of the folds have three signers, even if they are the busiest."""
+    counts = Counter(competition)
+    busiest = sum(count for _, count in counts.most_common(9))
+    bound = (len(competition) - busiest) / 3 - busiest / 3
+    assert bound <= spread(counts, deal_signers(competition, 6)) < 1.07 * bound
+
+
+@pytest.mark.parametrize("folds", range(2, 8))
+def test_folds_of_the_competition_never_share_a_signer(folds, competition):
+    signers = np.array(competition)
+    signs = np.full(len(signers), "?")  # which sign it is does not matter here
+    tested = []
+    for fold in range(folds):
+        split = signer_kfold(signs, signers, folds=folds, fold=fold)
+        parts = [set(signers[part]) for part in (split.train, split.val, split.test)]
+        assert not parts[0] & parts[1]
+        assert not (parts[0] | parts[1]) & parts[2]
+        assert len(split.train) + len(split.val) + len(split.test) == len(signers)
+        tested.append(split.test)
+    assert sorted(np.concatenate(tested)) == list(range(94_477))
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7])
+@pytest.mark.parametrize("kind", [str, int, np.int32, object])
+def test_folds_depend_on_neither_order_nor_type(folds, kind, competition):
+    mixed = np.random.default_rng(0).permutation(np.array(competition, object)).astype(kind)
+    assert deal_signers(mixed, folds) == deal_signers(competition, folds)
+
+
+def test_folds_of_the_competition_are_the_same_on_every_machine(competition):
+    assert deal_signers(competition, 5) == [
+        ["2044", "28656", "49445", "62590"],
+        ["26734", "32319", "37055", "53618"],
+        ["16069", "29302", "34503", "37779"],
+        ["27610", "36257", "55372", "61333"],
+        ["4718", "18796", "22343", "25571", "30680"],
+    ]
