@@ -28,10 +28,11 @@ PROJECT = Path(asl.__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
 
 # The groups whose choices make a recognizer.
-RECOGNIZER_GROUPS = ("landmarks", "scaler", "features", "model", "head")
+RECOGNIZER_GROUPS = ("landmarks", "handedness", "scaler", "features", "model", "head")
 
 # What a group's constructor is given beside its config.
 GIVEN = {
+    "handedness": ("landmarks",),
     "scaler": ("landmarks",),
     "model": ("inputs",),
     "head": ("width", "signs"),
@@ -235,7 +236,7 @@ def _type_faults(key: str, hint: Any, value: object) -> Iterator[str]:
 def recognizer_spec(cfg: DictConfig) -> dict[str, Any]:
     """The plain values from which a recognizer can be built again; they travel in checkpoints."""
     plain = typing.cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    return {group: plain[group] for group in RECOGNIZER_GROUPS}
+    return {group: plain[group] for group in RECOGNIZER_GROUPS if group in plain}
 
 
 def build(node: Mapping[str, Any], **given: Any) -> Any:
@@ -258,6 +259,8 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recogniz
     landmarks = landmark_set(spec["landmarks"]["name"])
     features = build(spec["features"])
     backbone = build(spec["model"], inputs=features.size(landmarks.size))
+    # Recognizers from before there was a choice see clips as recorded.
+    handedness = spec.get("handedness")
     return Recognizer(
         landmarks=landmarks,
         scaler=build(spec["scaler"], landmarks=landmarks),
@@ -265,4 +268,5 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recogniz
         backbone=backbone,
         head=build(spec["head"], width=backbone.width, signs=len(signs)),
         signs=signs,
+        handedness=build(handedness, landmarks=landmarks) if handedness else None,
     )

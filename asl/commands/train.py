@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PARENT = "ASL_PARENT_RUN"  # a multirun's parent, for jobs in processes of their own
 DDP_RUN = "ASL_DDP_RUN"  # the run whose extra data-parallel processes these are
 GROUPS = (
-    "data", "split", "landmarks", "scaler", "features", "model", "head",
+    "data", "split", "landmarks", "handedness", "scaler", "features", "model", "head",
     "regularization", "augment", "optimizer", "trainer", "experiment",
 )  # fmt: skip
 # Where things lie and what is printed: no run differs by it.
@@ -183,9 +183,7 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
         seed=cfg.seed,
         like_length=cfg.data.like_length,
     )
-    if recognizer.scaler.fitted:
-        batches = data.batches(split.train)
-        cast("Any", recognizer.scaler).fit((batch.clips, batch.lengths) for batch in batches)
+    recognizer.fit((batch.clips, batch.lengths) for batch in data.batches(split.train))
     classifier = SignClassifier(
         recognizer=recognizer,
         augment=augmentation(cfg, recognizer.landmarks),

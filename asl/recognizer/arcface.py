@@ -13,7 +13,7 @@ TINY = 1e-6
 
 
 class ArcFace(nn.Module):
-    """Sub-centre ArcFace: a logit is a scaled cosine, and training asks for more than being nearest.
+    """Sub-centre ArcFace: a logit is a scaled cosine, and training asks for a margin of angle.
 
     Deng et al. 2019, "ArcFace" (arXiv 1801.07698), where training adds an angle to that of the true
     sign; Deng et al. 2020, "Sub-center ArcFace" (ECCV), where a sign has several centres, of which

@@ -1,12 +1,15 @@
 """The recognizer: raw landmarks in, a logit for each sign out, everything in between inside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
+from asl.recognizer.handedness import AsRecorded
 from asl.recognizer.presence import presence
+from asl.recognizer.scalers import Batches, Fitted
 
 
 class Recognizer(nn.Module):
@@ -22,6 +25,7 @@ class Recognizer(nn.Module):
         backbone: a network with `width`, from `[B, T, F]` and a mask `[B, T]` to `[B, width]`.
         head: from `[B, width]` to logits; one of `asl.recognizer.head` and `arcface`.
         signs: their names, in the order of the logits.
+        handedness: one of `asl.recognizer.handedness`; clips as recorded where None.
     """
 
     def __init__(
@@ -32,10 +36,12 @@ class Recognizer(nn.Module):
         backbone: nn.Module,
         head: nn.Module,
         signs: Sequence[str],
+        handedness: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.landmarks = landmarks
         self.signs = list(signs)
+        self.handedness = handedness or AsRecorded(landmarks)
         self.scaler = scaler
         self.features = features
         self.backbone = backbone
@@ -58,12 +64,31 @@ class Recognizer(nn.Module):
 
     def summarise(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """What the head is given of a batch, `[B, width]`; the arguments are those of `forward`."""
-        present = presence(clips, lengths)
-        values = torch.where(present > 0, clips, torch.zeros_like(clips))
+        values, present = self._placed(clips, lengths)
         values = self.scaler(values, present)
         own = self.landmarks.size
         steps, mask = self.features(values[:, :, :own], present[:, :, :own], lengths)
         return self.backbone(steps, mask)
+
+    def fit(self, batches: Batches) -> None:
+        """Give a scaler that needs them the statistics of training clips.
+
+        Args:
+            batches: clips `[B, T, P, 3]` with NaN, and their lengths `[B]`.
+        """
+        if self.scaler.fitted:
+            cast("Fitted", self.scaler).fit(self._as_scaled(batches))
+
+    def _placed(self, clips: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        present = presence(clips, lengths)
+        values = torch.where(present > 0, clips, torch.zeros_like(clips))
+        return self.handedness(values, present)
+
+    def _as_scaled(self, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches as the scaler will see them."""
+        for clips, lengths in batches:
+            values, present = self._placed(clips, lengths)
+            yield torch.where(present > 0, values, torch.nan), lengths
 
     def recognise(self, clip: Tensor) -> Tensor:
         """The probability of each sign for one raw clip; what an exported file computes.

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation: learn from the gradient at weights that are worse than one's own.
+"""Adversarial weight perturbation: learn from the gradient at weights worse than one's own.
 
 Wu, Xia & Wang 2020, "Adversarial Weight Perturbation Helps Robust Generalization" (arXiv
 2004.05884), in the form that the GISLR competition's winner has: each step moves every parameter by
@@ -37,7 +37,7 @@ class WeightPerturbation:
             for parameter, gradient in zip(wanted, gradients, strict=True):
                 if gradient is not None:
                     norm = gradient.norm()
-                    parameter += gradient * torch.where(norm > 0, self.delta / norm, 0.0)
+                    parameter.add_(gradient * torch.where(norm > 0, self.delta / norm, 0.0))
         # Mixed precision keeps rounded copies of the weights for as long as a step lasts.
         torch.clear_autocast_cache()
 

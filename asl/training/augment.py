@@ -18,7 +18,8 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.options import Dropout, Positive, Share
+from asl.recognizer.handedness import activity
+from asl.recognizer.options import Count, Dropout, Positive, Share
 from asl.recognizer.presence import presence
 from asl.recognizer.resampling import resample
 from asl.recognizer.scalers import clip_centre, deviation, reference_points
@@ -126,6 +127,54 @@ class TimeCrop(nn.Module):
         return read(clips, lengths, moments.to(clips.dtype), end - start), end - start
 
 
+class TimeWindow(nn.Module):
+    """Keep some neighbouring frames of clips that are long, from a place drawn evenly.
+
+    The GISLR winner's temporal crop, to the 384 frames that his network sees.
+
+    Args:
+        p: probability.
+        most: frames that are kept.
+    """
+
+    def __init__(self, p: Share = 1.0, most: Count = 384) -> None:
+        super().__init__()
+        self.p, self.most = p, most
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of at most that many frames."""
+        kept = torch.where(coin(clips, self.p), lengths.clamp(max=self.most), lengths)
+        start = first_frame(clips, lengths, kept).long()
+        steps = torch.arange(clips.shape[1], device=clips.device)
+        frames = (start[:, None] + steps).clamp(max=clips.shape[1] - 1)
+        window = clips.gather(1, frames[:, :, None, None].expand_as(clips))
+        return lose(window, (steps >= kept[:, None])[:, :, None]), kept
+
+
+class EmptyFrames(nn.Module):
+    """Leave out the frames in which none of the set's own landmarks was detected.
+
+    The GISLR winner's training clips have no such frames.
+
+    Args:
+        p: probability.
+    """
+
+    def __init__(self, p: Share = 1.0) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of smaller lengths; one with nothing in it keeps its own."""
+        seen = (presence(clips[:, :, : landmarks.size], lengths) > 0).flatten(2).any(2)  # [B, T]
+        here = coin(clips, self.p) & seen.any(1)
+        order = (~seen & here[:, None]).to(torch.uint8).argsort(dim=1, stable=True)
+        kept = torch.where(here, seen.sum(1), lengths)
+        clips = clips.gather(1, order[:, :, None, None].expand_as(clips))
+        steps = torch.arange(clips.shape[1], device=clips.device)
+        return lose(clips, (steps >= kept[:, None])[:, :, None]), kept
+
+
 class Mirror(nn.Module):
     """Left becomes right: reflect clips about the body's middle and swap the paired landmarks.
 
@@ -213,6 +262,48 @@ class Shear(nn.Module):
         return torch.stack([x + lean * (y - centre[..., 1]), y, z], dim=-1), lengths
 
 
+class Affine(nn.Module):
+    """Resize, lean over, turn and move clips in the picture's plane, all at once.
+
+    The GISLR winner's spatial augmentation: its four parts share one coin, and a clip leans along
+    x or along y. Most scalers undo the size and the move.
+
+    Args:
+        p: probability.
+        scale: largest change of size, as a share.
+        shear: largest displacement along one axis for a step along the other.
+        degrees: largest turn, either way.
+        shift: largest move along x and y, the same for both, in standard deviations of the clip's
+            landmarks.
+    """
+
+    def __init__(
+        self,
+        p: Share = 0.75,
+        scale: Share = 0.2,
+        shear: Annotated[float, Interval(ge=0)] = 0.15,
+        degrees: Annotated[float, Interval(ge=0, le=180)] = 30.0,
+        shift: Annotated[float, Interval(ge=0)] = 0.1,
+    ) -> None:
+        super().__init__()
+        self.p, self.scale, self.shear, self.degrees, self.shift = p, scale, shear, degrees, shift
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of the same lengths."""
+        centre = body_centre(clips, lengths, landmarks)
+        size = uniform(clips, 1 - self.scale, 1 + self.scale)[:, None, None, None]
+        lean = uniform(clips, -self.shear, self.shear)[:, None, None]
+        along_x = coin(clips, 0.5)[:, None, None]
+        x, y, z = ((clips - centre) * size).unbind(-1)
+        leant = torch.where(along_x, x + lean * y, x), torch.where(along_x, y, y + lean * x)
+        most = math.radians(self.degrees)
+        varied = turned(torch.stack([*leant, z], dim=-1), uniform(clips, -most, most))
+        move = uniform(clips, -self.shift, self.shift)[:, None, None, None]
+        flat = torch.tensor([1.0, 1.0, 0.0], device=clips.device)
+        varied = varied + centre + move * flat * spread(clips, lengths, landmarks)
+        return torch.where(coin(clips, self.p)[:, None, None, None], varied, clips), lengths
+
+
 class Shift(nn.Module):
     """Move clips in the picture's plane.
 
@@ -297,6 +388,59 @@ class FrameDropout(nn.Module):
         return lose(clips, (lost & coin(clips, self.p)[:, None])[:, :, None]), lengths
 
 
+class TimeMask(nn.Module):
+    """Lose everything for one stretch of time, as if nothing had been detected.
+
+    The GISLR winner's temporal mask; the eighth place calls cutting sequences out the most
+    important augmentation.
+
+    Args:
+        p: probability.
+        low: of the stretch's share of the clip, drawn evenly.
+        high: of the stretch's share.
+    """
+
+    def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
+        super().__init__()
+        self.p, self.low, self.high = p, low, high
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of the same lengths."""
+        long = (lengths * uniform(clips, self.low, self.high)).floor()
+        lost = (
+            stretch(clips, first_frame(clips, lengths, long), long) & coin(clips, self.p)[:, None]
+        )
+        return lose(clips, lost[:, :, None]), lengths
+
+
+class SpaceMask(nn.Module):
+    """Lose what lies in one box of the picture, the same box for the whole clip.
+
+    The GISLR winner's spatial cutout. His picture is measured from 0 to 1; here it is the smallest
+    one that holds the clip's landmarks, so that it may be measured in anything.
+
+    Args:
+        p: probability.
+        low: of each side of the box, as a share of the picture's, drawn evenly.
+        high: of each side.
+    """
+
+    def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
+        super().__init__()
+        self.p, self.low, self.high = p, low, high
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of the same lengths."""
+        there = presence(clips, lengths)[..., :2] > 0
+        start = torch.where(there, clips[..., :2], torch.inf).amin((1, 2), keepdim=True)
+        extent = torch.where(there, clips[..., :2], -torch.inf).amax((1, 2), keepdim=True) - start
+        place, size = torch.rand(2, len(clips), 1, 1, 2, device=clips.device)
+        corner = start + place * extent
+        opposite = corner + (self.low + size * (self.high - self.low)) * extent
+        inside = ((clips[..., :2] >= corner) & (clips[..., :2] < opposite)).all(-1)
+        return lose(clips, inside & coin(clips, self.p)[:, None, None]), lengths
+
+
 class LandmarkDropout(nn.Module):
     """Lose landmarks for the whole clip.
 
@@ -332,15 +476,39 @@ class HandDropout(nn.Module):
         lost = torch.zeros(clips.shape[:3], dtype=torch.bool, device=clips.device)
         for hand in (landmarks.left_hand, landmarks.right_hand):
             if hand:
-                stretch = self._stretch(clips, lengths) & coin(clips, self.p)[:, None]
-                lost[:, :, hand] = stretch[:, :, None]
+                long = lengths * uniform(clips, 0, self.most)
+                start = (lengths - long) * uniform(clips, 0, 1)
+                missing = stretch(clips, start, long) & coin(clips, self.p)[:, None]
+                lost[:, :, hand] = missing[:, :, None]
         return lose(clips, lost), lengths
 
-    def _stretch(self, clips: Tensor, lengths: Tensor) -> Tensor:
-        long = lengths * uniform(clips, 0, self.most)
-        start = (lengths - long) * uniform(clips, 0, 1)
-        steps = torch.arange(clips.shape[1], device=clips.device)
-        return (steps >= start[:, None]) & (steps < (start + long)[:, None])  # [B, T]
+
+class MissingHand(nn.Module):
+    """Lose the hand that does less for the whole clip, as if it rested outside the picture.
+
+    `HandDropout` loses either hand for a while. In the GISLR competition nearly every clip shows
+    one hand alone, where other data sets show both.
+
+    Args:
+        p: probability.
+    """
+
+    def __init__(self, p: Share = 0.2) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+        """Clips of the same lengths; of one that shows a single hand nothing is lost."""
+        present = presence(clips, lengths)
+        values = torch.where(present > 0, clips, 0.0)
+        hands = (landmarks.left_hand, landmarks.right_hand)
+        lost = torch.zeros(clips.shape[0], clips.shape[2], dtype=torch.bool, device=clips.device)
+        if all(hands):
+            left, right = (activity(values, present, torch.tensor(hand)) for hand in hands)
+            here = coin(clips, self.p)
+            lost[:, hands[0]] = (here & (left < right))[:, None]
+            lost[:, hands[1]] = (here & (right < left))[:, None]
+        return lose(clips, lost[:, None]), lengths
 
 
 def coin(clips: Tensor, p: float) -> Tensor:
@@ -366,6 +534,17 @@ def read(clips: Tensor, lengths: Tensor, moments: Tensor, new_lengths: Tensor) -
     real = torch.arange(moments.shape[1], device=clips.device) < new_lengths[:, None]
     values = torch.where((found > 0) & real[:, :, None], values, torch.nan)
     return values.unflatten(2, clips.shape[2:])
+
+
+def first_frame(clips: Tensor, lengths: Tensor, long: Tensor) -> Tensor:
+    """Where a stretch of `long` whole frames may begin, drawn evenly for each clip, `[B]`."""
+    return ((lengths - long + 1) * uniform(clips, 0, 1)).floor().clamp(max=lengths - long)
+
+
+def stretch(clips: Tensor, start: Tensor, long: Tensor) -> Tensor:
+    """True for the frames from `start` on for `long` ones, both `[B]`; `[B, T]`."""
+    steps = torch.arange(clips.shape[1], device=clips.device)
+    return (steps >= start[:, None]) & (steps < (start + long)[:, None])
 
 
 def lose(clips: Tensor, lost: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class SignClassifier(pl.LightningModule):
         """The loss of the varied batch, at perturbed weights where that is asked for."""
         clips, lengths, targets = self._varied(batch)
         if self.regularization.awp and self.regularization.begun(self.current_epoch):
-            _, loss = self._pass(clips, lengths, targets)
+            loss = self._pass(clips, lengths, targets)[1]
             self.perturbation.perturb(self.recognizer.parameters(), loss + self._penalty())
         logits, loss = self._pass(clips, lengths, targets)
         self._count("train", logits, batch.signs, loss)

@@ -20,7 +20,6 @@ from asl.errors import UserError
 from asl.training.classifier import SignClassifier
 from asl.training.progress import EpochLines
 
-
 Settling = Callable[[int], bool]
 
 

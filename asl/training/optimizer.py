@@ -9,10 +9,13 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
+from asl.training.ranger import Ranger
+
 OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "adamw": (AdamW, {}),
     "adam": (Adam, {}),
     "rmsprop": (RMSprop, {}),
+    "ranger": (Ranger, {}),
     "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
 }
 
@@ -20,7 +23,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
 def build_optimizer(
     parameters: Iterable[nn.Parameter],
     steps: int,
-    name: Literal["adamw", "adam", "rmsprop", "sgd"],
+    name: Literal["adamw", "adam", "rmsprop", "ranger", "sgd"],
     lr: Annotated[float, Gt(0)],
     weight_decay: Annotated[float, Ge(0)],
     warmup: Annotated[float, Ge(0), Lt(1)],

@@ -47,7 +47,7 @@ def swap_hands(
 ) -> Tensor:
     """The hands of another clip of the same sign, in the pace of this one.
 
-    "Hands from one clip, lips from another": GISLR's third place, who calls it the key augmentation.
+    Hands of one clip, lips of another: in the recipe of the GISLR competition's third place.
 
     Args:
         clips: `[B, T, P, 3]`.

@@ -18,6 +18,12 @@ OPERATIONS = [
     if operation.__module__ == augment.__name__ and operation is not Augmentation
 ]
 LANDMARKS = landmark_set("hands_pose")
+# What makes an operation do something to the clips here.
+OPTIONS = {augment.TimeWindow: {"most": 8}}
+
+
+def make(operation, p):
+    return operation(p=p, **OPTIONS.get(operation, {}))
 
 
 @pytest.fixture
@@ -31,6 +37,7 @@ def batch():
         clips = torch.rand(6, 30, points, 3)
         clips[torch.rand(6, 30, points) < 0.2] = torch.nan
         clips[4] = torch.nan
+        clips[0, 3] = torch.nan
         for clip, length in zip(clips, lengths, strict=True):
             clip[length:] = torch.nan
         return clips, lengths
@@ -44,7 +51,7 @@ def test_clips_stay_clips(operation, landmarks, batch):
     clips, lengths = batch(landmarks)
     before = clips.clone()
 
-    changed, changed_lengths = operation(p=1.0)(clips, lengths, landmarks)
+    changed, changed_lengths = make(operation, 1.0)(clips, lengths, landmarks)
 
     assert clips.nan_to_num(nan=9.0).equal(before.nan_to_num(nan=9.0)), "its input was changed"
     assert changed.shape[0] == 6
@@ -65,13 +72,13 @@ def test_clips_stay_clips(operation, landmarks, batch):
 def test_p_is_the_share_of_clips_that_change(operation, batch):
     clips, lengths = batch()
 
-    same, same_lengths = operation(p=0.0)(clips, lengths, LANDMARKS)
+    same, same_lengths = make(operation, 0.0)(clips, lengths, LANDMARKS)
     torch.testing.assert_close(same[:, :30], clips, equal_nan=True, rtol=0, atol=1e-6)
     assert same_lengths.equal(lengths)
 
     torch.manual_seed(0)
     many = clips[:1].repeat(400, 1, 1, 1)
-    half, _ = operation(p=0.5)(many, lengths[:1].repeat(400), LANDMARKS)
+    half, _ = make(operation, 0.5)(many, lengths[:1].repeat(400), LANDMARKS)
     close = (half[:, :30] - many).nan_to_num(nan=0.0).abs().amax((1, 2, 3)) < 1e-5
     changed = ~close | (half[:, :30].isnan() != many.isnan()).flatten(1).any(1)
     # Hands have a coin each, so that one of two is up in three clips of four.
@@ -84,7 +91,7 @@ def test_a_seed_fixes_what_happens(operation, batch):
     for _ in range(2):
         clips, lengths = batch()
         torch.manual_seed(5)
-        results.append(operation(p=0.7)(clips, lengths, LANDMARKS))
+        results.append(make(operation, 0.7)(clips, lengths, LANDMARKS))
 
     torch.testing.assert_close(results[0], results[1], equal_nan=True, rtol=0, atol=0)
 
@@ -140,6 +147,87 @@ def test_stretched_time_keeps_first_and_last_frame():
             assert clip[:length].diff().min() > -1e-4, "time ran backwards"
 
 
+def test_a_window_is_neighbouring_frames():
+    clips = torch.arange(20.0)[None, :, None, None].expand(64, 20, len(LANDMARKS.indices), 3)
+    lengths = torch.full((64,), 20)
+    lengths[0] = 5
+
+    window, kept = augment.TimeWindow(p=1.0, most=8)(clips, lengths, LANDMARKS)
+
+    assert kept.tolist() == [5] + [8] * 63
+    assert window[0, :5, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert (window[1:, :8, 0, 0].diff(dim=1) == 1).all()
+    assert set(window[1:, 0, 0, 0].tolist()) <= set(range(13))
+    assert {0.0, 12.0} <= set(window[1:, 0, 0, 0].tolist())
+
+
+def test_empty_frames_are_left_out(batch):
+    clips, lengths = batch()
+
+    full, kept = augment.EmptyFrames()(clips, lengths, LANDMARKS)
+
+    assert kept.tolist() == [29, 1, 2, 12, 30, 9]
+    expected = torch.cat([clips[0, :3], clips[0, 4:]])
+    torch.testing.assert_close(full[0, :29], expected, equal_nan=True, rtol=0, atol=0)
+
+
+def test_a_time_mask_is_one_stretch_of_the_asked_length():
+    clips = torch.rand(200, 40, len(LANDMARKS.indices), 3)
+    lengths = torch.full((200,), 40)
+
+    masked, _ = augment.TimeMask(p=1.0, low=0.2, high=0.4)(clips, lengths, LANDMARKS)
+
+    lost = masked.isnan().flatten(2).all(2)
+    assert masked.isnan().flatten(2).any(2).equal(lost)
+    assert lost.sum(1).min() >= 8
+    assert lost.sum(1).max() <= 16
+    assert (lost.float().diff(dim=1).abs().sum(1) <= 2).all(), "more than one stretch"
+    assert lost[:, 0].any()
+    assert lost[:, -1].any()
+
+
+def test_a_space_mask_is_one_box_for_all_frames():
+    place = torch.rand(100, 1, len(LANDMARKS.indices), 3)
+    clips = place.expand(100, 6, -1, 3)
+
+    masked, _ = augment.SpaceMask(p=1.0)(clips, torch.full((100,), 6), LANDMARKS)
+
+    lost = masked.isnan().all(-1)
+    assert (lost == lost[:, :1]).all(), "a still point is lost in some frames only"
+    for points, gone in zip(place[:, 0, :, :2], lost[:, 0], strict=True):
+        if gone.any():
+            low, high = points[gone].amin(0), points[gone].amax(0)
+            assert ((high - low) <= 0.4).all()
+            kept = points[~gone]
+            assert not ((kept >= low) & (kept <= high)).all(1).any(), "a hole in the box"
+    assert 0.02 < lost.float().mean() < 0.15
+
+
+def test_the_missing_hand_is_the_one_that_does_less(batch):
+    clips, lengths = batch()
+    left, right = list(LANDMARKS.left_hand), list(LANDMARKS.right_hand)
+    clips[:, :, left] = clips[:, :1, left]  # holds still
+
+    changed, _ = augment.MissingHand(p=1.0)(clips, lengths, LANDMARKS)
+
+    assert changed[0, :, left].isnan().all()
+    torch.testing.assert_close(changed[:, :, right], clips[:, :, right], equal_nan=True)
+
+
+def test_an_affine_map_keeps_lines_and_the_middle(batch):
+    clips, lengths = batch()
+    rows = LANDMARKS.positions((500, 501))
+    clips[0, :, rows] = torch.rand(2, 3)
+
+    mapped, _ = augment.Affine(p=1.0, shift=0.0)(clips, lengths, LANDMARKS)
+
+    middle = clips[0, 5, rows, :2].mean(0)
+    torch.testing.assert_close(mapped[0, 5, rows, :2].mean(0), middle)
+    there = clips[0].isfinite().all(-1)
+    old, new = clips[0][there][:, :2] - middle, mapped[0][there][:, :2] - middle
+    torch.testing.assert_close(old @ torch.linalg.lstsq(old, new).solution, new, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("name", [path.stem for path in (CONF / "augment").glob("*.yaml")])
 def test_every_set_runs_in_order(name, batch):
     nodes = yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
@@ -159,6 +247,7 @@ def test_every_set_runs_in_order(name, batch):
         (["regularization=light"], "light"),
         (["regularization=strong"], "strong"),
         (["regularization=notebook"], "none"),
+        (["regularization=winner"], "winner"),
         (["regularization=light", "augment=none"], "none"),
         (["augment=strong", "regularization=none"], "strong"),
     ],

@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from asl.commands.settings import composed
+from asl.config import CONF, build_recognizer, check, recognizer_spec
+from asl.landmarks import LANDMARK_SETS
+from asl.training.augment import Mirror
+
+
+def recognizer(landmarks, *overrides):
+    cfg = composed("train", [f"landmarks={landmarks}", "model=cnn", "model.hidden=8", *overrides])
+    check(cfg)
+    torch.manual_seed(0)
+    return build_recognizer(recognizer_spec(cfg), ["a", "b", "c"]).eval()
+
+
+def clips(landmarks):
+    torch.manual_seed(1)
+    lengths = torch.tensor([20, 7, 3, 12])  # in a single frame both hands do nothing
+    clips = torch.rand(4, 20, len(landmarks.indices), 3)
+    clips[torch.rand(4, 20, len(landmarks.indices)) < 0.2] = torch.nan
+    return clips, lengths
+
+
+@pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
+@pytest.mark.parametrize("scaler", ["body", "clip"])
+def test_a_clip_and_its_mirror_image_are_one(landmarks, scaler):
+    one = recognizer(landmarks.name, "handedness=one", f"scaler={scaler}")
+    recorded, lengths = clips(landmarks)
+    mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
+
+    torch.testing.assert_close(one(recorded, lengths), one(mirrored, lengths), rtol=0, atol=1e-5)
+    as_recorded = recognizer(landmarks.name, f"scaler={scaler}")
+    assert not torch.allclose(
+        as_recorded(recorded, lengths), as_recorded(mirrored, lengths), atol=1e-3
+    )
+
+
+def test_a_right_handed_clip_stays_as_it_is():
+    landmarks = LANDMARK_SETS["hands_pose"]
+    recorded, lengths = clips(landmarks)
+    recorded[:, :, list(landmarks.left_hand)] = torch.nan
+    logits = recognizer("hands_pose", "handedness=one")(recorded, lengths)
+    assert logits.equal(recognizer("hands_pose")(recorded, lengths))
+
+
+def test_fitted_statistics_are_of_mirrored_clips():
+    landmarks = LANDMARK_SETS["hands_pose"]
+    recorded, lengths = clips(landmarks)
+    mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
+    centres = []
+    for seen in (recorded, mirrored):
+        one = recognizer("hands_pose", "handedness=one", "scaler=standard")
+        one.fit([(seen, lengths)])
+        centres.append(one.scaler.centre)
+    torch.testing.assert_close(centres[0], centres[1], rtol=0, atol=1e-5)
+
+
+def test_a_recognizer_from_before_the_choice_sees_clips_as_recorded():
+    spec = recognizer_spec(composed("train", ["model=cnn", "model.hidden=8"]))
+    del spec["handedness"]
+    old = build_recognizer(spec, ["a", "b"])
+    assert type(old.handedness).__name__ == "AsRecorded"
+    assert {path.stem for path in (CONF / "handedness").glob("*.yaml")} == {"recorded", "one"}
+
+
+@pytest.mark.parametrize(
+    "overrides", [["handedness=one"], ["handedness=one", "landmarks=kinect20"], ["head=arcface"]]
+)
+@pytest.mark.filterwarnings("ignore:.*were assigned during export")
+def test_the_exported_graph_is_the_recognizer(overrides):
+    cfg = composed("train", ["model=cnn", "model.hidden=8", *overrides])
+    exported = build_recognizer(recognizer_spec(cfg), ["a", "b", "c"]).eval()
+    size = exported.landmarks.layout.size
+
+    class Recognise(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.recognizer = exported
+
+        def forward(self, inputs):
+            return self.recognizer.recognise(inputs)
+
+    frames = torch.export.Dim("frames", min=1)
+    graph = torch.export.export(
+        Recognise(), (torch.rand(37, size, 3),), dynamic_shapes={"inputs": {0: frames}}
+    ).module()
+    for length in (1, 2, 3, 60):
+        clip = torch.rand(length, size, 3)
+        clip[torch.rand(length, size) < 0.3] = torch.nan
+        torch.testing.assert_close(graph(clip), exported.recognise(clip), rtol=0, atol=1e-6)

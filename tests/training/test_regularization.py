@@ -1,0 +1,315 @@
+"""What each regularizer promises."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from asl.clips.datamodule import Batch
+from asl.commands.settings import composed
+from asl.commands.train import regularization
+from asl.config import build, build_recognizer, check, recognizer_spec
+from asl.landmarks import landmark_set
+from asl.recognizer.arcface import ArcFace
+from asl.training.adversarial import WeightPerturbation
+from asl.training.average import averaged
+from asl.training.classifier import SignClassifier
+from asl.training.consistency import disagreement
+from asl.training.optimizer import build_optimizer
+from asl.training.pairs import join, mix, partners, swap_hands
+from asl.training.regularization import Regularization
+
+LANDMARKS = landmark_set("hands_pose")
+SIGNS = ["hello", "milk", "please"]
+
+
+@pytest.fixture
+def clips():
+    """Four clips of two signs, of lengths 8, 12, 10 and 4."""
+    torch.manual_seed(0)
+    lengths = torch.tensor([8, 12, 10, 4])
+    clips = torch.rand(4, 12, len(LANDMARKS.indices), 3)
+    for clip, length in zip(clips, lengths, strict=True):
+        clip[length:] = torch.nan
+    return clips, lengths, torch.tensor([0, 1, 0, 2])
+
+
+@pytest.fixture
+def classifier():
+    def classifier(**chosen):
+        torch.manual_seed(0)
+        cfg = composed("train", ["model=cnn", "model.hidden=8", "regularization=none"])
+        return SignClassifier(
+            recognizer=build_recognizer(recognizer_spec(cfg), SIGNS),
+            augment=lambda clips, lengths: (clips, lengths),
+            make_optimizer=None,
+            regularization=Regularization(**chosen),
+            spec={},
+        ).train()
+
+    return classifier
+
+
+def batch(clips):
+    clips, lengths, signs = clips
+    return Batch(clips, lengths, signs, torch.zeros_like(signs), torch.arange(len(signs)))
+
+
+# --- clips made of two ---------------------------------------------------------------------------
+
+
+def test_partners_share_the_sign_and_are_another_clip_where_there_is_one():
+    signs = torch.tensor([0, 1, 0, 0, 2, 1])
+    found = torch.stack([partners(signs) for _ in range(50)])
+    assert signs[found].eq(signs).all()
+    alone = torch.tensor([False, False, False, False, True, False])
+    assert found.eq(torch.arange(6)).all(0).equal(alone)
+    assert set(found[:, 0].tolist()) == {2, 3}
+
+
+def test_a_joined_clip_is_the_first_part_of_one_and_the_rest_of_the_other(clips):
+    clips, lengths, signs = clips
+    joined, joined_lengths = join(clips, lengths, signs, LANDMARKS, p=1.0)
+    assert joined_lengths[[1, 3]].equal(lengths[[1, 3]])  # alone with their signs
+    torch.testing.assert_close(joined[[1, 3]], clips[[1, 3]], equal_nan=True, rtol=0, atol=0)
+    length = int(joined_lengths[0])
+    same = (joined[0, :8] == clips[0, :8]).all((1, 2))
+    before = int(same.sum())
+    assert 2 <= before <= 6, "cut between a quarter and three quarters"
+    assert same[:before].all()
+    # what follows has the other clip's shape: its movement, but for place and size
+    rest, other = joined[0, before:length], clips[2, 10 - (length - before) : 10]
+    factor = rest.diff(dim=1) / other.diff(dim=1)
+    torch.testing.assert_close(factor, factor[:1, :1].expand_as(factor), rtol=1e-2, atol=1e-3)
+    assert joined[0, length:].isnan().all()
+    assert not joined[0, :length].isnan().any()
+
+
+def test_swapped_hands_are_anothers_and_the_rest_stays(clips):
+    clips, lengths, signs = clips
+    swapped = swap_hands(clips, lengths, signs, LANDMARKS, p=1.0)
+    hands = [*LANDMARKS.left_hand, *LANDMARKS.right_hand]
+    body = [row for row in range(LANDMARKS.size) if row not in hands]
+    torch.testing.assert_close(swapped[:, :, body], clips[:, :, body], equal_nan=True)
+    assert (swapped[0, :8, hands] != clips[0, :8, hands]).any()
+    torch.testing.assert_close(swapped[1, :, hands], clips[1, :, hands], equal_nan=True)
+    assert swapped.isnan().equal(clips.isnan()), "as long as it was"
+
+
+def test_mixup_blends_targets_as_it_blends_clips(clips):
+    clips, lengths, signs = clips
+    clips[0, :, 5] = torch.nan
+    targets = one_hot(signs, 3).float()
+    mixed, mixed_targets = mix(clips, lengths, targets, LANDMARKS, p=1.0, alpha=1.0)
+    torch.testing.assert_close(mixed_targets.sum(1), torch.ones(4))
+    assert mixed_targets.gather(1, signs[:, None]).min() >= 0.5, "the heavier clip is its own"
+    assert mixed.isnan().equal(clips.isnan()), "length and gaps are the heavier clip's"
+    same, same_targets = mix(clips, lengths, targets, LANDMARKS, p=0.0, alpha=1.0)
+    torch.testing.assert_close(same, clips, equal_nan=True, rtol=0, atol=0)
+    assert same_targets.equal(targets)
+
+
+def test_mixup_takes_a_lighter_clip_of_another_length_whole():
+    """Two clips in which everything moves evenly from 0 to 1 stay so when blended."""
+    steps = torch.stack([torch.linspace(0, 1, 9), torch.linspace(0, 1, 5).repeat(2)[:9]])
+    still = torch.rand(len(LANDMARKS.indices), 3)
+    clips = steps[:, :, None, None] + still
+    lengths = torch.tensor([9, 5])
+    clips[1, 5:] = torch.nan
+    targets = torch.eye(2)
+    torch.manual_seed(3)
+    mixed, _ = mix(clips, lengths, targets, LANDMARKS, p=1.0, alpha=1.0)
+    even = torch.linspace(0, 1, 9)[:, None, None] + still
+    torch.testing.assert_close(mixed[0], even, rtol=0, atol=0.02)
+
+
+# --- the loss ------------------------------------------------------------------------------------
+
+
+def test_r_drop_measures_how_far_two_passes_are_apart():
+    one, other = torch.randn(3, 4), torch.randn(3, 4)
+    assert disagreement(torch.cat([one, one])) == pytest.approx(0, abs=1e-6)
+    p, q = one.softmax(-1), other.softmax(-1)
+    kl = (p * (p / q).log()).sum(1).mean() / 2 + (q * (q / p).log()).sum(1).mean() / 2
+    torch.testing.assert_close(disagreement(torch.cat([one, other])), kl)
+
+
+def test_r_drop_without_dropout_changes_nothing(classifier, clips):
+    plain, doubled = classifier(), classifier(r_drop=5.0)
+    loss, other = (each.training_step(batch(clips), 0) for each in (plain, doubled))
+    torch.testing.assert_close(loss, other)
+
+
+def test_label_smoothing_of_three_quarters(classifier, clips):
+    smooth = classifier(label_smoothing=0.75)
+    logits = smooth.recognizer(clips[0], clips[1])
+    expected = cross_entropy(logits, clips[2], label_smoothing=0.75)
+    torch.testing.assert_close(smooth.training_step(batch(clips), 0), expected)
+
+
+def test_late_dropout_begins_when_it_should(classifier, clips, monkeypatch):
+    late = classifier(late_dropout=0.8, late_start=2)
+    losses = {}
+    for epoch in (0, 1, 2):
+        monkeypatch.setattr(SignClassifier, "current_epoch", epoch)
+        losses[epoch] = {float(late.training_step(batch(clips), 0).detach()) for _ in range(3)}
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 1
+    assert len(losses[2]) == 3
+
+
+# --- adversarial weights -------------------------------------------------------------------------
+
+
+def test_perturbed_weights_are_worse_by_a_step_of_delta_and_come_back():
+    torch.manual_seed(0)
+    layer, inputs, signs = nn.Linear(5, 3), torch.randn(20, 5), torch.randint(3, (20,))
+    clean = [p.detach().clone() for p in layer.parameters()]
+    perturbation = WeightPerturbation(0.2)
+    loss = cross_entropy(layer(inputs), signs)
+
+    perturbation.perturb(layer.parameters(), loss)
+
+    for parameter, before in zip(layer.parameters(), clean, strict=True):
+        assert (parameter - before).norm().item() == pytest.approx(0.2, abs=1e-5)
+    assert cross_entropy(layer(inputs), signs) > loss
+    perturbation.restore()
+    assert all(p.equal(before) for p, before in zip(layer.parameters(), clean, strict=True))
+
+
+def test_the_gradient_is_that_at_the_perturbed_weights(classifier, clips):
+    plain, adversarial = classifier(), classifier(awp=0.5)
+    for each in (plain, adversarial):
+        each.training_step(batch(clips), 0).backward()
+        each.on_after_backward()
+    for (name, one), other in zip(
+        plain.recognizer.named_parameters(), adversarial.recognizer.parameters(), strict=True
+    ):
+        assert one.equal(other), f"{name} was not restored"
+    gradients = zip(plain.recognizer.parameters(), adversarial.recognizer.parameters(), strict=True)
+    assert not all(torch.allclose(one.grad, other.grad) for one, other in gradients)
+
+
+def test_mixed_precision_sees_the_perturbation():
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(5, 3), torch.randn(20, 5)
+    perturbation = WeightPerturbation(3.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = layer(inputs)
+        perturbation.perturb(layer.parameters(), before.square().mean())
+        after = layer(inputs)
+    assert not torch.allclose(before, after)
+
+
+# --- averaged weights ----------------------------------------------------------------------------
+
+
+def test_the_average_follows_weights_and_statistics_but_not_positions(classifier):
+    recognizer = classifier().recognizer
+    average = averaged(recognizer, decay=0.9)
+    start = {k: v.clone() for k, v in recognizer.state_dict().items()}
+    average.update_parameters(recognizer)
+    with torch.no_grad():
+        for tensor in recognizer.state_dict().values():
+            tensor.add_(1.0)
+    for _ in range(3):
+        average.update_parameters(recognizer)
+    for name, value in average.module.state_dict().items():
+        step = (value - start[name]).flatten()[0].item()
+        assert 0.1 < step < 1.0 or not value.is_floating_point(), name
+        torch.testing.assert_close(value - start[name], torch.full_like(value, step))
+    assert average.module.indices.equal(recognizer.indices)
+    assert not any(p.requires_grad for p in average.parameters())
+
+
+def test_a_kept_checkpoint_holds_the_average_alone(classifier, clips):
+    kept = classifier(ema=0.9)
+    kept.on_train_batch_end(None, batch(clips), 0)
+    with torch.no_grad():
+        for parameter in kept.recognizer.parameters():
+            parameter.zero_()
+    checkpoint = {"state_dict": kept.state_dict()}
+    kept.on_save_checkpoint(checkpoint)
+    averages = kept.average.module.state_dict()
+    weights = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith("recognizer.")}
+    assert set(weights) == {f"recognizer.{name}" for name in averages}
+    assert all(weights[f"recognizer.{name}"].equal(value) for name, value in averages.items())
+    assert not any(key.startswith("average.") for key in checkpoint["state_dict"])
+
+
+# --- judging -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [{"awp": 0.1}, {"late_dropout": 0.5}])
+def test_what_begins_late_settles_and_what_begins_at_once_does_not(late):
+    chosen = Regularization(**late, late_start=3, settle=2)
+    assert [chosen.settling(epoch) for epoch in range(7)] == [False] * 3 + [True] * 2 + [False] * 2
+    assert not any(Regularization(**late, late_start=0, settle=2).settling(e) for e in range(5))
+    assert not any(Regularization(late_start=3, settle=2).settling(e) for e in range(7))
+
+
+# --- head and optimizer --------------------------------------------------------------------------
+
+
+def test_arcface_scales_cosines_and_asks_for_a_margin_in_training_alone():
+    torch.manual_seed(0)
+    head = ArcFace(width=6, signs=4, centres=2, margin=0.3, scale=10.0)
+    summary, targets = torch.randn(5, 6), one_hot(torch.arange(5) % 4, 4).float()
+    cosines = torch.cosine_similarity(summary[:, None, None], head.centres, dim=-1).amax(1)
+
+    torch.testing.assert_close(head(summary, None), 10 * cosines, rtol=0, atol=1e-4)
+    asked = head(summary, targets)
+    harder = 10 * (cosines.acos() + 0.3 * targets).cos()
+    torch.testing.assert_close(asked, harder, rtol=0, atol=1e-3)
+    torch.testing.assert_close(head.eval()(summary, targets), 10 * cosines, rtol=0, atol=1e-4)
+    torch.testing.assert_close(head(3 * summary), head(summary), rtol=0, atol=1e-3)
+
+
+def test_arcface_has_gradients_for_a_summary_of_zeros_and_one_on_its_centre():
+    head = ArcFace(width=6, signs=3, centres=1, margin=0.5)
+    summary = torch.stack(
+        [torch.zeros(6), head.centres[0, 1].detach(), -head.centres[0, 2].detach()]
+    )
+    summary.requires_grad_()
+    cross_entropy(head(summary, torch.eye(3)), torch.arange(3)).backward()
+    assert summary.grad.isfinite().all()
+    assert head.centres.grad.isfinite().all()
+
+
+def test_ranger_comes_half_the_way_back_every_five_steps():
+    paths = {}
+    for name in ("radam", "ranger"):
+        weight = nn.Parameter(torch.ones(3, 3))
+        optimizer, _ = build_optimizer([weight], 100, "ranger", 0.1, 0.0, 0.0, "constant", 0.0)
+        if name == "radam":
+            optimizer.sync = 10**6
+        paths[name] = [weight.detach().clone()]
+        for _ in range(6):
+            weight.grad = torch.full_like(weight, 2.0)
+            optimizer.step()
+            paths[name].append(weight.detach().clone())
+    for step in range(5):
+        torch.testing.assert_close(paths["radam"][step], paths["ranger"][step])
+    torch.testing.assert_close(paths["ranger"][5], (paths["radam"][5] + 1) / 2)
+
+
+def test_the_winners_recipe_is_sound_and_complete():
+    cfg = composed("train", ["+experiment=gislr_winner"])
+    check(cfg)
+    chosen = regularization(cfg)
+    assert (chosen.awp, chosen.late_dropout, chosen.late_start) == (0.2, 0.8, 15)
+    assert chosen.label_smoothing == 0.1
+    order = ["empty_frames", "time_stretch", "mirror", "time_window", "affine"]
+    assert list(cfg.augment) == [*order, "time_mask", "space_mask"]
+    assert [cfg.augment[name].p for name in cfg.augment] == [1.0, 0.8, 0.5, 1.0, 0.75, 0.5, 0.5]
+    parameter = nn.Parameter(torch.ones(2, 2))
+    optimizer, schedule = build(cfg.optimizer, parameters=[parameter], steps=10)
+    rates = []
+    for _ in range(11):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(4e-3)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(1e-6)
+    assert recognizer_spec(cfg)["landmarks"]["name"] == "gislr118"
