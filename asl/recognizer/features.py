@@ -14,15 +14,16 @@ Term = Literal["position", "lag1", "lag2", "second"]
 
 
 class Features(nn.Module):
-    """A fixed number of time steps, each with positions, differences, or both.
+    """Time steps, each with positions, differences, or both.
 
     A difference exists where both its ends do; only then is what is missing filled with 0.
 
     Args:
-        frames: how many time steps come out.
+        frames: how many time steps come out; with `all`, how many of them count at most.
         length: `resample` reads every clip at that many evenly spaced moments, the first and the
             last frame among them; `last` takes the last frames as they are (a shorter clip leaves
-            the steps at the end empty, and the mask says so).
+            the steps at the end empty, and the mask says so); `all` takes every frame as it is,
+            and of a longer clip the first ones, as the GISLR winner does.
         terms: `position`; `lag1` and `lag2`, what changes until one or two steps later, 0 at the
             end (the GISLR winner's); `second`, the second difference around the step.
         coordinates: `xyz`, or `xy` because MediaPipe's z is a guess.
@@ -31,7 +32,7 @@ class Features(nn.Module):
     def __init__(
         self,
         frames: Count = 32,
-        length: Literal["resample", "last"] = "resample",
+        length: Literal["resample", "last", "all"] = "resample",
         terms: Sequence[Term] = ("position",),
         coordinates: Literal["xyz", "xy"] = "xyz",
     ) -> None:
@@ -55,12 +56,18 @@ class Features(nn.Module):
 
         Returns:
             features `[B, frames, size(L)]`, 0 where missing, and a mask `[B, frames]`, true where
-            there is a time step.
+            there is a time step. With `all` there are `T` instead of `frames` steps.
         """
         values = values[..., : self.coordinates].flatten(2)  # [B, T, L·C]
         present = present[..., : self.coordinates].flatten(2)
-        moments, mask = self._moments(lengths, values.dtype)
-        values, present = resample(values, present, moments)
+        if self.length == "all":
+            # Hidden, not cut off: an exported graph would be bound to clips on one side of the cut.
+            steps = torch.arange(values.shape[1], device=lengths.device)
+            mask = steps < lengths.clamp(max=self.frames)[:, None]
+            present = present * mask[:, :, None]
+        else:
+            moments, mask = self._moments(lengths, values.dtype)
+            values, present = resample(values, present, moments)
         terms = [TERMS[term](values, present) for term in self.terms]
         return torch.cat(terms, dim=-1), mask
 
@@ -79,17 +86,22 @@ def _position(values: Tensor, present: Tensor) -> Tensor:
 
 
 def _later(values: Tensor, present: Tensor, lag: int) -> Tensor:
-    lag = min(lag, values.shape[1])
-    until = values.shape[1] - lag
-    change = (values[:, lag:] - values[:, :until]) * (present[:, lag:] * present[:, :until])
-    return pad(change, (0, 0, 0, lag))
+    return (_ahead(values, lag) - values) * (_ahead(present, lag) * present)
 
 
 def _second(values: Tensor, present: Tensor) -> Tensor:
-    if values.shape[1] < 3:
-        return torch.zeros_like(values)
-    bend = values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]
-    return pad(bend * (present[:, 2:] * present[:, 1:-1] * present[:, :-2]), (0, 0, 1, 1))
+    after, before = _ahead(values, 1), _behind(values)
+    return (after - 2 * values + before) * (_ahead(present, 1) * present * _behind(present))
+
+
+def _ahead(steps: Tensor, lag: int) -> Tensor:
+    """What comes `lag` steps later, 0 behind the end."""
+    return pad(steps, (0, 0, 0, lag))[:, lag:]
+
+
+def _behind(steps: Tensor) -> Tensor:
+    """What came one step before, 0 before the start."""
+    return pad(steps, (0, 0, 1, 0))[:, :-1]
 
 
 TERMS = {

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from asl.recognizer.options import Pool
 
@@ -23,6 +22,10 @@ def pool(steps: Tensor, mask: Tensor, how: Pool) -> Tensor:
     """
     if how == "max":
         return torch.where(mask[:, :, None], steps, VERY_LOW).amax(1)
-    weights = mask if how == "mean" else mask & ~pad(mask[:, 1:], (0, 1))
-    share = weights.to(steps.dtype)[:, :, None]
+    share = (mask if how == "mean" else _last(mask)).to(steps.dtype)[:, :, None]
     return (steps * share).sum(1) / share.sum(1).clamp(min=1)
+
+
+def _last(mask: Tensor) -> Tensor:
+    place = torch.arange(mask.shape[1], device=mask.device)
+    return place == mask.sum(1, keepdim=True) - 1

@@ -71,3 +71,37 @@ def test_few_steps_have_every_term(frames):
 
     assert steps.shape == (frames, 12)
     assert steps.isfinite().all()
+
+
+def test_all_frames_are_taken_as_they_are_and_the_mask_says_which():
+    clips = torch.stack([line(7)[:, 0], line(7)[:, 0]])[:, :, None] + 1  # [2, 7, 1, 3]
+    lengths = torch.tensor([7, 4])
+    present = (torch.arange(7) < lengths[:, None])[:, :, None, None].expand(clips.shape).float()
+
+    steps, mask = Features(length="all", frames=9, terms=("position", "lag2"))(
+        clips, present, lengths
+    )
+
+    assert steps[0, :, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert steps[1, :, 0].tolist() == [1, 2, 3, 4, 0, 0, 0]
+    assert steps[1, :, 3].tolist() == [2, 2, 0, 0, 0, 0, 0], "a difference saw the padding"
+    assert mask.sum(1).tolist() == [7, 4]
+
+
+def test_of_a_clip_that_is_too_long_the_first_frames_count():
+    steps, mask = features(line(30), frames=4, length="all", terms=("position", "lag1", "second"))
+
+    assert mask.nonzero().flatten().tolist() == [0, 1, 2, 3]
+    position, lag1, second = steps[:6, ::3].unbind(-1)
+    assert position.tolist() == [0, 1, 2, 3, 0, 0]
+    assert lag1.tolist() == [1, 1, 1, 0, 0, 0], "a difference saw what is cut off"
+    assert second.tolist() == [0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_short_clip_has_every_term_of_every_frame(frames):
+    steps, mask = features(line(frames), length="all", terms=("position", "lag1", "lag2", "second"))
+
+    assert steps.shape == (frames, 12)
+    assert mask.all()
+    assert steps[:, 6].tolist() == [2.0] * (frames - 2) + [0.0] * min(frames, 2)
