@@ -78,15 +78,17 @@ class Fitted(nn.Module):
 class ClipDeviation(nn.Module):
     """Centre each clip, and divide it by its own standard deviation around that centre.
 
-    With `centre=lip` and `axes=each` this is the normalisation of the GISLR competition's winner
+    With `centre=lip`, `axes=each` and `unseen=picture` this is the normalisation of the GISLR
+    competition's winner
     (github hoyso48/Google---Isolated-Sign-Language-Recognition-1st-place-solution).
 
     Args:
         landmarks: the landmarks of the clips; only the set's own count for mean and deviation.
-        centre: the clip's mean, or a reference point of the layout averaged over the clip (the
-            mean, where that point was never seen).
+        centre: the clip's mean, or a reference point of the layout averaged over the clip.
         axes: a deviation for `each` coordinate, which also undoes the shape of the picture, or one
             `shared` by all.
+        unseen: the centre of a clip in which the reference point was never seen: the clip's
+            `mean`, or .5, the middle of the `picture`.
     """
 
     fitted = False
@@ -96,17 +98,20 @@ class ClipDeviation(nn.Module):
         landmarks: LandmarkSet,
         centre: Literal["mean", "shoulders", "nose", "lip", "hips"] = "mean",
         axes: Literal["each", "shared"] = "each",
+        unseen: Literal["mean", "picture"] = "mean",
     ) -> None:
         super().__init__()
         self.own = landmarks.size
         self.axes = axes
+        self.otherwise = 0.5 if unseen == "picture" else None
         self.points: Tensor | None
         points = None if centre == "mean" else reference_points(landmarks, centre)
         self.register_buffer("points", points, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
-        values = values - clip_centre(values, present, self.own, self.points)
+        centre = clip_centre(values, present, self.own, self.points, self.otherwise)
+        values = values - centre
         size = deviation(values[:, :, : self.own], present[:, :, : self.own])
         if self.axes == "shared":
             size = size.square().mean(-1, keepdim=True).sqrt()
@@ -185,24 +190,32 @@ def reference_points(landmarks: LandmarkSet, name: str) -> Tensor:
     return torch.tensor(landmarks.positions(landmarks.layout.reference[name]))
 
 
-def clip_centre(values: Tensor, present: Tensor, own: int, points: Tensor | None) -> Tensor:
-    """Mean of some points over the clip; of the first `own` landmarks where those are never seen.
+def clip_centre(
+    values: Tensor,
+    present: Tensor,
+    own: int,
+    points: Tensor | None,
+    otherwise: float | None = None,
+) -> Tensor:
+    """Mean of some points over the clip.
 
     Args:
         values: `[B, T, P, 3]`.
         present: `[B, T, P, 3]`.
         own: how many landmarks are the set's own.
         points: positions; None for the mean of the set's own.
+        otherwise: the centre where the points are never seen; the mean of the set's own where None.
 
     Returns:
-        `[B, 1, 1, 3]`, 0 for a clip with nothing in it.
+        `[B, 1, 1, 3]`; a mean of nothing is 0.
     """
     mean = present_mean(values[:, :, :own], present[:, :, :own])
     if points is None:
         return mean
     values, present = values.index_select(2, points), present.index_select(2, points)
     seen = present.sum((1, 2), keepdim=True) > 0
-    return torch.where(seen, present_mean(values, present), mean)
+    unseen = mean if otherwise is None else torch.full_like(mean, otherwise)
+    return torch.where(seen, present_mean(values, present), unseen)
 
 
 def deviation(values: Tensor, present: Tensor) -> Tensor:
