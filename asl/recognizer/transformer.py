@@ -104,19 +104,34 @@ class Attention(nn.Module):
 
     A boolean mask in torch's own attention becomes NaN in some runtimes; a finite one added to the
     scores does not.
+
+    Args:
+        hidden: width of a time step.
+        heads: that share it.
+        dropout: share of the attention weights that training zeroes.
+        bias: whether the linear layers have one.
+        scale: what the scores are divided by; the root of a head's width where None.
     """
 
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        hidden: int,
+        heads: int,
+        dropout: float,
+        bias: bool = True,
+        scale: float | None = None,
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.query_key_value = nn.Linear(hidden, 3 * hidden)
-        self.out = nn.Linear(hidden, hidden)
+        self.scale = scale or math.sqrt(hidden // heads)
+        self.query_key_value = nn.Linear(hidden, 3 * hidden, bias)
+        self.out = nn.Linear(hidden, hidden, bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Steps `[B, T, hidden]`, each a mixture of the real ones."""
         query, key, value = (self._split(x) for x in self.query_key_value(steps).chunk(3, dim=-1))
-        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # [B, heads, T, T]
+        scores = query @ key.transpose(-2, -1) / self.scale  # [B, heads, T, T]
         hidden = torch.where(mask, 0.0, VERY_LOW).to(scores.dtype)[:, None, None]
         weights = self.dropout((scores + hidden).softmax(-1))
         return self.out((weights @ value).transpose(1, 2).flatten(2))

@@ -5,10 +5,10 @@ import torch
 
 from asl.config import CONF
 
-MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn"]
-SCALERS = ["none", "minmax", "standard", "robust", "clip", "body", "clip_minmax"]
+MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
+SCALERS = ["none", "minmax", "standard", "robust", "clip", "body", "clip_minmax", "winner"]
 LANDMARKS = ["hands_pose", "hands", "gislr118", "kinect20", "kinect20_upper"]
-FEATURES = ["positions", "motion", "differences"]
+FEATURES = ["positions", "motion", "differences", "winner"]
 CHOICES = [
     *({"model": name, "features": features} for name in MODELS for features in FEATURES),
     *({"model": name, "options": {"model": {"pool": "last"}}} for name in MODELS),

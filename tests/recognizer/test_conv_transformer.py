@@ -1,0 +1,133 @@
+import pytest
+import torch
+
+from asl.errors import UserError
+from asl.recognizer.conv_transformer import ChannelAttention, ConvTransformer
+from asl.recognizer.drop_path import DropPath
+from asl.recognizer.head import Head
+
+LENGTHS = torch.tensor([30, 1, 17])
+MASK = torch.arange(30) < LENGTHS[:, None]
+
+
+def steps(channels=12):
+    torch.manual_seed(0)
+    return torch.randn(3, 30, channels)
+
+
+def test_it_has_the_parameters_of_the_winners():
+    """1,836,569 in the winner's notebook, where Keras counts more than what is trained.
+
+    It counts the moving mean and variance of each batch normalisation: those of the stem, of six
+    convolution blocks twice as wide, and two of each of the two attention blocks. And it counts
+    one number that is no part of the network: the late dropout's counter of training steps.
+    """
+    backbone = ConvTransformer(inputs=118 * 2 * 3)
+    head = Head(backbone.width, signs=250)
+
+    trained = sum(p.numel() for part in (backbone, head) for p in part.parameters())
+    moving = sum(b.numel() for b in backbone.buffers())
+    late_dropout = 1
+
+    assert moving == 2 * (192 + 6 * 384 + 2 * 2 * 192)
+    assert trained + moving + late_dropout == 1_836_569
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_padding_reaches_neither_summaries_nor_statistics(training):
+    torch.manual_seed(0)
+    seen = ConvTransformer(12, hidden=16, attention_dropout=0, drop_path=0).train(training)
+    torch.manual_seed(0)
+    other = ConvTransformer(12, hidden=16, attention_dropout=0, drop_path=0).train(training)
+    padded = torch.where(MASK[:, :, None], steps(), 99.0)
+    longer = torch.nn.functional.pad(padded, (0, 0, 0, 50), value=-99.0)
+
+    summary = seen(torch.where(MASK[:, :, None], steps(), 0.0), MASK)
+
+    torch.testing.assert_close(
+        other(longer, torch.arange(80) < LENGTHS[:, None]), summary, rtol=0, atol=1e-5
+    )
+    for (name, buffer), (_, same) in zip(seen.named_buffers(), other.named_buffers(), strict=True):
+        torch.testing.assert_close(buffer, same, rtol=0, atol=1e-5, msg=name)
+
+
+def test_clips_alone_and_in_a_batch_agree_at_the_winners_size():
+    network = ConvTransformer(12).eval()
+
+    together = network(steps(), MASK)
+
+    for clip, length, summary in zip(steps(), LENGTHS, together, strict=True):
+        alone = network(clip[None, :length], MASK[:1, :length])
+        torch.testing.assert_close(alone[0], summary, rtol=0, atol=1e-5)
+
+
+def test_convolutions_look_backwards_and_so_tell_the_order():
+    network = ConvTransformer(12, hidden=16, kernel=5).eval()
+    block, before = network.blocks[0], steps(16)
+    after = before.clone()
+    after[:, 20] += 1
+    everything = torch.ones_like(MASK)
+    block.weigh = torch.nn.Identity()  # a clip's mean looks everywhere
+    block.weigh.forward = lambda steps, mask: steps
+
+    changed = (block(after, everything) - block(before, everything)).abs().sum((0, 2)) > 1e-7
+
+    assert changed.nonzero().flatten().tolist() == [20, 21, 22, 23, 24]
+    backwards = network(steps().flip(1), everything)
+    assert (network(steps(), everything) - backwards).abs().max() > 1e-3
+
+
+def test_channels_are_weighed_by_the_mean_of_the_real_steps():
+    weigh = ChannelAttention(3)
+    with torch.no_grad():
+        weigh.convolve.weight.copy_(torch.tensor([[[0.0, 1.0, 2.0]]]))
+    clip = torch.tensor([[[1.0, 2.0, 3.0], [3.0, 0.0, 1.0], [70.0, 70.0, 70.0]]])
+
+    weighed = weigh(clip, torch.tensor([[True, True, False]]))
+
+    means = torch.tensor([2.0, 1.0, 2.0])
+    weights = (means + 2 * torch.tensor([1.0, 2.0, 0.0])).sigmoid()
+    torch.testing.assert_close(weighed, clip * weights)
+
+
+def test_attention_scores_are_divided_by_the_root_of_the_whole_width():
+    whole, head = (ConvTransformer(12, hidden=64, heads=4, scale=s) for s in ("hidden", "head"))
+
+    assert whole.blocks[3].attention.scale == 8
+    assert head.blocks[3].attention.scale == 4
+
+
+def test_stages_and_blocks_are_as_many_as_asked_for():
+    network = ConvTransformer(12, hidden=16, stages=3, convolutions=1)
+
+    kinds = [type(block).__name__ for block in network.blocks]
+    assert kinds == ["ConvolutionBlock", "AttentionBlock"] * 3
+
+
+def rates(network):
+    return [m.rate for m in network.modules() if isinstance(m, DropPath)]
+
+
+def test_drop_path_is_constant_or_grows_with_the_depth():
+    constant = ConvTransformer(12, hidden=16, drop_path=0.2)
+    growing = ConvTransformer(12, hidden=16, drop_path=0.4, drop_path_rule="linear")
+
+    assert rates(constant) == [0.2] * 8
+    assert rates(growing) == pytest.approx([0.05 * n for n in range(1, 9)])
+
+
+def test_drop_path_leaves_out_whole_clips_in_training_and_keeps_the_expectation():
+    torch.manual_seed(0)
+    drop, added = DropPath(0.25), torch.ones(4000, 3, 2)
+
+    dropped = drop(added)
+
+    kept = dropped[:, 0, 0] > 0
+    torch.testing.assert_close(dropped, kept[:, None, None] * added / 0.75)
+    assert kept.float().mean() == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(drop.eval()(added), added)
+
+
+def test_a_width_that_the_heads_cannot_share_is_one_sentence():
+    with pytest.raises(UserError, match=r"model\.hidden=10: choose from multiples of 4"):
+        ConvTransformer(12, hidden=10)
