@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asl.export import ExportError
+from asl.export.recurrent import TRANSLATIONS, exportable
 from asl.recognizer.recognizer import Recognizer
 
 OPSET = 20  # the first with Gelu as one operator
@@ -21,7 +23,8 @@ class _Recognise(nn.Module):
 
     def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
-        self.recognizer = recognizer
+        self.recognizer = copy.deepcopy(recognizer)
+        exportable(self.recognizer)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.recognizer.recognise(inputs)
@@ -50,6 +53,7 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
                 dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
                 input_names=["inputs"],
                 output_names=["outputs"],
+                custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
         except Exception as error:  # the exporter's own classes are many and private

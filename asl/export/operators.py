@@ -15,6 +15,7 @@ not the one that ONNX states stops the conversion.
 It imports TensorFlow and onnx2tf: only `asl.export.convert`, a process of its own, may import it.
 """
 
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce, wraps
@@ -142,18 +143,29 @@ def _gather_nd(x: Inputs, a: Attributes) -> Tensor:
 
 def _gather_elements(x: Inputs, a: Attributes) -> Tensor:
     axis, indices = a.get("axis", 0), _known(x[1])
-    size, rank = x[0].shape[axis], len(x[0].shape)
-    backwards = np.arange(size - 1, -1, -1).reshape(
-        [-1 if i == axis % rank else 1 for i in range(rank)]
-    )
-    if indices is not None and indices.shape == tuple(x[0].shape) and (indices == backwards).all():
-        return tf.reverse(x[0], [axis])
+    rank = len(x[0].shape)
+    if indices is not None and indices.shape == tuple(x[0].shape):
+        size = x[0].shape[axis]
+        backwards = np.arange(size - 1, -1, -1).reshape(
+            [-1 if i == axis % rank else 1 for i in range(rank)]
+        )
+        if (indices == backwards).all():
+            return tf.reverse(x[0], [axis])
     # ... elsewhere each index is turned into its place in the flattened tensor.
-    shape = list(x[0].shape)
-    place = np.indices(list(x[1].shape)).astype(np.int32)
-    stride = [int(np.prod(shape[i + 1 :])) for i in range(rank)]
-    rest = sum(place[i] * stride[i] for i in range(rank) if i != axis % rank)
-    return tf.gather(tf.reshape(x[0], [-1]), tf.cast(x[1], tf.int32) * stride[axis] + rest)
+    place = tf.cast(x[1], tf.int32) * _stride(x[0], axis % rank)
+    for other in set(range(rank)) - {axis % rank}:
+        along = [-1 if i == other else 1 for i in range(rank)]
+        place += tf.reshape(tf.range(_size(x[1], other)), along) * _stride(x[0], other)
+    return tf.gather(tf.reshape(x[0], [-1]), place)
+
+
+def _size(x: Tensor, axis: int) -> Tensor:
+    """How long an axis is: a number, or a tensor where that depends on the clip."""
+    return tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+
+
+def _stride(x: Tensor, axis: int) -> Tensor:
+    return reduce(operator.mul, (_size(x, i) for i in range(axis + 1, len(x.shape))), 1)
 
 
 def _pad(x: Inputs, a: Attributes) -> Tensor:
@@ -288,10 +300,10 @@ def _lstm(x: Tensor, w: np.ndarray, r: np.ndarray, b: np.ndarray, a: Attributes)
     # The size of the largest weight, so that the extra row costs no resolution when quantized.
     closing = -max(float(np.abs(kernel).max()), 0.01) * np.repeat([1, 1, 0, 1], hidden)
     kernel = np.concatenate([kernel, closing[None]]).astype(np.float32)
-    batch, frames, features = x.shape
+    batch, _, features = x.shape
     wipe = np.zeros((batch, 1, features + 1), np.float32)
     wipe[..., -1] = 1e4  # within float16
-    x = tf.concat([x, np.zeros((batch, frames, 1), np.float32)], -1)
+    x = tf.pad(x, [[0, 0], [0, 0], [0, 1]])
     x = tf.concat([wipe, x], 1)
     layer = tf_keras.layers.LSTM(hidden, return_sequences=True, return_state=True)
     layer.build(x.shape)

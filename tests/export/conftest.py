@@ -6,6 +6,8 @@ import torch
 
 from asl.landmarks import landmark_set
 from asl.recognizer.cnn import Cnn
+from asl.recognizer.conv_gru import ConvGru
+from asl.recognizer.conv_transformer import ConvTransformer
 from asl.recognizer.features import Features
 from asl.recognizer.head import Head
 from asl.recognizer.recognizer import Recognizer
@@ -32,8 +34,12 @@ def make_recognizer(
     inputs = features.size(chosen.size)
     if model == "transformer":
         backbone = Transformer(inputs, hidden)
+    elif model == "conv_transformer":
+        backbone = ConvTransformer(inputs, hidden, convolutions=1)
     elif model == "cnn":
         backbone = Cnn(inputs, hidden, layers=2)
+    elif model == "conv_gru":
+        backbone = ConvGru(inputs, hidden)
     else:
         cell = model.removeprefix("bi")
         backbone = Recurrent(inputs, cell, model.startswith("bi"), hidden=hidden)

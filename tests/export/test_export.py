@@ -217,7 +217,10 @@ def test_importing_the_room_is_light():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn"])
+@pytest.mark.parametrize(
+    "model",
+    ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"],
+)
 @pytest.mark.parametrize(
     ("hidden", "frames", "more"),
     [
@@ -226,6 +229,7 @@ def test_importing_the_room_is_light():
         (40, 20, {"terms": ("position", "lag1", "second")}),  # frames = landmarks
         (40, 4, {"length": "last"}),  # frames = heads
         (40, 1, {}),  # frames = clips in a batch
+        (40, 384, {"length": "all"}),  # frames = those of the clip
     ],
 )
 def test_every_backbone_with_equal_axes(

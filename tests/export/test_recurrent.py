@@ -1,0 +1,19 @@
+import copy
+
+import pytest
+import torch
+
+from asl.export.recurrent import exportable
+from asl.recognizer.recurrent import Recurrent
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_stand_ins_compute_what_the_layers_do(cell):
+    network = Recurrent(5, cell, bidirectional=True, hidden=4, layers=2).eval()
+    stand_in = copy.deepcopy(network)
+    steps, mask = torch.randn(2, 7, 5), torch.arange(7) < torch.tensor([[7], [3]])
+
+    exportable(stand_in)
+
+    assert not any(isinstance(m, torch.nn.RNNBase) for m in stand_in.modules())
+    torch.testing.assert_close(stand_in(steps, mask), network(steps, mask))
