@@ -6,13 +6,15 @@ files have 543 rows a frame in one order and a `row_id`; others have neither, so
 by what it says of itself.
 """
 
+import csv
 import json
 import math
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +30,6 @@ SIGN_MAP = "sign_to_prediction_index_map.json"
 CLIPS_FOLDER = "train_landmark_files"
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
-_COLUMNS = set(COLUMNS)
 _SIZE = MEDIAPIPE_HOLISTIC.size
 _PARTS = MEDIAPIPE_HOLISTIC.parts
 
@@ -53,20 +54,20 @@ class GislrSource:
     def listing(self) -> Listing:
         """Every row of train.csv, in its order.
 
-        A row that names no sign of the map, or a file named before, becomes a problem, as does a
-        parquet file under `train_landmark_files` that no row names.
+        A row becomes a problem that names no sign of the map, nobody who signs, a file named
+        before or one outside the folder; as does a parquet file under `train_landmark_files` that
+        no row names.
 
         Raises:
             UserError: train.csv is missing or lacks a column.
         """
         rows = _read_train_csv(self.root / TRAIN_CSV)
-        known, named = set(self.signs), set()
+        known: set[str] = set(self.signs)
+        named: set[str] = set()
         entries, problems = [], []
         for row in rows:
-            if row.path in named:
-                problems.append(Problem(row.path, f"named more than once in {TRAIN_CSV}"))
-            elif row.sign not in known:
-                problems.append(Problem(row.path, f"sign {row.sign!r} is not in {SIGN_MAP}"))
+            if fault := _row_fault(row, known, named):
+                problems.append(Problem(row.path, fault))
             else:
                 entries.append(row)
             named.add(row.path)
@@ -109,7 +110,7 @@ def read_sign_map(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"{path}: the map of signs to labels is missing")
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
+        labels = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
         signs = sorted(labels, key=labels.get)
         gapless = [labels[sign] for sign in signs] == list(range(len(signs)))
     except (ValueError, TypeError, AttributeError):
@@ -117,6 +118,12 @@ def read_sign_map(path: Path) -> list[str]:
     if not gapless or not signs:
         raise UserError(f"{path}: must map every sign to a label of its own, counted from 0")
     return signs
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a sign stands there twice")
+    return dict(pairs)
 
 
 def _read_train_csv(path: Path) -> list[Entry]:
@@ -131,12 +138,27 @@ def _read_train_csv(path: Path) -> list[Entry]:
         strings_can_be_null=False,
     )
     try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+        if any(header.count(name) != 1 for name in columns):
+            raise KeyError
         table = pa.csv.read_csv(path, alone, convert_options=options)
     except KeyError as error:
-        raise UserError(f"{path}: must have the columns {', '.join(columns)}") from error
-    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: must have the columns {', '.join(columns)}, once each") from error
+    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a csv file ({_first_line(error)})") from error
     return [Entry(*row) for row in zip(*(table[c].to_pylist() for c in columns), strict=True)]
+
+
+def _row_fault(row: Entry, signs: set[str], named: set[str]) -> str | None:
+    """What is wrong with a row of train.csv, given the paths of the rows before it."""
+    if os.path.isabs(row.path) or ".." in row.path.replace("\\", "/").split("/"):
+        return "lies outside the data set"
+    if row.path in named:
+        return f"named more than once in {TRAIN_CSV}"
+    if not row.signer:
+        return "has no participant_id"
+    return None if row.sign in signs else f"sign {row.sign!r} is not in {SIGN_MAP}"
 
 
 def _parquet_files(root: Path) -> set[str]:
@@ -150,27 +172,30 @@ def _parquet_files(root: Path) -> set[str]:
 def _read(path: Path) -> Reading:
     with _opened(path) as (file, parquet), np.errstate(over="ignore"):
         # What is too large for float32 becomes infinite.
-        key = _index_key(file, parquet)
-        if key in _orders:
-            table = _columns(path, parquet, COLUMNS[3:])
-            reading = Reading(_place_blocks(_orders[key], _coordinates(table)))
-        else:
-            reading = _read_rows(path, _columns(path, parquet, COLUMNS), key)
+        reading = _read_blocks(path, parquet, _index_keys(file, parquet))
+        reading = reading or _place_rows(path, _columns(path, parquet, COLUMNS))
     if np.isinf(reading.clip).any():
         raise BadClip(path, "has an infinite coordinate")
     return reading
 
 
-def _read_rows(path: Path, table: pa.Table, key: Any | None) -> Reading:
-    """The clip from what each of its rows says of itself."""
+def _read_blocks(path: Path, parquet: pq.ParquetFile, keys: "_Keys") -> Reading | None:
+    """The clip, where each frame is one block of all landmarks in one order; None elsewhere."""
+    order, steady = _orders.get(keys.order), keys.frames in _steady
+    unknown = (() if steady else ("frame",)) + (() if order is not None else _PLACES)
+    table = _columns(path, parquet, [*unknown, *"xyz"])
     if table.num_rows == 0:
         raise BadClip(path, "has no frames")
-    frames, slots, xyz = _values(table["frame"]), _slots(path, table), _coordinates(table)
-    order = _block_order(frames, slots)
     if order is None:
-        return _place_rows(path, frames, slots, xyz)
-    _remember(key, order)
-    return Reading(_place_blocks(order, xyz))
+        order = _block_order(_slots(path, table))
+        if order is None:
+            return None
+        _remember(_orders, keys.order, order)
+    if not steady:
+        if not _are_blocks(_values(table["frame"])):
+            return None
+        _remember(_steady, keys.frames, True)
+    return Reading(_place_blocks(order, _coordinates(table)))
 
 
 # --- columns ------------------------------------------------------------------------------------
@@ -182,10 +207,10 @@ def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
     try:
         # Twice as fast as pq.read_table with a path, which sets up a data set of one file first.
         with pa.OSFile(str(path)) as file:
-            yield file, pq.ParquetFile(file, read_dictionary=["type"], pre_buffer=False)
+            yield file, pq.ParquetFile(file, pre_buffer=False)
     except FileNotFoundError as error:
         raise BadClip(path, "there is no such file") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError) as error:
         if getattr(error, "errno", None):  # the disk's or the system's fault, not the file's
             raise
         raise BadClip(path, f"is not a readable parquet file ({_first_line(error)})") from error
@@ -210,7 +235,7 @@ def _check_column(path: Path, name: str, column: pa.ChunkedArray) -> None:
             raise BadClip(path, f"column {name} holds {kind}, not numbers")
         return
     if name == "type":
-        if not pa.types.is_dictionary(kind) or not _is_text(kind.value_type):
+        if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
             raise BadClip(path, f"column type holds {kind}, not text")
     elif not pa.types.is_integer(kind):
         raise BadClip(path, f"column {name} holds {kind}, not whole numbers")
@@ -246,76 +271,95 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 def _slots(path: Path, table: pa.Table) -> np.ndarray:
     """The place of each row on the landmark axis, int64 [rows]."""
-    types = _one_chunk(table["type"].unify_dictionaries())
-    names = types.dictionary.to_pylist()
-    if strange := [name for name in names if name not in _PARTS]:
-        raise BadClip(path, f"has the unknown type {strange[0]!r}")
-    codes, landmarks = np.from_dlpack(types.indices), _values(table["landmark_index"])
-    outside = (landmarks < 0) | (landmarks >= np.array([len(_PARTS[n]) for n in names])[codes])
+    types = table["type"]
+    types = types if pa.types.is_dictionary(types.type) else types.dictionary_encode()
+    types = _one_chunk(types.unify_dictionaries())
+    names, codes = types.dictionary.to_pylist(), np.from_dlpack(types.indices)
+    landmarks = _values(table["landmark_index"])
+    strange = [code for code, name in enumerate(names) if name not in _PARTS]
+    for code in strange:
+        if (codes == code).any():
+            raise BadClip(path, f"has the unknown type {names[code]!r}")
+    parts = [_PARTS.get(name, range(0)) for name in names]
+    outside = (landmarks < 0) | (landmarks >= np.array([len(part) for part in parts])[codes])
     if outside.any():
         first = int(np.argmax(outside))
         where = f"landmark_index {landmarks[first]} of type {names[codes[first]]}"
         raise BadClip(path, f"has {where}")
-    return np.array([_PARTS[name].start for name in names])[codes] + landmarks
+    return np.array([part.start for part in parts])[codes] + landmarks.astype(np.int64)
 
 
 # --- placing ------------------------------------------------------------------------------------
 
 # In nearly every file each frame is one block of all landmarks in the same order, and then the
-# three columns that say so are the same bytes as in other files of its length. Half the time of
+# columns that say so are the same bytes as in other files of its length. A third of the time of
 # reading a clip would go into decoding them again; so what they said is remembered by their bytes.
-_orders: dict[Any, np.ndarray] = {}
-_MOST_ORDERS, _LONGEST_CHUNK = 4096, 1 << 16
+_orders: dict[Any, np.ndarray] = {}  # the slots of each block's rows
+_steady: dict[Any, bool] = {}  # whether the frames are whole blocks, one after the other
+_PLACES = ("type", "landmark_index")
+_MOST_REMEMBERED, _LONGEST_CHUNK = 4096, 1 << 16
 
 
-def _index_key(file: pa.NativeFile, parquet: pq.ParquetFile) -> Any | None:
-    """All that decides what the file's columns frame, type and landmark_index decode to.
+class _Keys(NamedTuple):
+    """All that decides what columns decode to; None where that is not known or not short."""
 
-    None where they lie in several pieces, are too long to be worth remembering or are not there
-    once each.
-    """
+    frames: Any | None
+    order: Any | None
+
+
+def _index_keys(file: pa.NativeFile, parquet: pq.ParquetFile) -> _Keys:
     metadata = parquet.metadata
-    if metadata.num_row_groups != 1:
-        return None
+    # Where a column's metadata is damaged, to ask for it ends the process. A worker's end is
+    # noticed, and the clip that it died of is named.
+    expendable = multiprocessing.parent_process() is not None
+    if not expendable or metadata.num_row_groups != 1:
+        return _Keys(None, None)
     group = metadata.row_group(0)
     chunks = {(c := group.column(i)).path_in_schema: c for i in range(group.num_columns)}
-    if len(chunks) != group.num_columns or not chunks.keys() >= _COLUMNS:
-        return None
-    schema, key = parquet.schema_arrow, []
-    for name in COLUMNS[:3]:
-        chunk = chunks[name]
-        start, size = chunk.data_page_offset, chunk.total_compressed_size
-        if chunk.has_dictionary_page:
-            start = min(start, chunk.dictionary_page_offset)
-        if not (0 < size < _LONGEST_CHUNK and 0 < start < file.size() - size):
-            return None
-        if chunk.num_values != metadata.num_rows:
-            return None
-        field, bytes_ = schema.field(name), file.read_at(size, start)
-        key += [field.type, field.nullable, chunk.physical_type, chunk.compression, bytes_]
-    return metadata.num_rows, *key
+    if len(chunks) != group.num_columns or not chunks.keys() >= set(COLUMNS):
+        return _Keys(None, None)
+
+    def key(*names: str) -> Any | None:
+        schema, parts = parquet.schema_arrow, [metadata.num_rows]
+        for name in names:
+            chunk, field = chunks[name], schema.field(name)
+            start, size = chunk.data_page_offset, chunk.total_compressed_size
+            if chunk.has_dictionary_page:
+                start = min(start, chunk.dictionary_page_offset)
+            short = 0 < size < _LONGEST_CHUNK and 0 < start < file.size() - size
+            if not short or chunk.num_values != metadata.num_rows:
+                return None
+            parts += [field.type, field.nullable, chunk.physical_type, chunk.compression]
+            parts.append(file.read_at(size, start))
+        return tuple(parts)
+
+    return _Keys(key("frame"), key(*_PLACES))
 
 
-def _remember(key: Any | None, order: np.ndarray) -> None:
+def _remember(known: dict[Any, Any], key: Any | None, value: object) -> None:
     if key is None:
         return
-    if len(_orders) >= _MOST_ORDERS:
-        _orders.clear()
-    _orders[key] = order
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
-def _block_order(frames: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
-    """The slots of each block's rows, where every frame is one such block; None elsewhere."""
-    if not len(frames) or len(frames) % _SIZE:
+def _are_blocks(frames: np.ndarray) -> bool:
+    """Whether the rows are blocks of all landmarks, their frames in order."""
+    if len(frames) % _SIZE:
+        return False
+    numbers = frames.reshape(-1, _SIZE)
+    ascending = (numbers[1:, 0] > numbers[:-1, 0]).all()
+    return bool(ascending and (numbers == numbers[:, :1]).all())
+
+
+def _block_order(slots: np.ndarray) -> np.ndarray | None:
+    """The slots of each block's rows, where all blocks have all landmarks in the same order."""
+    if len(slots) % _SIZE:
         return None
-    numbers, blocks = frames.reshape(-1, _SIZE), slots.reshape(-1, _SIZE)
-    regular = (
-        (numbers == numbers[:, :1]).all()
-        and (numbers[1:, 0] > numbers[:-1, 0]).all()
-        and (blocks == blocks[0]).all()
-        and (np.bincount(blocks[0], minlength=_SIZE) == 1).all()
-    )
-    return blocks[0] if regular else None
+    blocks = slots.reshape(-1, _SIZE)
+    whole = (np.bincount(blocks[0], minlength=_SIZE) == 1).all()
+    return blocks[0].copy() if whole and (blocks == blocks[0]).all() else None
 
 
 def _place_blocks(order: np.ndarray, xyz: list[np.ndarray]) -> np.ndarray:
@@ -327,10 +371,9 @@ def _place_blocks(order: np.ndarray, xyz: list[np.ndarray]) -> np.ndarray:
     return clip
 
 
-def _place_rows(
-    path: Path, frames: np.ndarray, slots: np.ndarray, xyz: list[np.ndarray]
-) -> Reading:
+def _place_rows(path: Path, table: pa.Table) -> Reading:
     """The clip from rows in any order, and a note where its frames were out of order."""
+    frames, slots = _values(table["frame"]), _slots(path, table)
     numbers, rank = np.unique(frames, return_inverse=True)
     cells = rank * _SIZE + slots
     times = np.bincount(cells, minlength=len(numbers) * _SIZE)
@@ -340,7 +383,7 @@ def _place_rows(
         where = f"{part} {slot - _PARTS[part].start} in frame {number}"
         raise BadClip(path, f"has more than one row for {where}")
     clip = np.full((len(numbers) * _SIZE, 3), np.nan, np.float32)  # [T * 543, 3]
-    for axis, values in enumerate(xyz):
+    for axis, values in enumerate(_coordinates(table)):
         clip[cells, axis] = values
     by_landmark = np.argsort(slots, kind="stable")
     same = np.diff(slots[by_landmark]) == 0

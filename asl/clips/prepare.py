@@ -22,10 +22,11 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,7 @@ from asl.clips.shards import (
     Shard,
     Stamp,
     commit,
+    draft_path,
     finished,
     flush,
     pack,
@@ -48,7 +50,7 @@ from asl.clips.shards import (
     replacing,
     write_text,
 )
-from asl.clips.source import Entry, Problem, Source
+from asl.clips.source import BadClip, Entry, Problem, Source
 from asl.clips.splits import sorted_signers
 from asl.clips.store import FORMAT, MANIFEST, PROBLEMS, SHARDS, ClipStore, read_manifest
 from asl.errors import UserError, unknown
@@ -107,6 +109,7 @@ def prepare(
         listing = source.listing()
         _fail_on(listing.problems, on_problem, source.root)
         jobs, kept = _plan(packing, listing.entries)
+        _fail_on(_clip_problems(kept.values()), on_problem, source.root)
         done = _pack_all(packing, jobs, workers, on_problem)
         shards = [kept.get(n) or done[n] for n in range(len(kept) + len(done))]
         problems = listing.problems + _clip_problems(shards)
@@ -186,7 +189,7 @@ def _pack_all(
     clips = sum(len(job.entries) for job in jobs)
     workers = min(workers or _cores(), len(jobs))
     pooled = workers > 1 and clips >= _CLIPS_WORTH_A_POOL
-    run = _in_pool(packing, jobs, workers) if pooled else _here(packing, jobs)
+    run = _in_pools(packing, jobs, workers) if pooled else _here(packing, jobs)
     with closing(run), _progress(clips) as advance:
         for number, shard in run:
             done[number] = shard
@@ -209,6 +212,23 @@ def _here(packing: Packing, jobs: list[Job]) -> _Shards:
         yield job.number, commit(packing, job.number, pack(packing, job))
 
 
+def _in_pools(packing: Packing, jobs: list[Job], workers: int) -> _Shards:
+    """In worker processes; in new ones where some died, without the clips that they died of."""
+    left, deaths = {job.number: job for job in jobs}, 0
+    while left:
+        try:
+            for number, shard in _in_pool(packing, list(left.values()), workers):
+                del left[number]
+                yield number, shard
+        except BrokenProcessPool as error:
+            begun = [j for j in left.values() if draft_path(packing.folder, j.number).exists()]
+            found = {job.number: _deadly(packing, job) for job in begun}
+            deaths += not any(found.values())
+            if deaths > 1:
+                raise UserError("reading processes were killed, perhaps for memory") from error
+            left |= {n: left[n]._replace(deadly=clips) for n, clips in found.items()}
+
+
 def _in_pool(packing: Packing, jobs: list[Job], workers: int) -> _Shards:
     with (
         ProcessPoolExecutor(workers, _context(), _start, (packing,)) as pool,
@@ -219,17 +239,38 @@ def _in_pool(packing: Packing, jobs: list[Job], workers: int) -> _Shards:
         try:
             for future in as_completed(futures):
                 yield futures[future].number, future.result()
-        except BrokenProcessPool as error:
-            raise UserError("a reading process was killed, perhaps for memory") from error
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _deadly(packing: Packing, job: Job) -> frozenset[tuple[str, int]]:
+    """The clips of a job that end the process that reads them, found by reading them in one."""
+    entries = [entry for entry, _ in job.entries]
+    deadly, context = set(job.deadly), _context()
+    place = context.Value("q", 0)
+    while place.value < len(entries):
+        process = context.Process(target=_read_each, args=(packing, entries, place))
+        process.start()
+        process.join()
+        if process.exitcode:
+            entry = entries[place.value]
+            deadly.add((entry.path, entry.row))
+            place.value += 1
+    return frozenset(deadly)
+
+
+def _read_each(packing: Packing, entries: list[Entry], place: Any) -> None:
+    while place.value < len(entries):
+        with suppress(BadClip, OSError):
+            packing.source.read(entries[place.value])
+        place.value += 1
+
+
+def _context() -> ForkContext | SpawnContext:
     # A fresh interpreter takes as long to start as hundreds of clips to read. But a process in
     # which others' threads run, torch's say, may hang when it is forked.
     alone = threading.active_count() == 1 and not {"torch", "tensorflow"} & sys.modules.keys()
-    return multiprocessing.get_context("fork" if alone and sys.platform == "linux" else "spawn")
+    return ForkContext() if alone and sys.platform == "linux" else SpawnContext()
 
 
 def _pack_and_commit(pool: ProcessPoolExecutor, packing: Packing, job: Job) -> Shard:

@@ -63,11 +63,19 @@ class Shard(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One shard to pack: its entries with their stamps, and what can be copied for which."""
+    """One shard to pack.
+
+    Attributes:
+        number: of the shard.
+        entries: its clips, with how their files look.
+        reuse: what an earlier run packed already, by path and row: the shard and its line there.
+        deadly: clips, by path and row, that end the process that reads them.
+    """
 
     number: int
     entries: list[tuple[Entry, Stamp | None]]
     reuse: dict[tuple[str, int], tuple[str, Packed]]
+    deadly: frozenset[tuple[str, int]] = frozenset()
 
 
 class Draft(NamedTuple):
@@ -171,9 +179,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def draft_path(folder: Path, number: int) -> Path:
+    """Where a shard lies while it is packed."""
+    return folder / f"{TEMPORARY}{number:03d}"
+
+
 @contextmanager
 def _draft(folder: Path, number: int) -> Iterator[Path]:
-    path = folder / f"{TEMPORARY}{number:03d}"
+    path = draft_path(folder, number)
     try:
         yield path
     except BaseException:
@@ -202,6 +215,8 @@ def _pack_clip(
     if found := job.reuse.get((entry.path, entry.row)):
         return _packed_before(packing.folder, *found)
     line = Packed(entry.path, entry.row, stamp, frames=0, start=0, digest="", reason="")
+    if (entry.path, entry.row) in job.deadly:
+        return None, line._replace(reason="ends the process that reads it (damaged, or too large)")
     try:
         clip, note = packing.source.read(entry)
     except BadClip as error:

@@ -1,5 +1,7 @@
 import csv
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -257,3 +259,40 @@ def test_real_clips_by_two_processes(shared_data, words15_store):
     for row in (0, 600, 1349):
         clip = read_clip(shared_data / "words15" / words15_store.clips.loc[row, "path"])
         np.testing.assert_array_equal(words15_store.read(row), clip)
+
+
+DEADLY = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from asl.clips import prepare as engine
+from asl.clips.source import Entry, Listing, Reading
+
+class Deadly:
+    root, layout, signs, settings = Path(sys.argv[1]), "kinect20", ["yes"], {}
+
+    def listing(self):
+        return Listing([Entry(f"{i}.npy", "1", str(i), "yes") for i in range(300)], [])
+
+    def read(self, entry):
+        if entry.path in ("7.npy", "250.npy"):
+            os._exit(1)
+        return Reading(np.full((2, 20, 3), int(entry.sequence_id), np.float32))
+
+engine._CLIPS_WORTH_A_POOL = 1
+store = engine.prepare(Deadly(), sys.argv[2], workers=2)
+names = store.clips["sequence_id"]
+assert all((store.read(row) == int(name)).all() for row, name in enumerate(names))
+print(len(store))
+"""
+
+
+def test_a_clip_that_ends_its_reader_is_named_and_the_others_packed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(DEADLY)
+    command = [sys.executable, script, tmp_path, tmp_path / "store"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "298"
+    found = problems(tmp_path / "store")
+    assert sorted(found) == ["250.npy", "7.npy"]
+    assert "ends the process that reads it" in found["7.npy"][0]
