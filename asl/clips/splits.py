@@ -6,7 +6,7 @@ every machine. Signers compare as text: 3 and "3" are one signer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import permutations, product
+from itertools import combinations, product
 from typing import Annotated, Literal
 
 import numpy as np
@@ -205,8 +205,8 @@ def random(
 def deal_signers(signers: Sequence[str] | np.ndarray, folds: int) -> list[list[str]]:
     """Deals signers into folds with numbers of clips as equal as can be.
 
-    Greedy (the signer with most clips goes to the fold with fewest), then signers move or change
-    places between two folds for as long as that brings their numbers closer.
+    Greedy (the signer with most clips goes to the fold with fewest), then up to two signers of one
+    fold change places with up to two of another, for as long as that brings their numbers closer.
 
     Args:
         signers: the name of each clip's signer.
@@ -220,24 +220,36 @@ def deal_signers(signers: Sequence[str] | np.ndarray, folds: int) -> list[list[s
     dealt: list[list[str]] = [[] for _ in range(folds)]
     for name in sorted(clips, key=lambda name: (-clips[name], _natural(name))):
         min(dealt, key=lambda fold: sum(clips[other] for other in fold)).append(name)
-    while any(_levelled(a, b, clips) for a, b in permutations(dealt, 2)):
+    while any(_levelled(a, b, clips) for a, b in combinations(dealt, 2)):
         pass
     return [sorted(fold, key=_natural) for fold in dealt]
 
 
 def _levelled(a: list[str], b: list[str], clips: dict[str, int]) -> bool:
-    """Moves a signer of fold `a` to `b`, for one of `b` or for none, if that levels the two."""
+    """Makes the exchange that levels two folds best; whether there was one."""
     gap = sum(clips[name] for name in a) - sum(clips[name] for name in b)
-    for given, taken in product(a, [None, *b]):
-        step = clips[given] - (clips[taken] if taken else 0)
-        if abs(gap - 2 * step) < abs(gap) and (taken or len(a) > 1):
-            a.remove(given)
-            b.append(given)
-            if taken:
-                b.remove(taken)
-                a.append(taken)
-            return True
-    return False
+    exchanges = [
+        (
+            abs(
+                gap - 2 * (sum(clips[name] for name in given) - sum(clips[name] for name in taken))
+            ),
+            given,
+            taken,
+        )
+        for given, taken in product(_few(a), _few(b))
+        if len(given) < len(a) + len(taken) and len(taken) < len(b) + len(given)
+    ]
+    left, given, taken = min(exchanges, key=lambda exchange: exchange[0])
+    if left >= abs(gap):
+        return False
+    for one, other, moved in ((a, b, given), (b, a, taken)):
+        one[:] = [name for name in one if name not in moved]
+        other.extend(moved)
+    return True
+
+
+def _few(names: list[str]) -> list[tuple[str, ...]]:
+    return [(), *combinations(names, 1), *combinations(names, 2)]
 
 
 def sorted_signers(signers: Sequence[str] | np.ndarray) -> list[str]:
