@@ -188,7 +188,7 @@ def _pack_all(
     done: dict[int, Shard] = {}
     clips = sum(len(job.entries) for job in jobs)
     workers = min(workers or _cores(), len(jobs))
-    pooled = workers > 1 and clips >= _CLIPS_WORTH_A_POOL
+    pooled = clips >= _CLIPS_WORTH_A_POOL
     run = _in_pools(packing, jobs, workers) if pooled else _here(packing, jobs)
     with closing(run), _progress(clips) as advance:
         for number, shard in run:
