@@ -126,6 +126,14 @@ class RunSettings(BaseModel):
     test: bool
 
 
+class CrossvalSettings(RunSettings):
+    """The scalars of conf/crossval.yaml."""
+
+    seeds: PositiveInt
+    folds: list[Annotated[int, Field(ge=0)]] | None
+    workers: PositiveInt | None
+
+
 class PrepareSettings(BaseModel):
     """The scalars of conf/prepare.yaml."""
 

@@ -103,31 +103,46 @@ def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None)
 
 
 def resume(cfg: DictConfig) -> Trained:
-    """Go on with an interrupted run: same config, optimizer, schedule, epoch and random state."""
-    from asl.commands.parts import make_split, open_store, tracker
-    from asl.tracking.find import find_run, run_config
-    from asl.tracking.run import tracked_run
-
-    store_of_runs = tracker(cfg.tracking)
-    found = find_run(store_of_runs, cfg.resume, key="resume")
-    if found.status == "FINISHED":
-        raise UserError(
-            f"resume={cfg.resume}: this run is finished; `asl evaluate run=…` measures it"
-        )
-    started = OmegaConf.create(run_config(store_of_runs, found.run_id))
-    assert isinstance(started, DictConfig)
-    started.tracking = cfg.tracking
+    """Go on with the run that `resume=` names; raises UserError where it cannot be done."""
+    changed = {}
     for override in HydraConfig.get().overrides.task:
         key, _, _ = override.partition("=")
         if key.startswith("trainer."):
-            OmegaConf.update(started, key, OmegaConf.select(cfg, key))
+            changed[key] = OmegaConf.select(cfg, key)
         elif key != "resume" and not key.startswith("tracking."):
             raise UserError(
                 f"{override}: a resumed run keeps its choices; only trainer.* may change"
             )
+    return go_on_with(cfg.tracking, cfg.resume, changed)
+
+
+def go_on_with(tracking: DictConfig, run_id: str, changed: Mapping[str, Any]) -> Trained:
+    """Go on with an interrupted run: same config, optimizer, schedule, epoch and random state.
+
+    Args:
+        tracking: where runs are kept.
+        run_id: id or name of the run.
+        changed: keys of its config that get other values.
+
+    Raises:
+        UserError: there is no such run, it is finished, or its data set has changed.
+    """
+    from asl.commands.parts import make_split, open_store, tracker
+    from asl.tracking.find import find_run, run_config
+    from asl.tracking.run import tracked_run
+
+    store_of_runs = tracker(tracking)
+    found = find_run(store_of_runs, run_id, key="resume")
+    if found.status == "FINISHED":
+        raise UserError(f"resume={run_id}: this run is finished; `asl evaluate run=…` measures it")
+    started = OmegaConf.create(run_config(store_of_runs, found.run_id))
+    assert isinstance(started, DictConfig)
+    started.tracking = tracking
+    for key, value in changed.items():
+        OmegaConf.update(started, key, value)
     store = open_store(started.data)
     if store.fingerprint != found.tags["data.fingerprint"]:
-        raise UserError(f"resume={cfg.resume}: the data has changed since; start the run anew")
+        raise UserError(f"resume={run_id}: the data has changed since; start the run anew")
     split = make_split(started.split, store)
     with tracked_run(store_of_runs, found.name, {}, resume=found.run_id) as run:
         return _carry_out(started, found.params, store, split, run, go_on=True)
@@ -284,7 +299,7 @@ def _record_results(
             continue
         predictions = predict_batches(recognizer, data.batches(rows), store.signers)
         measured |= metrics(predictions, f"{name}/")
-        record_split(run, name, split, predictions)
+        record_split(run, name, split, store, predictions)
     log_metrics(run, measured, step=fitted.epochs)
     facts = {
         "kept_epoch": fitted.kept_epoch,

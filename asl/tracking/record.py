@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def record_table(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
     run.client.log_text(run.id, table.to_csv(index=path.endswith("confusion.csv")), path)
 
 
+def record_frame(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
+    """Log a table as parquet."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(file, index=False)
+        run.client.log_artifacts(run.id, folder)
+
+
 def record_split_results(
     run: TrackedRun,
     split: str,
@@ -83,8 +93,9 @@ def record_split_results(
     signs: pd.DataFrame,
     pairs: pd.DataFrame,
     counts: pd.DataFrame,
+    clips: pd.DataFrame,
 ) -> None:
-    """Log a split's tables as CSV, and the confusion matrix and the signers as pictures too.
+    """Log a split's tables and predictions, the confusion matrix and the signers as pictures too.
 
     Args:
         run: the run.
@@ -94,7 +105,9 @@ def record_split_results(
         signs: metrics per sign.
         pairs: most confused pairs.
         counts: the confusion matrix.
+        clips: a row a clip, with what was recognised in it and the scores.
     """
+    record_frame(run, clips, f"{split}/predictions.parquet")
     tables = {
         "per_signer": signers,
         "per_sign": signs,

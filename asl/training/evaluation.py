@@ -72,6 +72,30 @@ def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
     return loss | {name: float(value) for name, value in collection(scores, signs).items()}
 
 
+def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
+    """What was recognised in each clip: clip, signer, sign, predicted, scores.
+
+    Args:
+        predictions: of some clips.
+        clips: the name of each clip of the store.
+
+    Returns:
+        a row a clip; `attrs["signs"]` names the signs in the order of the scores.
+    """
+    names = np.array(predictions.names)
+    table = pd.DataFrame(
+        {
+            "clip": clips.to_numpy()[predictions.index],
+            "signer": predictions.signers,
+            "sign": names[predictions.signs],
+            "predicted": names[predictions.top],
+            "scores": list(predictions.scores),
+        }
+    )
+    table.attrs["signs"] = predictions.names
+    return table
+
+
 def confusion(predictions: Predictions) -> pd.DataFrame:
     """Clips counted by true sign (rows) and recognised sign (columns)."""
     size = len(predictions.names)

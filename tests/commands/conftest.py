@@ -25,7 +25,7 @@ class Workbench:
 
     def __call__(self, command: str, *arguments: str) -> int:
         settings = [self.tracking]
-        if command == "train" and not any(a.startswith("resume=") for a in arguments):
+        if command in ("train", "crossval") and not any(a.startswith("resume=") for a in arguments):
             if not any(a.startswith("data=") for a in arguments):
                 settings += self.data
             if not any("trainer" in a for a in arguments):
