@@ -23,6 +23,7 @@ from asl.clips.source import BadClip, Entry, Source
 from asl.landmarks import layout
 
 TEMPORARY = ".tmp-"
+_TOO_LARGE = 65_520  # from here on float16 is infinite
 
 
 class Stamp(NamedTuple):
@@ -226,11 +227,10 @@ def _pack_clip(
     rows, dtype = packing.settings["landmarks"], packing.settings["dtype"]
     if rows:
         clip = clip.take(rows, axis=1)
-    with np.errstate(over="ignore"):
-        packed = np.ascontiguousarray(clip, dtype)
-    if dtype != "float32" and np.isinf(packed).any():
-        return None, line._replace(reason=f"has a coordinate too large for {dtype}")
-    note = note or ("no landmark was detected in any frame" if np.isnan(packed).all() else "")
+    if dtype == "float16" and (np.abs(clip) >= _TOO_LARGE).any():
+        return None, line._replace(reason="has a coordinate too large for float16")
+    note = note or ("no landmark was detected in any frame" if np.isnan(clip).all() else "")
+    packed = np.ascontiguousarray(clip, dtype)
     digest = xxhash.xxh3_128_hexdigest(packed.data)
     return packed, line._replace(frames=len(packed), digest=digest, reason=note)
 
