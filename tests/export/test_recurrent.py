@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from asl.export.onnx import to_onnx
 from asl.export.recurrent import exportable
 from asl.recognizer.recurrent import Recurrent
 
@@ -17,3 +18,10 @@ def test_stand_ins_compute_what_the_layers_do(cell):
 
     assert not any(isinstance(m, torch.nn.RNNBase) for m in stand_in.modules())
     torch.testing.assert_close(stand_in(steps, mask), network(steps, mask))
+
+
+@pytest.mark.parametrize("model", ["bilstm", "bigru"])
+def test_clips_of_free_length_stay_free(model, recognizer_of, tmp_path):
+    recognizer = recognizer_of(model, 8, 384, landmarks="kinect20", length="all")
+
+    to_onnx(recognizer, tmp_path / "model.onnx")  # raises where an axis was frozen
