@@ -132,7 +132,8 @@ def fit(
         classifier: what is trained.
         data: its batches.
         directory: where checkpoints go; `resume` looks for the last one there.
-        trainer: Lightning Trainer's own arguments.
+        trainer: Lightning Trainer's own arguments; and `compile`, whether to put the network
+            through torch.compile.
         monitor: name of the validation metric that chooses the epoch.
         early_stopping: `patience` and `min_delta`, or None.
         gradient_clip: largest norm of the gradient, or None.
@@ -161,6 +162,9 @@ def fit(
     if early_stopping and validated:
         callbacks.append(PatientStopping(settling, monitor, mode=mode, **early_stopping))
     settings = dict(trainer)
+    if settings.pop("compile", False):
+        # In place, so that weights keep their names; the average is no busy network.
+        classifier.recognizer.backbone.compile()
     if settings.get("enable_progress_bar"):
         callbacks.append(EpochLines())
     machine = pl.Trainer(

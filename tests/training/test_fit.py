@@ -1,9 +1,11 @@
 """Whole runs: resumed, averaged, judged while a regularizer settles."""
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 
@@ -139,6 +141,30 @@ def test_the_kept_recognizer_is_the_one_that_was_judged(ema, run):
     predictions = predict_batches(kept, data.batches(data.split.val), data.store.signers)
     judged = done.history["val/loss"][done.fitted.kept_epoch]
     assert metrics(predictions, "")["loss"] == pytest.approx(judged, rel=1e-5)
+
+
+def test_a_run_in_bfloat16_learns_and_keeps_float32(run):
+    mixed = ["trainer=bf16", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
+    done = run(*mixed, "regularization.awp=0.1", "regularization.ema=0.9")
+    assert math.isfinite(done.history["train/loss"][0])
+    kept = load_recognizer(done.fitted.checkpoint)
+    assert {p.dtype for p in kept.parameters()} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_a_compiled_run_is_the_run(run):
+    plain, compiled = (
+        run(
+            "trainer.max_epochs=2",
+            "regularization=none",  # compiled dropout draws other numbers
+            f"trainer.compile={compiled}",
+            name=f"compiled={compiled}",
+        )
+        for compiled in (False, True)
+    )
+    for name in ("train/loss", "val/loss"):
+        assert compiled.history[name] == pytest.approx(plain.history[name], rel=1e-2)
+    load_recognizer(compiled.fitted.checkpoint)
 
 
 @pytest.fixture
