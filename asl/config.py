@@ -259,12 +259,19 @@ def build(node: Mapping[str, Any], **given: Any) -> Any:
 def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recognizer":
     """Build the recognizer that a spec describes, with fresh weights.
 
+    Args:
+        spec: as `recognizer_spec` gives it, or an ensemble's, whose `members` are such specs.
+        signs: in the order of the logits.
+
     Raises:
         UserError: if the spec names unknown landmarks.
     """
     from asl.landmarks import landmark_set
+    from asl.recognizer.ensemble import Ensemble
     from asl.recognizer.recognizer import Recognizer
 
+    if "members" in spec:
+        return Ensemble([build_recognizer(member, signs) for member in spec["members"]])
     landmarks = landmark_set(spec["landmarks"]["name"])
     features = build(spec["features"])
     backbone = build(spec["model"], inputs=features.size(landmarks.size))

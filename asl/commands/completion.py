@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from asl.cli import COMMANDS
 from asl.errors import UserError
 
-HYDRA_COMMANDS = "download|prepare|eda|train|crossval|export|evaluate"
+HYDRA_COMMANDS = "download|prepare|eda|train|crossval|ensemble|export|evaluate"
 
 # Hydra answers `asl train -sc query=bash` with completions of the line in COMP_LINE, whose first
 # word it takes for the program; so the subcommand is left out of what it sees.

@@ -32,6 +32,7 @@ from asl.export.verify import (
     verify_tflite,
 )
 from asl.predict import LABELS
+from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS)
@@ -148,14 +149,24 @@ def _write(
 
 def labels(recognizer: Recognizer) -> dict[str, Any]:
     """What a program needs to use the file: the signs in order, and what goes in."""
-    landmarks, features = recognizer.landmarks, recognizer.features
+    layout = recognizer.landmarks.layout
     return {
         "signs": list(recognizer.signs),
-        "layout": landmarks.layout.name,
-        "inputs": ["frames", landmarks.layout.size, 3],
-        "landmarks": {"name": landmarks.name, "rows": list(landmarks.own)},
+        "layout": layout.name,
+        "inputs": ["frames", layout.size, 3],
+        **_preprocessing(recognizer),
+    }
+
+
+def _preprocessing(recognizer: Recognizer) -> dict[str, Any]:
+    """What a recognizer looks at and makes of it, or what each member of an ensemble does."""
+    landmarks = recognizer.landmarks
+    looks_at = {"landmarks": {"name": landmarks.name, "rows": list(landmarks.own)}}
+    if isinstance(recognizer, Ensemble):
+        return looks_at | {"members": [_preprocessing(member) for member in recognizer.members]}
+    return looks_at | {
         "scaler": _facts(recognizer.scaler),
-        "features": _facts(features),
+        "features": _facts(recognizer.features),
     }
 
 
@@ -186,13 +197,20 @@ def _latencies(path: Path, clips: dict[str, np.ndarray], real: int) -> dict[str,
     }
 
 
+def _network(recognizer: Recognizer) -> str:
+    """The class of the network, or those of an ensemble's members."""
+    if isinstance(recognizer, Ensemble):
+        return f"Ensemble of {', '.join(map(_network, recognizer.members))}"
+    return type(recognizer.backbone).__name__
+
+
 def _report_head(
     recognizer: Recognizer, clips: Sequence[np.ndarray], all_clips: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     return {
         "verified": False,
         "parameters": sum(p.numel() for p in recognizer.parameters()),
-        "backbone": type(recognizer.backbone).__name__,
+        "backbone": _network(recognizer),
         "signs": len(recognizer.signs),
         "clips": {"real": len(clips), "cruel": list(all_clips)[len(clips) :]},
         "hops": [],

@@ -47,6 +47,11 @@ class FoundRun:
         """Whether this is a trained run, not the parent of some."""
         return self.tags.get("kind") == "train"
 
+    @property
+    def is_recognizer(self) -> bool:
+        """Whether this run keeps a recognizer: a trained one, or an ensemble."""
+        return self.is_training or self.tags.get("kind") == "ensemble"
+
 
 def find_runs(
     tracker: Tracker,
@@ -78,7 +83,7 @@ def find_runs(
 
 
 def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
-    """The best finished training run.
+    """The best finished run that keeps a recognizer.
 
     By default it is chosen by its validation, as a choice made by test numbers would spoil them.
     Numbers compare within one data set and one kind of split only: where they are not named, they
@@ -91,7 +96,7 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     runs = [
         run
         for run in find_runs(tracker, metric, data, split)
-        if run.is_training and run.status == "FINISHED" and any(m in run.metrics for m in wanted)
+        if run.is_recognizer and run.status == "FINISHED" and any(m in run.metrics for m in wanted)
     ]
     if not runs:
         where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
@@ -107,21 +112,24 @@ def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
     Args:
         tracker: the store.
         run_id: id or name.
-        key: what the user typed it as, `run` or `resume`.
+        key: what the user typed it as, `run`, `runs` or `resume`.
 
     Raises:
         UserError: there is none.
     """
     runs = [_found(run) for run in _all(tracker)]
     for run in runs:
-        if run_id in (run.run_id, run.name):
+        if run_id in (run.run_id, run.name) and (key != "resume" or run.is_training):
             return run
-    fitting = [
-        run for run in runs if run.is_training and (run.status == "FINISHED") == (key == "run")
-    ]
+    if key == "resume":
+        fitting = [run for run in runs if run.is_training and run.status != "FINISHED"]
+    else:
+        fitting = [run for run in runs if run.is_recognizer and run.status == "FINISHED"]
     choices = (["best"] if key == "run" else []) + [run.name for run in fitting[:5]]
-    listed = f"choose from {', '.join(choices)}" if choices else "none can be resumed"
-    raise UserError(f"{key}={run_id}: there is no such run; {listed} (`asl runs` lists all)")
+    none = "none can be resumed" if key == "resume" else "none is finished"
+    listed = f"choose from {', '.join(choices)}" if choices else none
+    what = "no such training run" if key == "resume" else "no such run"
+    raise UserError(f"{key}={run_id}: there is {what}; {listed} (`asl runs` lists all)")
 
 
 def download(tracker: Tracker, run_id: str, path: str) -> Path:

@@ -1,0 +1,209 @@
+"""asl ensemble: several runs become one recognizer, which evaluates and exports as any other.
+
+Its numbers are worth something only if no member has seen the clips that it is measured on, nor
+their signers: that is checked against the split of every member.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from asl.commands.hydra import run_with_hydra
+from asl.commands.trained import TrainedRun, kept_checkpoint, opened
+from asl.errors import UserError
+
+if TYPE_CHECKING:
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
+    from asl.recognizer.recognizer import Recognizer
+    from asl.tracking.run import TrackedRun
+    from asl.tracking.store import Tracker
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_with_hydra(_ensemble, "ensemble", arguments)
+
+
+def _ensemble(cfg: DictConfig) -> None:
+    from asl.commands.parts import make_split, open_store, tracker
+    from asl.config import PROJECT
+    from asl.tracking.record import provenance_tags
+    from asl.tracking.run import tracked_run
+    from asl.training.checkpoint import join_checkpoints, load_recognizer
+
+    runs = tracker(cfg.tracking)
+    members = _members(cfg.runs, runs)
+    names = [member.run.name for member in members]
+    data = cfg.get("data") or members[0].config.data
+    store = open_store(data)
+    chosen = cfg.get("split") or _common_split(members)
+    split = make_split(chosen, store)
+    _check_unseen(members, split, store)
+    tags = {
+        "kind": "ensemble",
+        "members": ",".join(member.run.run_id for member in members),
+        "data": data.name,
+        "data.fingerprint": store.fingerprint,
+        "split": split.protocol,
+        "signer_independent": str(split.signer_independent).lower(),
+        "val_protocol": split.val_protocol,
+        **provenance_tags(PROJECT),
+    }
+    with tracked_run(runs, f"ensemble{len(members)}-{data.name}", tags) as run:
+        run.work.mkdir(parents=True, exist_ok=True)
+        checkpoint = run.work / "best.ckpt"
+        join_checkpoints([kept_checkpoint(member.run, runs) for member in members], checkpoint)
+        ensemble = load_recognizer(checkpoint)
+        config = OmegaConf.create({"runs": names, "data": data, "split": chosen})
+        _record_start(run, config, names, store, split, ensemble)
+        metrics = _measure(run, ensemble, store, split, data.batch_size)
+        run.client.log_artifact(run.id, str(checkpoint), "checkpoints")
+        shutil.rmtree(run.work)
+    _say_end(run, split, metrics)
+
+
+# --- which runs ---------------------------------------------------------------------------------
+
+
+def _members(typed: ListConfig | str | None, runs: "Tracker") -> list[TrainedRun]:
+    """The runs by name or id; raises UserError where they cannot answer together."""
+    from asl.tracking.find import find_run
+
+    names = [str(name) for name in typed] if isinstance(typed, ListConfig) else [str(typed)]
+    if len(names) < 2:
+        raise UserError(
+            f"runs=[{','.join(names)}]: an ensemble is of two runs or more, runs=[NAME,NAME]"
+        )
+    members: list[TrainedRun] = []
+    for name in names:
+        found = find_run(runs, name, key="runs")
+        if not found.is_recognizer:
+            raise UserError(f"runs: {name} holds other runs and is no recognizer; name those")
+        if found.status != "FINISHED":
+            raise UserError(f"runs: {name} is {found.status}; an ensemble is of finished runs")
+        if found.run_id in (member.run.run_id for member in members):
+            raise UserError(f"runs: {name} is there twice")
+        members.append(opened(found, runs))
+    _check_alike(members)
+    return members
+
+
+def _check_alike(members: Sequence[TrainedRun]) -> None:
+    first, *others = members
+    for other in others:
+        one, two = first.recognizer.landmarks.layout.name, other.recognizer.landmarks.layout.name
+        both = f"runs: {other.run.name} and {first.run.name} cannot answer together: "
+        if one != two:
+            raise UserError(f"{both}the layout of one is {two}, of the other {one}")
+        if other.recognizer.signs != first.recognizer.signs:
+            raise UserError(f"{both}they have other signs, or these in another order")
+
+
+# --- what it may be measured on -----------------------------------------------------------------
+
+
+def _common_split(members: Sequence[TrainedRun]) -> DictConfig:
+    """The split that all were trained with; raises UserError where they were not."""
+    first, *others = members
+    for other in others:
+        if other.config.split != first.config.split:
+            raise UserError(
+                f"runs: {first.run.name} and {other.run.name} were trained with different splits "
+                f"({first.run.split}; {other.run.split}): say with split= what to measure on"
+            )
+    return first.config.split
+
+
+def _check_unseen(members: Sequence[TrainedRun], split: "Split", store: "ClipStore") -> None:
+    """Raises UserError where a member has seen the test or the validation.
+
+    What chose a member's epoch counts as seen where the test is concerned.
+    """
+    from asl.commands.parts import make_split
+
+    signers = store.clip_signers
+    for run, _, config in members:
+        if run.tags["data.fingerprint"] != store.fingerprint:
+            raise UserError(
+                f"runs: {run.name} was trained on other clips, or another packing of them, than "
+                f"{store.directory} has now; what it has seen of these cannot be known"
+            )
+        own = make_split(config.split, store)
+        for part, seen, by_signer in (
+            ("test", np.union1d(own.train, own.val), split.signer_independent),
+            ("val", own.train, split.val_protocol.startswith("signers")),
+        ):
+            held = getattr(split, part)
+            both = np.intersect1d(*((signers[seen], signers[held]) if by_signer else (seen, held)))
+            if len(both):
+                what = f"signers {', '.join(both)}" if by_signer else f"{len(both)} clips"
+                raise UserError(
+                    f"runs: {run.name} ({run.split}) has seen {what} of the {part} clips; choose "
+                    "with split=, split.test= and split.val= what no member has seen"
+                )
+
+
+# --- measuring it -------------------------------------------------------------------------------
+
+
+def _record_start(
+    run: "TrackedRun",
+    config: DictConfig,
+    names: Sequence[str],
+    store: "ClipStore",
+    split: "Split",
+    ensemble: "Recognizer",
+) -> None:
+    from asl.tracking.logger import log_metrics
+    from asl.tracking.record import environment, record_data, record_params
+
+    data = config.data
+    record_params(run, {"members": ", ".join(names), "data": data.name})
+    record_data(run, data.name, store.fingerprint, data.root, split.protocol)
+    run.client.log_text(run.id, OmegaConf.to_yaml(config, resolve=True), "config.yaml")
+    run.client.log_dict(run.id, environment(), "environment.json")
+    run.client.log_dict(run.id, {"notes": split.notes}, "split_notes.json")
+    parameters = sum(p.numel() for p in ensemble.parameters() if p.requires_grad)
+    log_metrics(run, {"parameters": parameters})
+    print(f"run {run.name} ({run.id}): {', '.join(names)}", file=sys.stderr)
+    print(f"split: {split.protocol}; validation: {split.val_protocol}", file=sys.stderr)
+
+
+def _measure(
+    run: "TrackedRun",
+    ensemble: "Recognizer",
+    store: "ClipStore",
+    split: "Split",
+    batch_size: int,
+) -> dict[str, float]:
+    from asl.clips.datamodule import ClipDataModule
+    from asl.commands.results import record_split
+    from asl.tracking.logger import log_metrics
+    from asl.training.evaluation import metrics, predict_batches
+
+    data = ClipDataModule(store, split, ensemble.landmarks, batch_size=batch_size)
+    measured: dict[str, float] = {}
+    for name, rows in (("val", split.val), ("test", split.test)):
+        if len(rows):
+            predictions = predict_batches(ensemble, data.batches(rows), store.signers)
+            measured |= metrics(predictions, f"{name}/")
+            record_split(run, name, split, store, predictions)
+    log_metrics(run, measured)
+    return measured
+
+
+def _say_end(run: "TrackedRun", split: "Split", metrics: Mapping[str, float]) -> None:
+    for name, protocol in (("val", split.val_protocol), ("test", split.protocol)):
+        shown = [
+            f"{metric.removeprefix(f'{name}/')} {value:.4f}"
+            for metric, value in metrics.items()
+            if metric.startswith(f"{name}/")
+        ]
+        if shown:
+            print(f"{name} ({protocol}): {', '.join(shown)}")
+    print(f"run: {run.name}  id: {run.id}  (asl export run={run.id})")
