@@ -314,15 +314,17 @@ def _index_keys(file: pa.NativeFile, parquet: pq.ParquetFile) -> _Keys:
     expendable = multiprocessing.parent_process() is not None
     if not expendable or metadata.num_row_groups != 1:
         return _Keys(None, None)
-    group = metadata.row_group(0)
-    chunks = {(c := group.column(i)).path_in_schema: c for i in range(group.num_columns)}
-    if len(chunks) != group.num_columns or not chunks.keys() >= set(COLUMNS):
+    schema, group = parquet.schema_arrow, metadata.row_group(0)
+    names = schema.names
+    flat = len(names) == group.num_columns  # no column of columns: places are the chunks' numbers
+    if not flat or any(names.count(name) != 1 for name in COLUMNS):
         return _Keys(None, None)
 
-    def key(*names: str) -> Any | None:
-        schema, parts = parquet.schema_arrow, [metadata.num_rows]
-        for name in names:
-            chunk, field = chunks[name], schema.field(name)
+    def key(*wanted: str) -> Any | None:
+        parts = [metadata.num_rows]
+        for name in wanted:
+            place = names.index(name)
+            chunk, field = group.column(place), schema.field(place)
             start, size = chunk.data_page_offset, chunk.total_compressed_size
             if chunk.has_dictionary_page:
                 start = min(start, chunk.dictionary_page_offset)
