@@ -28,6 +28,7 @@ from asl.landmarks import MEDIAPIPE_HOLISTIC
 TRAIN_CSV = "train.csv"
 SIGN_MAP = "sign_to_prediction_index_map.json"
 CLIPS_FOLDER = "train_landmark_files"
+_FETCH = "`asl download` fetches the public data sets"
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
 _SIZE = MEDIAPIPE_HOLISTIC.size
@@ -47,7 +48,7 @@ class GislrSource:
         """
         self.root = Path(root)
         if not self.root.is_dir():
-            raise UserError(f"data.root={root}: there is no such folder")
+            raise UserError(f"data.root={root}: there is no such folder ({_FETCH})")
         self.signs = read_sign_map(self.root / SIGN_MAP)
         self.settings: dict[str, Any] = {}
 
