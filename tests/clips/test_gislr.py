@@ -184,3 +184,11 @@ def test_reading_imports_no_torch():
     code = "import asl.clips.prepare, asl.clips.gislr, asl.clips.npz, asl.clips.synthetic, sys; "
     code += "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_whole_numbers_with_empty_cells_are_coordinates_too(write, table):
+    values = [None if row % 7 == 0 else 2**64 - 2 - row for row in range(table.num_rows)]
+    place = table.column_names.index("z")
+    clip = read_clip(write(table.set_column(place, "z", pa.array(values, pa.uint64()))))
+    meant = np.array([np.nan if v is None else v for v in values], np.float32)
+    np.testing.assert_array_equal(clip[..., 2].ravel(), meant)
