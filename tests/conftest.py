@@ -40,3 +40,13 @@ def words15_store(shared_data, tmp_path_factory):
 
     store = tmp_path_factory.mktemp("stores") / "words15"
     return prepare(GislrSource(shared_data / "words15"), store, workers=2)
+
+
+@pytest.fixture(scope="session")
+def isl30_store(shared_data, tmp_path_factory):
+    """The real Kinect clips of isl30."""
+    from asl.clips.npz import NpzSource
+    from asl.clips.prepare import prepare
+
+    source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
+    return prepare(source, tmp_path_factory.mktemp("stores") / "isl30", workers=1)

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from asl.clips.store import ClipStore
@@ -256,16 +257,26 @@ def _drawings(store: ClipStore, rng: np.random.Generator, directory: Path) -> st
     figure = _figure(12, 2.1 * len(rows))
     grid = figure.subplots(len(rows), _DRAWN_FRAMES, squeeze=False)
     for row, line in zip(rows, grid, strict=True):
-        clip = store.read(row)
-        left, bottom, right, top = _window(clip, store.layout)
-        for axes, frame in zip(line, np.linspace(0, len(clip) - 1, _DRAWN_FRAMES), strict=True):
-            draw(axes, clip[round(frame)], store.layout)
-            axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-            axes.set_title(f"{round(frame) + 1}", fontsize=7, color="grey", loc="right")
+        draw_clip(line, store.read(row), store.layout)
         signer = f"signer {store.clip_signers[row]}"
         line[0].set_title(f"{store.clip_signs[row]}\n{signer}", fontsize=8, loc="left")
     said = f"Clips of {len(rows)} signers, {_DRAWN_FRAMES} frames of each from first to last."
     return _section("Some clips", said, _save(figure, directory, "clips.png"))
+
+
+def draw_clip(line: Sequence[matplotlib.axes.Axes], clip: np.ndarray, layout: Layout) -> None:
+    """Draws frames of a clip from first to last, all in the same window.
+
+    Args:
+        line: where to, a frame each.
+        clip: [frames, landmarks, 3], NaN = not detected.
+        layout: of the clip.
+    """
+    left, bottom, right, top = _window(clip, layout)
+    for axes, frame in zip(line, np.linspace(0, len(clip) - 1, len(line)), strict=True):
+        draw(axes, clip[round(frame)], layout)
+        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+        axes.set_title(f"{round(frame) + 1}", fontsize=7, color="grey", loc="right")
 
 
 def draw(axes: matplotlib.axes.Axes, points: np.ndarray, layout: Layout) -> None:
@@ -277,9 +288,9 @@ def draw(axes: matplotlib.axes.Axes, points: np.ndarray, layout: Layout) -> None
         layout: of the points.
     """
     part_of = {row: part for part, rows in layout.parts.items() for row in rows}
-    for start, end in layout.bones:
-        colour = _PART_COLOURS.get(part_of[start], "#555555")
-        axes.plot(points[[start, end], 0], points[[start, end], 1], color=colour, linewidth=0.8)
+    lines = points[np.array(layout.bones), :2]  # [bones, 2, 2]
+    colours = [_PART_COLOURS.get(part_of[start], "#555555") for start, _ in layout.bones]
+    axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=0.8))
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

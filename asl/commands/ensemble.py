@@ -31,7 +31,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def _ensemble(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
+    from asl.commands.results import record_results
     from asl.config import PROJECT
+    from asl.tracking.logger import log_metrics
     from asl.tracking.record import provenance_tags
     from asl.tracking.run import tracked_run
     from asl.training.checkpoint import join_checkpoints, load_recognizer
@@ -61,7 +63,8 @@ def _ensemble(cfg: DictConfig) -> None:
         ensemble = load_recognizer(checkpoint)
         config = OmegaConf.create({"runs": names, "data": data, "split": chosen})
         _record_start(run, config, names, store, split, ensemble)
-        metrics = _measure(run, ensemble, store, split, data.batch_size)
+        metrics = record_results(run, ensemble, store, split, data.batch_size)
+        log_metrics(run, metrics)
         run.client.log_artifact(run.id, str(checkpoint), "checkpoints")
         shutil.rmtree(run.work)
     _say_end(run, split, metrics)
@@ -148,7 +151,7 @@ def _check_unseen(members: Sequence[TrainedRun], split: "Split", store: "ClipSto
                 )
 
 
-# --- measuring it -------------------------------------------------------------------------------
+# --- recording it -------------------------------------------------------------------------------
 
 
 def _record_start(
@@ -172,29 +175,6 @@ def _record_start(
     log_metrics(run, {"parameters": parameters})
     print(f"run {run.name} ({run.id}): {', '.join(names)}", file=sys.stderr)
     print(f"split: {split.protocol}; validation: {split.val_protocol}", file=sys.stderr)
-
-
-def _measure(
-    run: "TrackedRun",
-    ensemble: "Recognizer",
-    store: "ClipStore",
-    split: "Split",
-    batch_size: int,
-) -> dict[str, float]:
-    from asl.clips.datamodule import ClipDataModule
-    from asl.commands.results import record_split
-    from asl.tracking.logger import log_metrics
-    from asl.training.evaluation import metrics, predict_batches
-
-    data = ClipDataModule(store, split, ensemble.landmarks, batch_size=batch_size)
-    measured: dict[str, float] = {}
-    for name, rows in (("val", split.val), ("test", split.test)):
-        if len(rows):
-            predictions = predict_batches(ensemble, data.batches(rows), store.signers)
-            measured |= metrics(predictions, f"{name}/")
-            record_split(run, name, split, store, predictions)
-    log_metrics(run, measured)
-    return measured
 
 
 def _say_end(run: "TrackedRun", split: "Split", metrics: Mapping[str, float]) -> None:

@@ -1,23 +1,47 @@
-"""asl evaluate: a run's kept epoch, or a .tflite, on a split, by the same metrics."""
+"""asl evaluate: a run's kept epoch, or a .tflite, on a split: figures, tables and pictures."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from omegaconf import DictConfig
 
 from asl.commands.hydra import run_with_hydra
 from asl.commands.trained import trained_run
+from asl.config import PROJECT
 from asl.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
-    from asl.training.evaluation import Predictions
+    from asl.training.evaluation import Evaluation
+    from asl.training.predictions import Predictions
 
 PARTS = ("train", "val", "test")
+SHOWN = 10  # rows of a printed table; the files have them all
+
+
+class Measured(NamedTuple):
+    """What was recognised, and of whom.
+
+    Attributes:
+        name: of the run or the file.
+        store: the clips.
+        split: their parts.
+        part: predictions of the part that was asked for.
+        val: predictions of the validation clips, to fit a temperature on; None where the part is
+            these clips itself, or there are none.
+    """
+
+    name: str
+    store: "ClipStore"
+    split: "Split"
+    part: "Predictions"
+    val: "Predictions | None"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,49 +52,113 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _evaluate(cfg: DictConfig) -> None:
+    from asl.commands.results import protocol, write_results
+    from asl.training.calibration import fit_temperature
+    from asl.training.evaluation import evaluate
+
     if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
             "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
         )
     if cfg.part not in PARTS:
         raise unknown("part", cfg.part, PARTS)
-    if cfg.tflite is not None:
-        if not (cfg.get("data") and cfg.get("split")):
-            raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
-        store, split = _data(cfg, cfg)
-        predictions = _of_tflite(Path(cfg.tflite), store, _rows(cfg.part, split))
-    else:
-        store, split, predictions = _of_run(cfg)
-    _print(cfg.part, split, predictions)
+    name, store, split, part, val = _of_tflite(cfg) if cfg.tflite else _of_run(cfg)
+    temperature = fit_temperature(val.scores, val.signs) if val else None
+    evaluation = evaluate(part, store, temperature)
+    title = f"{name}, {cfg.part}: {protocol(split, cfg.part)}"
+    report = "\n".join(_report(evaluation, cfg.part, split))
+    directory = PROJECT / "data" / "evaluations" / f"{name}-{cfg.part}"
+    directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else directory
+    write_results(directory, evaluation, store, title, report)
+    print(report)
+    print(f"evaluation: {directory}")
 
 
-def _of_run(cfg: DictConfig) -> "tuple[ClipStore, Split, Predictions]":
+# --- what is recognised -------------------------------------------------------------------------
+
+
+def _of_run(cfg: DictConfig) -> Measured:
     from asl.clips.datamodule import ClipDataModule
     from asl.commands.parts import tracker
-    from asl.training.evaluation import predict_batches
+    from asl.training.predictions import predict_batches
 
-    _, recognizer, trained = trained_run(cfg, tracker(cfg.tracking))
+    run, recognizer, trained = trained_run(cfg, tracker(cfg.tracking))
     store, split = _data(cfg, trained)
     data = ClipDataModule(store, split, recognizer.landmarks)
-    rows = _rows(cfg.part, split)
-    return store, split, predict_batches(recognizer, data.batches(rows), store.signers)
+    part, val = (
+        predict_batches(recognizer, data.batches(rows), store.signers) if len(rows) else None
+        for rows in _rows(cfg.part, split)
+    )
+    assert part is not None
+    return Measured(run.name, store, split, part, val)
 
 
-def _of_tflite(model: Path, store: "ClipStore", rows: np.ndarray) -> "Predictions":
-    from asl.predict import load, read_labels
-    from asl.training.evaluation import Predictions
+def _of_tflite(cfg: DictConfig) -> Measured:
+    from asl.export.scores import tflite_outputs
+    from asl.training.predictions import Predictions
 
-    recognise = load(model)
-    if read_labels(model) != store.signs:
-        raise UserError(f"model={model}: its signs are not those of this data set")
-    scores = np.stack([recognise(store.read(row)) for row in rows])
-    return Predictions(
-        scores=np.log(np.maximum(scores, 1e-12)),
+    if not (cfg.get("data") and cfg.get("split")):
+        raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
+    model = Path(cfg.tflite)
+    store, split = _data(cfg, cfg)
+    order = _order_of_signs(model, store)
+    both = _rows(cfg.part, split)
+    rows = np.concatenate(both)
+    outputs = tflite_outputs(model, store, rows)
+    if outputs.shape[1] != len(store.signs):
+        raise UserError(
+            f"model={model}: gives {outputs.shape[1]} probabilities for {len(store.signs)} signs"
+        )
+    predictions = Predictions(
+        scores=_log_probabilities(outputs[:, order], model),
         signs=store.sign[rows],
         signers=store.clip_signers[rows],
         index=rows,
         names=store.signs,
     )
+    asked = np.arange(len(rows)) < len(both[0])
+    val = predictions.of(~asked) if len(both[1]) else None
+    return Measured(
+        f"{model.resolve().parent.name}-{model.stem}", store, split, predictions.of(asked), val
+    )
+
+
+def _order_of_signs(model: Path, store: "ClipStore") -> list[int]:
+    """The output of each of the store's signs; raises UserError where the file has other signs."""
+    from asl.predict import LABELS, load, read_labels
+
+    load(model)
+    try:
+        signs = read_labels(model)
+    except UserError:
+        if model.with_name(LABELS).is_file():
+            raise
+        print(
+            f"{model}: names no signs; its outputs are taken to be the {len(store.signs)} signs of "
+            f"{store.name} in their order there",
+            file=sys.stderr,
+        )
+        return list(range(len(store.signs)))
+    if sorted(signs) != sorted(store.signs):
+        raise UserError(f"model={model}: its signs are not those of this data set")
+    return [signs.index(sign) for sign in store.signs]
+
+
+def _log_probabilities(outputs: np.ndarray, model: Path) -> np.ndarray:
+    """Scores whose softmax the probabilities are; what are no probabilities are scores already."""
+    finite = np.isfinite(outputs).all(axis=1)
+    if not finite.all():
+        print(
+            f"{model}: no finite answer to {(~finite).sum():,} of {len(finite):,} clips; "
+            "counted as if all signs were equally probable",
+            file=sys.stderr,
+        )
+        outputs = np.where(finite[:, None], outputs, 1 / outputs.shape[1])
+    probable = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-2)
+    if not probable:
+        print(f"{model}: gives no probabilities; taken for logits", file=sys.stderr)
+        return outputs
+    return np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
 
 
 def _data(typed: DictConfig, trained: DictConfig) -> "tuple[ClipStore, Split]":
@@ -81,21 +169,64 @@ def _data(typed: DictConfig, trained: DictConfig) -> "tuple[ClipStore, Split]":
     return store, make_split(typed.get("split") or trained.split, store)
 
 
-def _rows(part: str, split: "Split") -> np.ndarray:
+def _rows(part: str, split: "Split") -> tuple[np.ndarray, np.ndarray]:
+    """The part's rows, and those to fit a temperature on, which are none for `val` itself."""
     rows = {"train": split.train, "val": split.val, "test": split.test}[part]
     if not len(rows):
         raise UserError(f"part={part}: this split has no such clips ({split.protocol})")
-    return rows
+    return rows, split.val[:0] if part == "val" else split.val
 
 
-def _print(part: str, split: "Split", predictions: "Predictions") -> None:
-    from asl.training.evaluation import confused_pairs, metrics, per_signer
+# --- what is said of it -------------------------------------------------------------------------
 
-    protocol = split.val_protocol if part == "val" else split.protocol
-    print(f"{part} ({protocol}), {len(predictions.signs)} clips")
-    found = metrics(predictions, "")
-    print("  ".join(f"{name} {value:.4f}" for name, value in found.items()))
-    with pd.option_context("display.float_format", "{:.4f}".format, "display.width", 120):
-        print(per_signer(predictions).to_string(index=False))
-        pairs = confused_pairs(predictions, most=5)
-        print("most confused:", "none" if pairs.empty else "\n" + pairs.to_string(index=False))
+
+def _report(evaluation: "Evaluation", part: str, split: "Split") -> list[str]:
+    from asl.commands.results import protocol
+
+    tables = evaluation.tables
+    of_whom = f"{part} ({protocol(split, part)}), {len(evaluation.predictions.signs):,} clips"
+    lines = [of_whom, *_figures(evaluation), *_calibration(evaluation, split)]
+    for row in tables["intervals"].itertuples():
+        what = f"95 % bootstrap interval, {row.drawn} drawn anew"
+        lines.append(f"accuracy {row.accuracy:.4f} [{row.low:.4f}, {row.high:.4f}]: {what}")
+    signers = tables["per_signer"][["signer", "clips", "accuracy", "low", "high", "f1", "mrr"]]
+    lines += _table("by signer, the hardest first (intervals: clips drawn anew)", signers)
+    lines += _table("hardest signs", tables["per_sign"], 5)
+    lines += _table("most confused", tables["confused_pairs"], 5)
+    lines += _table("by length in frames", tables["by_length"])
+    if "by_missing_hands" in tables:
+        lines += _table("by share of frames without a hand", tables["by_missing_hands"])
+    else:
+        lines += ["", "by share of frames without a hand: these clips record no hands"]
+    return lines
+
+
+def _figures(evaluation: "Evaluation") -> list[str]:
+    """The first figures of all: loss and ranks in one line, averages over signs in another."""
+    over_signs = ("precision", "recall", "f1")
+    shown = {k: v for k, v in evaluation.metrics.items() if not k.startswith("ece")}
+    return [
+        "  ".join(f"{k} {v:.4f}" for k, v in shown.items() if k not in over_signs),
+        "macro: " + "  ".join(f"{k} {shown[k]:.4f}" for k in over_signs),
+    ]
+
+
+def _calibration(evaluation: "Evaluation", split: "Split") -> list[str]:
+    from asl.training.calibration import at_its_bound
+
+    said = f"expected calibration error {evaluation.metrics['ece']:.4f}"
+    temperature = evaluation.temperature
+    if temperature is None:
+        return [f"{said}; no other validation clips to fit a temperature on"]
+    calibrated = evaluation.metrics["ece_calibrated"]
+    fitted = f"fitted on {len(split.val):,} validation clips: {split.val_protocol}"
+    bound = "; these do not say how far to go: a bound" if at_its_bound(temperature) else ""
+    return [f"{said}; {calibrated:.4f} at temperature {temperature:.3f} ({fitted}{bound})"]
+
+
+def _table(title: str, table: "pd.DataFrame", most: int = SHOWN) -> list[str]:
+    if table.empty:
+        return ["", f"{title}: none"]
+    text = table.head(most).to_string(index=False, float_format=lambda value: f"{value:.4f}")
+    rest = [f"… and {len(table) - most} more"] if most == SHOWN and len(table) > most else []
+    return ["", f"{title}:", text, *rest]

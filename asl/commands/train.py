@@ -284,22 +284,12 @@ def _record_results(
     cfg: DictConfig, store: "ClipStore", split: "Split", run: "TrackedRun", fitted: "Fitted"
 ) -> dict[str, float]:
     """Measure the kept epoch; its numbers come last, so MLflow's table shows them."""
-    from asl.clips.datamodule import ClipDataModule
-    from asl.commands.results import record_split
+    from asl.commands.results import record_results
     from asl.tracking.logger import log_metrics
     from asl.training.checkpoint import load_recognizer
-    from asl.training.evaluation import metrics, predict_batches
 
     recognizer = load_recognizer(fitted.checkpoint)
-    data = ClipDataModule(store, split, recognizer.landmarks, batch_size=cfg.data.batch_size)
-    measured: dict[str, float] = {}
-    wanted = {"val": split.val, "test": split.test} if cfg.test else {"val": split.val}
-    for name, rows in wanted.items():
-        if not len(rows):
-            continue
-        predictions = predict_batches(recognizer, data.batches(rows), store.signers)
-        measured |= metrics(predictions, f"{name}/")
-        record_split(run, name, split, store, predictions)
+    measured = record_results(run, recognizer, store, split, cfg.data.batch_size, cfg.test)
     log_metrics(run, measured, step=fitted.epochs)
     facts = {
         "kept_epoch": fitted.kept_epoch,

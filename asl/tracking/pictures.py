@@ -1,15 +1,31 @@
 """Pictures of a run's results."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import matplotlib as mpl
 
 mpl.use("Agg")
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from asl.clips.eda import draw_clip
+from asl.landmarks import Layout
+
 MOST_LABELS = 60  # more signs than this and their names would overlap
+DRAWN_FRAMES = 5
+_BAR, _LINE, _PALE = "#4878a8", "#c0504d", "#b8cce0"
+
+
+class Drawn(NamedTuple):
+    """A clip to be drawn, [frames, landmarks, 3], and what to write above it."""
+
+    title: str
+    clip: np.ndarray
 
 
 def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
@@ -17,11 +33,11 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
     values = counts.to_numpy()
     shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
     size = min(3.5 + 0.28 * len(values), 16)
-    figure, axes = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    figure = _figure(size + 1, size, title)
+    axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, fraction=0.04, label="share of the sign's clips")
     axes.set(xlabel="recognised", ylabel="signed")
-    axes.set_title(title, fontsize=9, loc="left", wrap=True)
     if len(values) <= MOST_LABELS:
         axes.set_xticks(range(len(values)), counts.columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(values)), counts.index, fontsize=8)
@@ -35,17 +51,115 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
 
 
 def signer_bars(signers: pd.DataFrame, title: str) -> Figure:
-    """Draw each signer's accuracy, the hardest first, with the mean as a line."""
-    figure, axes = plt.subplots(figsize=(6, 1.6 + 0.32 * len(signers)), layout="constrained")
+    """Draw each signer's accuracy, the hardest first, with the mean as a line.
+
+    Args:
+        signers: signer, accuracy, and where there are intervals low and high.
+        title: above it.
+    """
+    figure = _figure(6, 1.6 + 0.32 * len(signers), title)
+    axes = figure.subplots()
     places = range(len(signers))
-    bars = axes.barh(places, signers["accuracy"], color="#4878a8")
+    bars = axes.barh(places, signers["accuracy"], color=_BAR, xerr=_errors(signers), ecolor="grey")
     axes.set_yticks(places, signers["signer"].astype(str))
-    axes.bar_label(bars, labels=[f"{a:.3f}" for a in signers["accuracy"]], padding=3, fontsize=8)
+    labels = [f"{a:.3f}" for a in signers["accuracy"]]
+    axes.bar_label(bars, labels=labels, padding=3, fontsize=8)
     mean = signers["accuracy"].mean()
-    axes.axvline(mean, color="#c0504d", linewidth=1)
+    axes.axvline(mean, color=_LINE, linewidth=1)
+    interval = "; 95 % intervals over clips" if "low" in signers else ""
     axes.set(
-        xlim=(0, 1.12), xlabel=f"accuracy (line: mean over signers {mean:.3f})", ylabel="signer"
+        xlim=(0, 1.12),
+        xlabel=f"accuracy (line: mean over signers {mean:.3f}{interval})",
+        ylabel="signer",
     )
-    axes.set_title(title, fontsize=9, loc="left", wrap=True)
     axes.invert_yaxis()
     return figure
+
+
+def breakdown(lengths: pd.DataFrame, missing: pd.DataFrame | None, title: str) -> Figure:
+    """Draw accuracy against the clips' lengths, and against missing hands where hands are recorded.
+
+    Args:
+        lengths: a table of `asl.training.breakdown.by_length`.
+        missing: of `by_missing_hands`.
+        title: above both.
+    """
+    figure = _figure(9 if missing is not None else 5, 3.4, title)
+    line = figure.subplots(1, 1 if missing is None else 2, squeeze=False, sharey=True)[0]
+    _accuracies(line[0], lengths, "frames", _spans(lengths, "d"))
+    if missing is not None:
+        _accuracies(line[1], missing, "frames without a hand", _spans(missing, ".0%"))
+    line[0].set(ylabel="accuracy, 95 % interval", ylim=(0, 1.1))
+    return figure
+
+
+def reliability_diagram(as_is: pd.DataFrame, calibrated: pd.DataFrame | None, title: str) -> Figure:
+    """Draw accuracy against confidence; the diagonal is a recognizer that knows how often it errs.
+
+    Args:
+        as_is: a table of `asl.training.calibration.reliability`.
+        calibrated: the same at the fitted temperature.
+        title: above it.
+    """
+    figure = _figure(4.2, 4.2, title)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    drawn = [("as trained", as_is, _BAR), ("at the fitted temperature", calibrated, _LINE)]
+    for label, table, colour in drawn:
+        if table is not None:
+            some = table[table["clips"] > 0]
+            sizes = 8 + 120 * some["clips"] / some["clips"].sum()
+            axes.plot(some["confidence"], some["accuracy"], color=colour, linewidth=1, label=label)
+            axes.scatter(some["confidence"], some["accuracy"], s=sizes, color=colour)
+    axes.set(xlabel="confidence (size: clips)", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
+
+
+def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: str) -> Figure:
+    """Draw pairs of clips side by side, a line a pair, hands and pose without the face.
+
+    Args:
+        pairs: two clips each.
+        layout: of the clips.
+        title: above all.
+    """
+    figure = _figure(13, 0.4 + 1.9 * len(pairs), title)
+    grid = figure.subplots(len(pairs), 2 * DRAWN_FRAMES, squeeze=False)
+    face = layout.parts.get("face", ())
+    body = replace(layout, bones=tuple(bone for bone in layout.bones if bone[0] not in face))
+    for line, pair in zip(grid, pairs, strict=True):
+        for axes, drawn in zip((line[:DRAWN_FRAMES], line[DRAWN_FRAMES:]), pair, strict=True):
+            draw_clip(axes, drawn.clip, body)
+            axes[0].set_title(drawn.title, fontsize=8, loc="left")
+    return figure
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    # Not pyplot's: nothing to close.
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize=9, x=0.01, ha="left", wrap=True)
+    return figure
+
+
+def _accuracies(axes: Axes, groups: pd.DataFrame, what: str, labels: list[str]) -> None:
+    places = range(len(groups))
+    axes.bar(places, groups["accuracy"], color=_PALE, yerr=_errors(groups), ecolor=_BAR, capsize=3)
+    for place, clips in zip(places, groups["clips"], strict=True):
+        axes.text(place, 0.02, f"{clips:,}\nclips", ha="center", fontsize=7)
+    axes.set_xticks(places, labels, fontsize=8)
+    axes.set_xlabel(what)
+    axes.set_xlim(-0.8, max(len(groups), 3) - 0.2)
+
+
+def _errors(table: pd.DataFrame) -> np.ndarray | None:
+    """From the accuracy down to low and up to high, [2, rows], where there are these columns."""
+    if "low" not in table:
+        return None
+    ends = np.stack([table["accuracy"] - table["low"], table["high"] - table["accuracy"]])
+    return ends.clip(min=0)
+
+
+def _spans(groups: pd.DataFrame, form: str) -> list[str]:
+    ends = zip(groups["from"], groups["to"], strict=True)
+    return [f"{a:{form}}" if a == b else f"{a:{form}}–{b:{form}}" for a, b in ends]

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from asl.tracking import pictures
 from asl.tracking.run import TrackedRun
 
 PACKAGES = (
@@ -88,41 +87,24 @@ def record_frame(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
 def record_split_results(
     run: TrackedRun,
     split: str,
-    protocol: str,
-    signers: pd.DataFrame,
-    signs: pd.DataFrame,
-    pairs: pd.DataFrame,
-    counts: pd.DataFrame,
     clips: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Figure],
 ) -> None:
-    """Log a split's tables and predictions, the confusion matrix and the signers as pictures too.
+    """Log what was measured on a split.
 
     Args:
         run: the run.
         split: `val` or `test`; the folder's name.
-        protocol: how the split was made; stands in the pictures' titles.
-        signers: metrics per signer.
-        signs: metrics per sign.
-        pairs: most confused pairs.
-        counts: the confusion matrix.
         clips: a row a clip, with what was recognised in it and the scores.
+        tables: by name.
+        figures: by name.
     """
     record_frame(run, clips, f"{split}/predictions.parquet")
-    tables = {
-        "per_signer": signers,
-        "per_sign": signs,
-        "confused_pairs": pairs,
-        "confusion": counts,
-    }
     for name, table in tables.items():
         record_table(run, table, f"{split}/{name}.csv")
-    drawn = {
-        "confusion": pictures.confusion_matrix(counts, f"{run.name}, {split}: {protocol}"),
-        "per_signer": pictures.signer_bars(signers, f"{run.name}, {split}: {protocol}"),
-    }
-    for name, figure in drawn.items():
+    for name, figure in figures.items():
         run.client.log_figure(run.id, figure, f"{split}/{name}.png")
-        plt.close(figure)
 
 
 def _git(folder: Path, *arguments: str) -> str:

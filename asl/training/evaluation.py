@@ -1,161 +1,114 @@
-"""What a researcher wants to know of a recognizer on a split, as plain tables."""
+"""What a researcher wants to know of a recognizer on a split: figures, and plain tables."""
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
 
-from asl.clips.datamodule import Batch
-from asl.recognizer.recognizer import Recognizer
-from asl.training.metrics import sign_metrics
+from asl.clips.store import ClipStore
+from asl.training.bootstrap import over_clips, over_signers
+from asl.training.breakdown import by_length, by_missing_hands, missing_hands
+from asl.training.calibration import expected_calibration_error, reliability
+from asl.training.confusion import confused_pairs, confusion, per_sign
+from asl.training.metrics import mean_reciprocal_rank, sign_metrics, top_accuracy
+from asl.training.predictions import Predictions, predict_batches
+
+__all__ = ["Evaluation", "Predictions", "evaluate", "metrics", "per_signer", "predict_batches"]
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Scores of clips and the truth about them; row i of everything is the same clip.
+class Evaluation:
+    """All that is measured on one set of clips.
 
     Attributes:
-        scores: [clips, signs], logits or log-probabilities.
-        signs: [clips], the true sign's index.
-        signers: [clips], the signer's name.
-        index: [clips], the clip's row in the store.
-        names: the signs' names by index.
+        predictions: from which it follows.
+        temperature: that `ece_calibrated` and the table `calibration` are at; None where no clips
+            were there to fit it on.
+        metrics: the figures by name.
+        tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, by_length,
+            by_missing_hands (unless hands are not recorded), reliability and, at the temperature,
+            reliability_calibrated.
     """
 
-    scores: NDArray[np.float32]
-    signs: NDArray[np.int64]
-    signers: NDArray[np.str_]
-    index: NDArray[np.int64]
-    names: list[str]
-
-    @property
-    def top(self) -> NDArray[np.int64]:
-        """[clips], the index of the sign with the highest score."""
-        return self.scores.argmax(axis=1)
+    predictions: Predictions
+    temperature: float | None
+    metrics: dict[str, float]
+    tables: dict[str, pd.DataFrame]
 
 
-@torch.inference_mode()
-def predict_batches(
-    recognizer: Recognizer, batches: DataLoader[Batch], signers: list[str]
-) -> Predictions:
-    """Run a recognizer over every batch; predictions come in the store's order.
+def evaluate(
+    predictions: Predictions, store: ClipStore, temperature: float | None = None
+) -> Evaluation:
+    """Measure predictions.
 
     Args:
-        recognizer: put into evaluation mode.
-        batches: of any order.
-        signers: the store's names by index.
+        predictions: of clips of the store.
+        store: the clips, for their lengths and their hands.
+        temperature: fitted on other clips, see `asl.training.calibration`.
     """
-    recognizer.eval()
-    device = next(recognizer.parameters()).device
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    for batch in batches:
-        logits = recognizer(batch.clips.to(device), batch.lengths.to(device))
-        parts.append((logits.float().cpu(), batch.signs, batch.signers, batch.index))
-    scores, signs, signer_index, index = (
-        torch.cat(part).numpy() for part in zip(*parts, strict=True)
-    )
-    order = index.argsort(kind="stable")
-    names = np.array(signers, dtype=str)[signer_index[order]]
-    return Predictions(scores[order], signs[order], names, index[order], list(recognizer.signs))
+    scores, signs, rows = predictions.scores, predictions.signs, predictions.index
+    correct = predictions.correct
+    measured = metrics(predictions, "")
+    tables = {
+        "per_signer": per_signer(predictions),
+        "per_sign": per_sign(predictions),
+        "confused_pairs": confused_pairs(predictions),
+        "confusion": confusion(predictions),
+        "intervals": intervals(predictions),
+        "by_length": by_length(correct, store.frames[rows]),
+        "reliability": reliability(scores, signs),
+    }
+    missing = missing_hands(store, rows)
+    if missing is not None:
+        tables["by_missing_hands"] = by_missing_hands(correct, missing)
+    if temperature is not None:
+        tables["reliability_calibrated"] = reliability(scores, signs, temperature)
+        calibrated = expected_calibration_error(tables["reliability_calibrated"])
+        measured["ece_calibrated"] = calibrated
+    return Evaluation(predictions, temperature, measured, tables)
 
 
 def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
-    """The workbench's metrics of these predictions, their names prefixed, `test/` say."""
-    collection = sign_metrics(len(predictions.names)).clone(prefix=prefix)
-    scores, signs = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.signs)
-    loss = {f"{prefix}loss": float(cross_entropy(scores, signs))}
-    return loss | {name: float(value) for name, value in collection(scores, signs).items()}
+    """The workbench's metrics of these predictions, their names prefixed, `test/` say.
 
-
-def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
-    """What was recognised in each clip: clip, signer, sign, predicted, scores.
-
-    Args:
-        predictions: of some clips.
-        clips: the name of each clip of the store.
-
-    Returns:
-        a row a clip; `attrs["signs"]` names the signs in the order of the scores.
+    Cross-entropy (natural logarithm, mean over clips), those of `sign_metrics`, top-10 accuracy,
+    mean reciprocal rank, and the expected calibration error.
     """
-    names = np.array(predictions.names)
-    table = pd.DataFrame(
-        {
-            "clip": clips.to_numpy()[predictions.index],
-            "signer": predictions.signers,
-            "sign": names[predictions.signs],
-            "predicted": names[predictions.top],
-            "scores": list(predictions.scores),
-        }
-    )
-    table.attrs["signs"] = predictions.names
-    return table
-
-
-def confusion(predictions: Predictions) -> pd.DataFrame:
-    """Clips counted by true sign (rows) and recognised sign (columns)."""
-    size = len(predictions.names)
-    counts = np.zeros((size, size), dtype=int)
-    np.add.at(counts, (predictions.signs, predictions.top), 1)
-    return pd.DataFrame(counts, index=predictions.names, columns=predictions.names)
+    scores, signs = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.signs)
+    of_every_epoch = sign_metrics(len(predictions.names))(scores, signs)
+    measured = {
+        "loss": float(cross_entropy(scores, signs)),
+        **{name: float(value) for name, value in of_every_epoch.items()},
+        "accuracy_top10": top_accuracy(scores, signs, 10),
+        "mrr": mean_reciprocal_rank(scores, signs),
+        "ece": expected_calibration_error(reliability(predictions.scores, predictions.signs)),
+    }
+    return {f"{prefix}{name}": value for name, value in measured.items()}
 
 
 def per_signer(predictions: Predictions) -> pd.DataFrame:
-    """Clips and metrics of each signer, the hardest signer first."""
+    """Clips and metrics of each signer, the hardest signer first.
+
+    `low` and `high` are the accuracy's interval by `over_clips`: that signer's other clips.
+    """
     rows = []
     for signer in sorted(set(predictions.signers)):
-        chosen = predictions.signers == signer
-        part = Predictions(
-            predictions.scores[chosen],
-            predictions.signs[chosen],
-            predictions.signers[chosen],
-            predictions.index[chosen],
-            predictions.names,
-        )
-        rows.append({"signer": signer, "clips": int(chosen.sum()), **metrics(part, "")})
+        part = predictions.of(predictions.signers == signer)
+        measured = metrics(part, "")
+        low, high = over_clips(part.correct)
+        accuracy = {"accuracy": measured.pop("accuracy"), "low": low, "high": high}
+        rows.append({"signer": signer, "clips": len(part.signs), **accuracy, **measured})
     return pd.DataFrame(rows).sort_values("accuracy", kind="stable").reset_index(drop=True)
 
 
-def per_sign(predictions: Predictions) -> pd.DataFrame:
-    """Clips, precision, recall and F1 of each sign that occurs, the hardest sign first."""
-    counts = confusion(predictions).to_numpy()
-    hits, true, recognised = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        precision = np.where(recognised > 0, hits / recognised, 0.0)
-        recall = np.where(true > 0, hits / true, 0.0)
-        f1 = np.where(true + recognised > 0, 2 * hits / (true + recognised), 0.0)
-    table = pd.DataFrame(
-        {
-            "sign": predictions.names,
-            "clips": true,
-            "precision": precision,
-            "recall": recall,
-            "f1": f1,
-        }
-    )
-    return table[table["clips"] > 0].sort_values("f1", kind="stable").reset_index(drop=True)
-
-
-def confused_pairs(predictions: Predictions, most: int = 20) -> pd.DataFrame:
-    """The pairs of signs most often taken for one another, in either direction."""
-    counts = confusion(predictions).to_numpy()
-    both = counts + counts.T
-    first, second = np.triu_indices(len(both), k=1)
-    order = np.argsort(-both[first, second], kind="stable")[:most]
+def intervals(predictions: Predictions) -> pd.DataFrame:
+    """The accuracy's bootstrap intervals: a row for clips and one for signers drawn anew."""
+    correct, signers = predictions.correct, predictions.signers
+    found = {"clips": over_clips(correct), "signers": over_signers(correct, signers)}
     rows = [
-        {
-            "sign": predictions.names[a],
-            "other": predictions.names[b],
-            "confused": int(both[a, b]),
-            "sign_as_other": int(counts[a, b]),
-            "other_as_sign": int(counts[b, a]),
-        }
-        for a, b in zip(first[order], second[order], strict=True)
-        if both[a, b] > 0
+        {"drawn": drawn, "accuracy": correct.mean(), "low": interval[0], "high": interval[1]}
+        for drawn, interval in found.items()
+        if interval is not None
     ]
-    columns = ["sign", "other", "confused", "sign_as_other", "other_as_sign"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows)

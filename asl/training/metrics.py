@@ -1,5 +1,7 @@
-"""The four metrics of every run, and top-5 accuracy; built once and cloned for each split."""
+"""The figures of a run: those of every epoch, and those that are measured once, from all scores."""
 
+import torch
+from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -7,6 +9,7 @@ from torchmetrics.classification import (
     MulticlassPrecision,
     MulticlassRecall,
 )
+from torchmetrics.functional.classification import multiclass_accuracy
 
 
 def sign_metrics(signs: int) -> MetricCollection:
@@ -25,3 +28,32 @@ def sign_metrics(signs: int) -> MetricCollection:
         },
         compute_groups=[["accuracy"], ["accuracy_top5"], ["precision", "recall", "f1"]],
     )
+
+
+def top_accuracy(scores: Tensor, signs: Tensor, k: int) -> float:
+    """The share of clips whose true sign is among the k with the highest scores.
+
+    Args:
+        scores: [clips, signs].
+        signs: [clips], the true sign's index.
+        k: with no more signs than that, the answer is 1.
+    """
+    size = scores.shape[1]
+    return float(multiclass_accuracy(scores, signs, size, average="micro", top_k=min(k, size)))
+
+
+def mean_reciprocal_rank(scores: Tensor, signs: Tensor) -> float:
+    """The mean over clips of 1 / rank of the true sign, the sign with the highest score being 1st.
+
+    Voorhees 1999, the TREC-8 question answering track; ASL Citizen (Desai et al. 2023) reports it
+    of sign recognizers. Signs that tie share the mean of their ranks, so that a recognizer that
+    scores all signs alike gains nothing. (torchmetrics' RetrievalMRR loops over clips one by one.)
+
+    Args:
+        scores: [clips, signs].
+        signs: [clips], the true sign's index.
+    """
+    true = scores.gather(1, signs[:, None])
+    above = (scores > true).sum(dim=1)
+    equal = (scores == true).sum(dim=1) - 1
+    return float(torch.mean(1 / (1 + above + equal / 2)))

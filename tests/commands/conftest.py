@@ -53,3 +53,11 @@ def trained(workbench) -> str:
     uri = workbench.tracking.partition("=")[2]
     runs = find_runs(tracker({"uri": uri, "experiment": "asl"}))
     return next(r.name for r in runs if r.params.get("seed") == "3")
+
+
+@pytest.fixture(scope="session")
+def exported(workbench, trained, tmp_path_factory) -> Path:
+    """The folder of that run's exported files."""
+    folder = tmp_path_factory.mktemp("exported")
+    assert workbench("export", f"run={trained}", f"export.dir={folder}") == 0
+    return folder

@@ -10,13 +10,6 @@ from asl.commands.parts import tracker
 from asl.tracking.find import find_run
 
 
-@pytest.fixture(scope="module")
-def exported(workbench, trained, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    assert workbench("export", f"run={trained}", f"export.dir={folder}") == 0
-    return folder
-
-
 def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
     names = {path.name for path in exported.iterdir()}
     wanted = {
@@ -33,22 +26,6 @@ def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
     run = find_run(store, trained)
     logged = {artifact.path for artifact in store.client.list_artifacts(run.run_id, "export")}
     assert {f"export/{name}" for name in wanted} == logged
-
-
-@pytest.mark.parametrize("variant", ["float32", "float16"])
-def test_a_tflite_measures_as_its_run_does(exported, workbench, trained, capsys, variant):
-    capsys.readouterr()
-    assert workbench("evaluate", f"run={trained}") == 0
-    of_run = capsys.readouterr().out.splitlines()
-    model = f"model={exported}/model_{variant}.tflite"
-    data = [*workbench.data, "split=signer_holdout"]
-    assert workbench("evaluate", model, *data) == 0
-    of_file = capsys.readouterr().out.splitlines()
-    accuracy = [
-        next(line for line in lines if line.startswith("loss")).split("accuracy ")[1].split()[0]
-        for lines in (of_run, of_file)
-    ]
-    assert accuracy[0] == accuracy[1]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])

@@ -56,13 +56,6 @@ def test_a_runs_tables_agree_with_its_metrics(trained, store, split):
         assert download(store, run.run_id, f"{split}/{name}").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_kept_epoch_measures_the_same_again(trained, workbench, capsys):
-    first = find_run(tracker_of(workbench), trained).metrics["test/accuracy"]
-    capsys.readouterr()
-    assert workbench("evaluate", f"run={trained}") == 0
-    assert f"accuracy {first:.4f}" in capsys.readouterr().out
-
-
 def test_the_same_seed_gives_the_same_metrics(workbench, store):
     found = []
     for seed in (5, 5, 6):
@@ -202,7 +195,3 @@ def test_a_servers_password_reaches_no_run_and_no_message(trained, store, capsys
     assert "tracking." not in run.tags["command"]
     assert asl(["runs", "tracking.uri=nonsense://me:secret@host/db"]) == 2
     assert "secret" not in capsys.readouterr().err
-
-
-def tracker_of(workbench):
-    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})

@@ -1,0 +1,108 @@
+"""A .tflite over many clips of a store, LiteRT in several processes; imports no torch."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from asl.clips.store import ClipStore
+from asl.errors import UserError
+from asl.predict import Recognise, load
+
+_CHUNK = 32  # clips a task
+_WORTH_A_PROCESS = 200  # clips; a process takes half a second to start
+
+
+def tflite_outputs(
+    model: Path, store: ClipStore, rows: np.ndarray, workers: int | None = None
+) -> np.ndarray:
+    """What a .tflite of the competition's contract gives for clips, with a progress bar.
+
+    Args:
+        model: the file.
+        store: the clips.
+        rows: of the store.
+        workers: processes; where None one a core, but none for a few clips.
+
+    Returns:
+        float32 [rows, outputs], in the order of `rows`.
+
+    Raises:
+        UserError: the file cannot be used, or not on these clips.
+    """
+    load(model)  # a file that is no model fails here, once and with its reason
+    workers = min(workers or _cores(), -(-len(rows) // _WORTH_A_PROCESS))
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    outputs = _here(model, store, chunks) if workers < 2 else _there(model, store, chunks, workers)
+    bar = track(outputs, "recognising", len(chunks), console=Console(stderr=True), transient=True)
+    return np.concatenate(list(bar))
+
+
+def _here(model: Path, store: ClipStore, chunks: list[np.ndarray]) -> Iterator[np.ndarray]:
+    recognise = load(model)
+    return (_outputs(recognise, model, store, chunk) for chunk in chunks)
+
+
+def _there(
+    model: Path, store: ClipStore, chunks: list[np.ndarray], workers: int
+) -> Iterator[np.ndarray]:
+    # Not forked: torch may be loaded, and its threads would be missing.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (model, store)) as pool:
+        try:
+            yield from pool.map(_given_outputs, chunks)
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"model={model}: LiteRT died of a clip, or for want of memory"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_given: tuple[Recognise, Path, ClipStore]
+
+
+def _start(model: Path, store: ClipStore) -> None:
+    global _given
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    _given = load(model), model, store
+
+
+def _end_with(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
+
+
+def _given_outputs(rows: np.ndarray) -> np.ndarray:
+    recognise, model, store = _given
+    return _outputs(recognise, model, store, rows)
+
+
+def _outputs(recognise: Recognise, model: Path, store: ClipStore, rows: np.ndarray) -> np.ndarray:
+    found = []
+    for row in rows.tolist():
+        try:
+            found.append(recognise(store.read(row)))
+        except (ValueError, RuntimeError) as error:
+            # Not the name from the table of clips, which would import pandas.
+            reason = (str(error).splitlines() or [""])[0]
+            raise UserError(f"model={model}: clip {row} of {store.directory}: {reason}") from None
+    return np.stack(found)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

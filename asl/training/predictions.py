@@ -1,0 +1,101 @@
+"""What a recognizer makes of clips, beside the truth about them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from asl.clips.datamodule import Batch
+from asl.recognizer.recognizer import Recognizer
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of clips and the truth about them; row i of everything is the same clip.
+
+    Attributes:
+        scores: [clips, signs], logits or log-probabilities.
+        signs: [clips], the true sign's index.
+        signers: [clips], the signer's name.
+        index: [clips], the clip's row in the store.
+        names: the signs' names by index.
+    """
+
+    scores: NDArray[np.float32]
+    signs: NDArray[np.int64]
+    signers: NDArray[np.str_]
+    index: NDArray[np.int64]
+    names: list[str]
+
+    @property
+    def top(self) -> NDArray[np.int64]:
+        """[clips], the index of the sign with the highest score."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """[clips], whether that is the true sign."""
+        return self.top == self.signs
+
+    def of(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """Those of some clips, [clips] of true and false."""
+        return Predictions(
+            self.scores[chosen],
+            self.signs[chosen],
+            self.signers[chosen],
+            self.index[chosen],
+            self.names,
+        )
+
+
+@torch.inference_mode()
+def predict_batches(
+    recognizer: Recognizer, batches: DataLoader[Batch], signers: list[str]
+) -> Predictions:
+    """Run a recognizer over every batch; predictions come in the store's order.
+
+    Args:
+        recognizer: put into evaluation mode.
+        batches: of any order.
+        signers: the store's names by index.
+    """
+    recognizer.eval()
+    device = next(recognizer.parameters()).device
+    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    for batch in batches:
+        logits = recognizer(batch.clips.to(device), batch.lengths.to(device))
+        parts.append((logits.float().cpu(), batch.signs, batch.signers, batch.index))
+    scores, signs, signer_index, index = (
+        torch.cat(part).numpy() for part in zip(*parts, strict=True)
+    )
+    order = index.argsort(kind="stable")
+    names = np.array(signers, dtype=str)[signer_index[order]]
+    return Predictions(scores[order], signs[order], names, index[order], list(recognizer.signs))
+
+
+def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
+    """What was recognised in each clip: clip, signer, sign, predicted, scores.
+
+    Args:
+        predictions: of some clips.
+        clips: the name of each clip of the store.
+
+    Returns:
+        a row a clip; `attrs["signs"]` names the signs in the order of the scores.
+    """
+    names = np.array(predictions.names)
+    table = pd.DataFrame(
+        {
+            "clip": clips.to_numpy()[predictions.index],
+            "signer": predictions.signers,
+            "sign": names[predictions.signs],
+            "predicted": names[predictions.top],
+            "scores": list(predictions.scores),
+        }
+    )
+    table.attrs["signs"] = predictions.names
+    return table
