@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,7 @@ from asl.errors import UserError
 from asl.predict import Recognise, load
 
 _CHUNK = 32  # clips a task
-_WORTH_A_PROCESS = 200  # clips; a process takes half a second to start
+_WORTH_A_PROCESS = 3.0  # seconds of work; a process takes about one to start
 
 
 def tflite_outputs(
@@ -31,7 +32,8 @@ def tflite_outputs(
         model: the file.
         store: the clips.
         rows: of the store.
-        workers: processes; where None one a core, but none for a few clips.
+        workers: processes; where None one a core, or fewer where the first clips say that the
+            rest will not take long.
 
     Returns:
         float32 [rows, outputs], in the order of `rows`.
@@ -39,20 +41,23 @@ def tflite_outputs(
     Raises:
         UserError: the file cannot be used, or not on these clips.
     """
-    load(model)  # a file that is no model fails here, once and with its reason
-    workers = min(workers or _cores(), -(-len(rows) // _WORTH_A_PROCESS))
-    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    outputs = _here(model, store, chunks) if workers < 2 else _there(model, store, chunks, workers)
-    bar = track(outputs, "recognising", len(chunks), console=Console(stderr=True), transient=True)
-    return np.concatenate(list(bar))
-
-
-def _here(model: Path, store: ClipStore, chunks: list[np.ndarray]) -> Iterator[np.ndarray]:
     recognise = load(model)
-    return (_outputs(recognise, model, store, chunk) for chunk in chunks)
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    began = time.perf_counter()
+    first = _outputs(recognise, model, store, chunks[0])
+    seconds = (time.perf_counter() - began) * (len(chunks) - 1)
+    workers = workers or min(_cores(), int(seconds / _WORTH_A_PROCESS))
+    rest = (
+        (_outputs(recognise, model, store, chunk) for chunk in chunks[1:])
+        if workers < 2
+        else _in_processes(model, store, chunks[1:], workers)
+    )
+    console = Console(stderr=True)
+    bar = track(rest, "recognising", len(chunks) - 1, console=console, transient=True)
+    return np.concatenate([first, *bar])
 
 
-def _there(
+def _in_processes(
     model: Path, store: ClipStore, chunks: list[np.ndarray], workers: int
 ) -> Iterator[np.ndarray]:
     # Not forked: torch may be loaded, and its threads would be missing.

@@ -36,8 +36,8 @@ def over_signers(
 ) -> Interval | None:
     """The interval of the accuracy over clips when whole signers are drawn anew.
 
-    Clips of one signer are alike, so this is the wider interval and the one that says what new
-    signers may bring; of few signers it is still too narrow.
+    Signers differ more than their clips do, and this interval says what new signers may bring. Of
+    a handful of signers it is too narrow, and may be narrower than that over clips.
 
     Args:
         correct: [clips], whether each was recognised.

@@ -89,10 +89,9 @@ def test_signs_in_another_order_are_put_in_order(exported, workbench, of_run, tm
     assert found["loss"] != right["loss"]
 
 
-def test_several_processes_give_what_one_gives(exported, synthetic_store, monkeypatch):
+def test_several_processes_give_what_one_gives(exported, synthetic_store):
     model, rows = exported / "model_float32.tflite", np.arange(len(synthetic_store))[::-1]
     alone = scores.tflite_outputs(model, synthetic_store, rows)
-    monkeypatch.setattr(scores, "_WORTH_A_PROCESS", 1)
     together = scores.tflite_outputs(model, synthetic_store, rows, workers=2)
     np.testing.assert_array_equal(alone, together)
 
