@@ -30,6 +30,8 @@ class Workbench:
                 settings += self.data
             if not any("trainer" in a for a in arguments):
                 settings.append("trainer=smoke")
+        if command == "evaluate" and not any(a.startswith("evaluate.dir=") for a in arguments):
+            settings.append(f"evaluate.dir={self.folder}/evaluation")
         return run([command, *arguments, *settings])
 
     def runs(self, capsys, *arguments: str) -> list[dict]:
