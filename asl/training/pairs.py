@@ -119,4 +119,4 @@ def _in_pace(clips: Tensor, lengths: Tensor, other: Tensor, landmarks: LandmarkS
     others = _alike(clips, lengths, other, landmarks)
     pace = (lengths[other] - 1) / (lengths - 1).clamp(min=1)
     steps = torch.arange(clips.shape[1], device=clips.device, dtype=clips.dtype)
-    return read(others, lengths[other], steps * pace[:, None], lengths)
+    return read(others, steps * pace[:, None], lengths)
