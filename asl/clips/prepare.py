@@ -10,10 +10,8 @@ import csv
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import re
-import signal
 import stat
 import sys
 import threading
@@ -23,7 +21,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
-from multiprocessing.connection import wait
 from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -55,6 +52,7 @@ from asl.clips.splits import sorted_signers
 from asl.clips.store import FORMAT, MANIFEST, PROBLEMS, SHARDS, ClipStore, read_manifest
 from asl.errors import UserError, unknown
 from asl.landmarks import LANDMARK_SETS, landmark_set
+from asl.workers import cores, serve_parent
 
 OnProblem = Literal["skip", "fail"]
 Dtype = Literal["float32", "float16"]
@@ -187,7 +185,7 @@ def _pack_all(
 ) -> dict[int, Shard]:
     done: dict[int, Shard] = {}
     clips = sum(len(job.entries) for job in jobs)
-    workers = min(workers or _cores(), len(jobs))
+    workers = min(workers or cores(), len(jobs))
     pooled = clips >= _CLIPS_WORTH_A_POOL
     run = _in_pools(packing, jobs, workers) if pooled else _here(packing, jobs)
     with closing(run), _progress(clips) as advance:
@@ -196,12 +194,6 @@ def _pack_all(
             _fail_on(_clip_problems([shard]), on_problem, packing.source.root)
             advance(shard)
     return done
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _Shards = Generator[tuple[int, Shard], None, None]
@@ -285,25 +277,11 @@ def _start(packing: Packing) -> None:
     """Gives a worker what all jobs share: a source may hold much, and is sent once."""
     global _given
     _given = packing
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    _die_with_parent()
+    serve_parent()
 
 
 def _pack_given(job: Job) -> Draft:
     return pack(_given, job)
-
-
-def _die_with_parent() -> None:
-    """Ends this worker when its parent is killed; it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 # --- finishing ----------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ other clips. The runs are those of `asl train`, one below the other under a pare
 are missing or half done, the same command does the rest.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
 from asl.errors import UserError
+from asl.workers import cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +191,7 @@ def _workers() -> int:
 
     if torch.cuda.is_available():
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def _outcomes(

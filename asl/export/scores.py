@@ -1,14 +1,10 @@
 """A .tflite over many clips of a store, LiteRT in several processes; imports no torch."""
 
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ from rich.progress import track
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.predict import Recognise, load
+from asl.workers import cores, serve_parent
 
 _CHUNK = 32  # clips a task
 _WORTH_A_PROCESS = 3.0  # seconds of work; a process takes about one to start
@@ -46,7 +43,7 @@ def tflite_outputs(
     began = time.perf_counter()
     first = _outputs(recognise, model, store, chunks[0])
     seconds = (time.perf_counter() - began) * (len(chunks) - 1)
-    workers = workers or min(_cores(), int(seconds / _WORTH_A_PROCESS))
+    workers = workers or min(cores(), int(seconds / _WORTH_A_PROCESS))
     rest = (
         (_outputs(recognise, model, store, chunk) for chunk in chunks[1:])
         if workers < 2
@@ -78,16 +75,8 @@ _given: tuple[Recognise, Path, ClipStore]
 
 def _start(model: Path, store: ClipStore) -> None:
     global _given
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    serve_parent()
     _given = load(model), model, store
-
-
-def _end_with(parent: int) -> None:
-    wait([parent])
-    os._exit(1)
 
 
 def _given_outputs(rows: np.ndarray) -> np.ndarray:
@@ -105,9 +94,3 @@ def _outputs(recognise: Recognise, model: Path, store: ClipStore, rows: np.ndarr
             reason = (str(error).splitlines() or [""])[0]
             raise UserError(f"model={model}: clip {row} of {store.directory}: {reason}") from None
     return np.stack(found)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

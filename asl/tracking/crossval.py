@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from filelock import FileLock, Timeout
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -135,4 +134,3 @@ def record_crossval(
     record_frame(run, clips, "out_of_fold.parquet")
     figure = pictures.signer_bars(signers, f"{run.name}: each signer when held out")
     run.client.log_figure(run.id, figure, "per_signer.png")
-    plt.close(figure)
