@@ -325,10 +325,8 @@ def test_real_clips_killed_many_times(whom, shared_data, tmp_path):
     longest = time.perf_counter() - began
     assert not differing(tmp_path / "measured", files(tmp_path / "whole"))
     kill_often(raw, store, tmp_path / "script.py", whom, times=8, longest=longest)
-    finished = list(store.glob("shards/*.json"))
     before = written(store) if store.exists() else {}
-    read = pack(raw, store)
-    assert (len(read) < 1350) == bool(finished)
+    pack(raw, store)
     assert len(again(before, written(store))) <= 4  # a shard in the hands of each worker
     assert not differing(store, files(tmp_path / "whole"))
 

@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -102,8 +103,10 @@ def _numbers(table: pa.Table, name: str, found: Meaning, whole: bool) -> list:
     )
     if not plain:
         found.doubtful.append(column)
-    for value in table[name].to_pylist():
+    for value in _values(table[name]):
         number = None if whole else NAN
+        if pa.types.is_temporal(kind) and value is not None:
+            value = datetime.max  # a time is no number
         if value is None:
             if whole:
                 found.wrong.append(column)
@@ -116,6 +119,13 @@ def _numbers(table: pa.Table, name: str, found: Meaning, whole: bool) -> list:
                 found.wrong.append(column)
         numbers.append(number)
     return numbers
+
+
+def _values(column: pa.ChunkedArray) -> list:
+    """A column's values in Python; times as whole numbers, for Python cannot tell all of them."""
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
+    return column.to_pylist()
 
 
 def _texts(table: pa.Table, found: Meaning) -> list[str | None]:
@@ -152,7 +162,7 @@ def retyped(name: str, kind: pa.DataType) -> Mutation:
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         if not has(table, name):
             return table
-        values = table[name].to_pylist()
+        values = _values(table[name])
         if pa.types.is_list(kind):
             return put(table, name, pa.array([[v] for v in values]))
         if pa.types.is_struct(kind):
@@ -188,7 +198,7 @@ def cells(name: str, values: list, kind: pa.DataType | None = None) -> Mutation:
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         if not has(table, name) or not table.num_rows:
             return table
-        held = table[name].to_pylist()
+        held = _values(table[name])
         for _ in range(luck.randint(1, 3)):
             held[luck.randrange(len(held))] = luck.choice(values)
         return put(table, name, pa.array(held, kind or table.schema.field(name).type))
@@ -202,7 +212,7 @@ def frames_as(change: Callable[[np.ndarray, random.Random], np.ndarray]) -> Muta
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         if not has(table, "frame") or not table.num_rows:
             return table
-        frames = np.array([int(v or 0) for v in table["frame"].to_pylist()])
+        frames = np.array([int(v or 0) for v in _values(table["frame"])])
         return put(table, "frame", pa.array(change(frames, luck)))
 
     return mutate
