@@ -6,7 +6,7 @@ import torch
 from asl.config import CONF
 
 MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
-SCALERS = ["none", "minmax", "standard", "robust", "clip", "body", "clip_minmax", "winner"]
+SCALERS = ["none", "minmax", "standard", "robust", "clip", "body", "hands", "clip_minmax", "winner"]
 LANDMARKS = ["hands_pose", "hands", "gislr118", "kinect20", "kinect20_upper"]
 FEATURES = ["positions", "motion", "differences", "winner"]
 CHOICES = [

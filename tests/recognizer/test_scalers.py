@@ -1,12 +1,14 @@
 import pytest
 import torch
 
+from asl.errors import UserError
 from asl.landmarks import landmark_set
 from asl.recognizer.presence import presence
-from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted
+from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted, HandShape
 
 LANDMARKS = landmark_set("hands_pose")
 POINTS = len(LANDMARKS.indices)
+HANDS = {"left": list(LANDMARKS.left_hand), "right": list(LANDMARKS.right_hand)}
 
 
 def scaled(scaler, clips):
@@ -53,7 +55,9 @@ def test_landmarks_that_training_never_shows_or_moves_stay_usable(statistic):
     assert scaler.size[11].eq(1).all()
 
 
-@pytest.mark.parametrize("scaler", [BodySize(LANDMARKS), ClipDeviation(LANDMARKS)])
+@pytest.mark.parametrize(
+    "scaler", [BodySize(LANDMARKS), HandShape(LANDMARKS), ClipDeviation(LANDMARKS)]
+)
 def test_place_and_size_of_a_signer_do_not_matter(scaler):
     near = signer()
     far = near * 0.4 + torch.tensor([0.3, 0.1, -0.2])
@@ -85,6 +89,66 @@ def test_a_body_without_shoulders_falls_back_on_the_clip():
     torch.testing.assert_close(body, clip, equal_nan=True)
 
 
+@pytest.mark.parametrize("hand", HANDS.values(), ids=HANDS)
+def test_moving_a_hand_changes_its_wrist_alone(hand):
+    clips = signer()
+    moved = clips.clone()
+    moved[:, :, hand] += torch.tensor([0.2, -0.1, 0.05])
+
+    before, after = scaled(HandShape(LANDMARKS), clips), scaled(HandShape(LANDMARKS), moved)
+
+    others = [row for row in range(POINTS) if row != hand[0]]
+    torch.testing.assert_close(
+        after[:, :, others], before[:, :, others], equal_nan=True, rtol=0, atol=1e-4
+    )
+    shift = scaled(BodySize(LANDMARKS), moved) - scaled(BodySize(LANDMARKS), clips)
+    torch.testing.assert_close(
+        (after - before)[:, :, hand[0]], shift[:, :, hand[0]], equal_nan=True, rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("hand", HANDS.values(), ids=HANDS)
+def test_a_larger_hand_has_the_same_shape(hand):
+    clips = signer()
+    larger = clips.clone()
+    wrist = clips[:, :, hand[:1]]
+    larger[:, :, hand] = wrist + 1.7 * (clips[:, :, hand] - wrist)
+
+    torch.testing.assert_close(
+        scaled(HandShape(LANDMARKS), larger),
+        scaled(HandShape(LANDMARKS), clips),
+        equal_nan=True,
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+def test_a_hand_is_measured_in_its_palm_and_the_rest_in_the_body():
+    clips = signer()
+    values = scaled(HandShape(LANDMARKS), clips)
+
+    palms = values[:, :, HANDS["right"][9], :2].norm(dim=-1)
+    torch.testing.assert_close(palms.nanmean(1), torch.ones(2))
+    fingers = {row for hand in HANDS.values() for row in hand[1:]}
+    rest = [row for row in range(POINTS) if row not in fingers]
+    body = scaled(BodySize(LANDMARKS), clips)
+    torch.testing.assert_close(values[:, :, rest], body[:, :, rest], equal_nan=True)
+
+
+def test_a_hand_without_its_wrist_is_as_if_missing():
+    clips = signer()
+    clips[:, 1, HANDS["right"][0]] = torch.nan
+
+    values = scaled(HandShape(LANDMARKS), clips)[:, 1, HANDS["right"][1:]]
+
+    assert values.eq(0).all()
+
+
+def test_hand_shape_wants_hands():
+    with pytest.raises(UserError, match=r"scaler=hands: kinect20 .*mediapipe_holistic$"):
+        HandShape(landmark_set("kinect20_upper"))
+
+
 def test_clip_deviation_leaves_mean_0_and_deviation_1():
     own = scaled(ClipDeviation(LANDMARKS), signer())[:, :, : LANDMARKS.size]
 
@@ -100,7 +164,8 @@ def test_clip_minmax_fills_0_to_1():
 
 
 @pytest.mark.parametrize(
-    "scaler", [BodySize(LANDMARKS), ClipDeviation(LANDMARKS), ClipMinMax(LANDMARKS)]
+    "scaler",
+    [BodySize(LANDMARKS), HandShape(LANDMARKS), ClipDeviation(LANDMARKS), ClipMinMax(LANDMARKS)],
 )
 def test_a_single_point_is_not_blown_up(scaler):
     clips = torch.full((1, 3, POINTS, 3), torch.nan)
