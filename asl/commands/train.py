@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asl.tracking.store import Tracker
     from asl.training.augment import Augmentation
     from asl.training.classifier import SignClassifier
-    from asl.training.fit import Fitted
+    from asl.training.fit import AfterEpoch, Fitted
     from asl.training.regularization import Regularization
 
 PARENT = "ASL_PARENT_RUN"  # a multirun's parent, for jobs in processes of their own
@@ -36,11 +36,12 @@ NOT_A_CHOICE = ("tracking.", "hydra.", "data.root", "data.store", "trainer.enabl
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run and the metrics of its kept epoch."""
+    """A finished run, the metrics of its kept epoch, and why it was pruned, if it was."""
 
     run_id: str
     name: str
     metrics: dict[str, float]
+    pruned: str | None = None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -56,9 +57,14 @@ def _train(cfg: DictConfig) -> float | None:
     return trained.metrics.get(cfg.monitor)
 
 
-def chosen_params(cfg: DictConfig) -> dict[str, Any]:
-    """What a person chose: the choice in every group, overridden leaves, the seed."""
-    hydra = HydraConfig.get()
+def chosen_params(cfg: DictConfig, hydra: DictConfig | None = None) -> dict[str, Any]:
+    """What a person chose: the choice in every group, overridden leaves, the seed.
+
+    Args:
+        cfg: the composed config.
+        hydra: Hydra's own part of it; the running command's where None.
+    """
+    hydra = hydra or HydraConfig.get()
     choices = {g: hydra.runtime.choices[g] for g in GROUPS if hydra.runtime.choices.get(g)}
     leaves = {}
     for override in hydra.overrides.task:
@@ -68,13 +74,23 @@ def chosen_params(cfg: DictConfig) -> dict[str, Any]:
     return {**choices, "landmarks": cfg.landmarks.name, **leaves, "seed": cfg.seed}
 
 
-def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None) -> Trained:
+def train(
+    cfg: DictConfig,
+    params: Mapping[str, Any],
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    store: "ClipStore | None" = None,
+    after_epoch: "AfterEpoch | None" = None,
+) -> Trained:
     """Train a run from a composed config.
 
     Args:
         cfg: as conf/train.yaml composes it.
         params: what to show as the run's parameters.
         parent: id of the run that this one belongs under.
+        tags: what else the run is about.
+        store: the clips of `data=`, where they are open already.
+        after_epoch: see `asl.training.fit.fit`; by it the run may be pruned.
     """
     from asl.commands.parts import fitting_landmarks, make_split, open_store, tracker
     from asl.config import PROJECT, check
@@ -82,12 +98,12 @@ def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None)
     from asl.tracking.run import tracked_run
 
     check(cfg)
-    store = open_store(cfg.data)
+    store = store or open_store(cfg.data)
     split = make_split(cfg.split, store)
     fitting_landmarks(cfg.landmarks.name, store)
     study = params.get("experiment") or f"{params.get('model')}-{params.get('scaler')}"
     name = f"{study}-{cfg.data.name}-s{cfg.seed}"
-    tags = {
+    described = {
         "kind": "train",
         "data": cfg.data.name,
         "data.fingerprint": store.fingerprint,
@@ -95,11 +111,12 @@ def train(cfg: DictConfig, params: Mapping[str, Any], parent: str | None = None)
         "signer_independent": str(split.signer_independent).lower(),
         "val_protocol": split.val_protocol,
         **provenance_tags(PROJECT),
+        **(tags or {}),
     }
     if DDP_RUN in os.environ:
         return _help(cfg, store, split, os.environ[DDP_RUN])
-    with tracked_run(tracker(cfg.tracking), name, tags, parent) as run:
-        return _carry_out(cfg, params, store, split, run, go_on=False)
+    with tracked_run(tracker(cfg.tracking), name, described, parent) as run:
+        return _carry_out(cfg, params, store, split, run, False, after_epoch)
 
 
 def resume(cfg: DictConfig) -> Trained:
@@ -116,13 +133,21 @@ def resume(cfg: DictConfig) -> Trained:
     return go_on_with(cfg.tracking, cfg.resume, changed)
 
 
-def go_on_with(tracking: DictConfig, run_id: str, changed: Mapping[str, Any]) -> Trained:
+def go_on_with(
+    tracking: DictConfig,
+    run_id: str,
+    changed: Mapping[str, Any],
+    store: "ClipStore | None" = None,
+    after_epoch: "AfterEpoch | None" = None,
+) -> Trained:
     """Go on with an interrupted run: same config, optimizer, schedule, epoch and random state.
 
     Args:
         tracking: where runs are kept.
         run_id: id or name of the run.
         changed: keys of its config that get other values.
+        store: the clips that it was trained with, where they are open already.
+        after_epoch: see `asl.training.fit.fit`; by it the run may be pruned.
 
     Raises:
         UserError: there is no such run, it is finished, or its data set has changed.
@@ -140,12 +165,12 @@ def go_on_with(tracking: DictConfig, run_id: str, changed: Mapping[str, Any]) ->
     started.tracking = tracking
     for key, value in changed.items():
         OmegaConf.update(started, key, value)
-    store = open_store(started.data)
+    store = store or open_store(started.data)
     if store.fingerprint != found.tags["data.fingerprint"]:
         raise UserError(f"resume={run_id}: the data has changed since; start the run anew")
     split = make_split(started.split, store)
     with tracked_run(store_of_runs, found.name, {}, resume=found.run_id) as run:
-        return _carry_out(started, found.params, store, split, run, go_on=True)
+        return _carry_out(started, found.params, store, split, run, True, after_epoch)
 
 
 def _carry_out(
@@ -155,10 +180,12 @@ def _carry_out(
     split: "Split",
     run: "TrackedRun",
     go_on: bool,
+    after_epoch: "AfterEpoch | None",
 ) -> Trained:
     import shutil
 
     from asl.tracking.logger import EpochLogger
+    from asl.training.fit import Pruned
 
     classifier, data = _build(cfg, store, split)
     if not go_on:
@@ -166,7 +193,11 @@ def _carry_out(
     _say_start(run, split, classifier)
     os.environ[DDP_RUN] = str(run.work)
     try:
-        fitted = _fit(cfg, classifier, data, run.work, EpochLogger(run), go_on)
+        fitted = _fit(cfg, classifier, data, run.work, EpochLogger(run), go_on, after_epoch)
+    except Pruned as why:
+        run.client.set_tag(run.id, "pruned", str(why))
+        shutil.rmtree(run.work)
+        return Trained(run.id, run.name, {}, str(why))
     except (KeyboardInterrupt, SystemExit):
         print(f"interrupted; go on with: asl train resume={run.id}", file=sys.stderr)
         raise
@@ -231,7 +262,13 @@ def augmentation(cfg: DictConfig, landmarks: "LandmarkSet") -> "Augmentation":
 
 
 def _fit(
-    cfg: DictConfig, classifier: "SignClassifier", data: Any, work: Any, logger: Any, go_on: bool
+    cfg: DictConfig,
+    classifier: "SignClassifier",
+    data: Any,
+    work: Any,
+    logger: Any,
+    go_on: bool,
+    after_epoch: "AfterEpoch | None" = None,
 ) -> "Fitted":
     from asl.training.fit import fit
 
@@ -246,6 +283,7 @@ def _fit(
         gradient_clip=cfg.regularization.gradient_clip,
         logger=logger,
         resume=go_on,
+        after_epoch=after_epoch,
     )
 
 

@@ -21,6 +21,11 @@ from asl.training.classifier import SignClassifier
 from asl.training.progress import EpochLines
 
 Settling = Callable[[int], bool]
+AfterEpoch = Callable[[int, Mapping[str, float]], None]
+
+
+class Pruned(Exception):
+    """Raised by `after_epoch`: training on is hopeless; the message says why."""
 
 
 class Fitted(NamedTuple):
@@ -111,6 +116,18 @@ class PatientStopping(EarlyStopping):
             super().on_validation_end(trainer, pl_module)
 
 
+class Listener(Callback):
+    """Tells somebody outside of every epoch's metrics."""
+
+    def __init__(self, after_epoch: AfterEpoch) -> None:
+        self._after_epoch = after_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell; validation is over by now."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._after_epoch(trainer.current_epoch, metrics)
+
+
 def fit(
     classifier: SignClassifier,
     data: ClipDataModule,
@@ -121,6 +138,7 @@ def fit(
     gradient_clip: float | None,
     logger: Logger,
     resume: bool = False,
+    after_epoch: AfterEpoch | None = None,
 ) -> Fitted:
     """Train and return the kept epoch's checkpoint.
 
@@ -139,6 +157,8 @@ def fit(
         gradient_clip: largest norm of the gradient, or None.
         logger: receives every epoch's metrics.
         resume: go on from the directory's last checkpoint.
+        after_epoch: is told every epoch's number, the first being 0, and metrics; it may raise
+            `Pruned`, which passes through.
 
     Raises:
         UserError: early stopping without validation clips, or nothing to resume from.
@@ -161,6 +181,8 @@ def fit(
     callbacks: list[Callback] = [RandomState(), kept]
     if early_stopping and validated:
         callbacks.append(PatientStopping(settling, monitor, mode=mode, **early_stopping))
+    if after_epoch:
+        callbacks.append(Listener(after_epoch))
     settings = dict(trainer)
     if settings.pop("compile", False):
         # In place, so that weights keep their names; the average is no busy network.
