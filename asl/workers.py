@@ -15,11 +15,13 @@ def cores() -> int:
 
 
 def serve_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends this worker when the parent is killed.
-
-    It would wait for work for ever.
-    """
+    """Leaves Ctrl-C to the parent, and ends this worker when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Ends this worker when its parent is killed; it would go on, then wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -5,6 +5,7 @@ other clips. The runs are those of `asl train`, one below the other under a pare
 are missing or half done, the same command does the rest.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
 from asl.errors import UserError
-from asl.workers import cores
+from asl.workers import cores, end_with_parent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,7 @@ class Job(NamedTuple):
         config: as `asl train` takes it, all values resolved.
         params: what to show as the run's parameters.
         begun: id of a run to go on with.
+        store: the clips, checked once for all runs.
     """
 
     fold: int
@@ -45,17 +47,38 @@ class Job(NamedTuple):
     config: dict[str, Any]
     params: dict[str, Any]
     begun: str | None
+    store: "ClipStore"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_crossval, "crossval", arguments)
+    from asl.commands.comparison import close_interrupted
+
+    try:
+        run_with_hydra(_run, "crossval", arguments)
+    finally:
+        close_interrupted()
 
 
-def _crossval(cfg: DictConfig) -> None:
+def _run(cfg: DictConfig) -> None:
+    from asl.commands.comparison import carry_out
+    from asl.commands.train import PARENT
+
+    try:
+        if multirun := os.environ.get(PARENT):
+            carry_out(_crossval, cfg, multirun)
+        else:
+            _crossval(cfg)
+    except (KeyboardInterrupt, SystemExit):
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        raise
+
+
+def _crossval(cfg: DictConfig, multirun: str | None = None) -> str:
+    """Do what is left to do of a cross-validation and return its run's id."""
     from asl.commands.parts import make_split, open_store, tracker
     from asl.config import PROJECT, CrossvalSettings, check
-    from asl.tracking.crossval import crossvalidation, folds_of
+    from asl.tracking.crossval import crossvalidation, finished_under, folds_of
     from asl.tracking.record import provenance_tags
 
     check(cfg, CrossvalSettings)
@@ -73,15 +96,19 @@ def _crossval(cfg: DictConfig) -> None:
     }
     runs = tracker(cfg.tracking)
     identity = [_choices(cfg), store.fingerprint, folds, seeds]
+    if multirun and (finished := finished_under(runs, multirun, identity)):
+        print(f"crossval {finished.name} ({finished.run_id}): finished already", file=sys.stderr)
+        return finished.run_id
     params = _params(cfg)
     name = f"crossval-{params.get('experiment') or params.get('model')}-{cfg.data.name}"
-    with crossvalidation(runs, name, tags, identity) as parent:
-        jobs = _jobs(cfg, params, folds, seeds, folds_of(runs, parent.id))
+    with crossvalidation(runs, name, tags, identity, multirun) as parent:
+        jobs = _jobs(cfg, params, folds, seeds, folds_of(runs, parent.id), store)
         print(f"crossval {parent.name} ({parent.id}): {tags['split']}", file=sys.stderr)
         print(f"validation: {tags['val_protocol']}", file=sys.stderr)
         _run_all(jobs, cfg.workers, parent, len(folds) * len(seeds))
         metrics = _conclude(runs, parent, params)
     _say_end(parent, tags, metrics)
+    return parent.id
 
 
 # --- what there is to do ------------------------------------------------------------------------
@@ -138,6 +165,7 @@ def _jobs(
     folds: list[int],
     seeds: list[int],
     done: "list[Fold]",
+    store: "ClipStore",
 ) -> list[Job]:
     """The runs that are not finished yet."""
     known = {(fold.fold, fold.seed): fold for fold in done}
@@ -156,6 +184,7 @@ def _jobs(
                     config,
                     {**params, "split.fold": fold, "seed": seed},
                     found.run_id if found and found.can_go_on else None,
+                    store,
                 )
             )
     return jobs
@@ -212,7 +241,7 @@ def _outcomes(
         f"{workers} runs at once, {threads} threads each; what they print: {log}", file=sys.stderr
     )
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, (threads, log)) as pool:
-        futures = {pool.submit(_outcome, job, parent.id): job for job in jobs}
+        futures = {pool.submit(_in_worker, job, parent.id): job for job in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -226,12 +255,31 @@ def _outcomes(
 
 
 def _start(threads: int, log: Path) -> None:
-    """Prepares a worker process: its share of the cores, and a file for what its runs print."""
+    """Prepares a worker process: its share of the cores, and a file for what its runs print.
+
+    Ctrl-C reaches it too: its run ends as an interrupted one.
+    """
     import torch
 
+    end_with_parent()
     torch.set_num_threads(threads)
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout = sys.stderr = log.open("a", buffering=1, encoding="utf-8")
+
+
+_interrupted = False
+
+
+def _in_worker(job: Job, parent: str) -> float | str:
+    """The job's outcome; after Ctrl-C none of the jobs is begun that wait in this process."""
+    global _interrupted
+    if _interrupted:
+        raise KeyboardInterrupt
+    try:
+        return _outcome(job, parent)
+    except (KeyboardInterrupt, SystemExit):
+        _interrupted = True
+        raise
 
 
 def _outcome(job: Job, parent: str) -> float | str:
@@ -242,9 +290,9 @@ def _outcome(job: Job, parent: str) -> float | str:
     cfg = OmegaConf.create(job.config)
     try:
         if job.begun:
-            trained = go_on_with(cfg.tracking, job.begun, {})
+            trained = go_on_with(cfg.tracking, job.begun, {}, store=job.store)
         else:
-            trained = train(cfg, job.params, parent)
+            trained = train(cfg, job.params, parent, store=job.store)
     except Exception as error:  # the run has the traceback; the others go on
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     return trained.metrics["test/accuracy"]

@@ -44,7 +44,11 @@ class Fold:
 
 @contextmanager
 def crossvalidation(
-    tracker: Tracker, name: str, tags: Mapping[str, str], identity: Sequence[Any]
+    tracker: Tracker,
+    name: str,
+    tags: Mapping[str, str],
+    identity: Sequence[Any],
+    multirun: str | None = None,
 ) -> Iterator[TrackedRun]:
     """The parent run: an unfinished one of the same identity, or a new one.
 
@@ -53,28 +57,42 @@ def crossvalidation(
         name: for a new one.
         tags: for a new one.
         identity: all that decides the results, as JSON.
+        multirun: id of the run that it belongs under.
 
     Raises:
         UserError: another process is at work on it.
     """
-    text = json.dumps(identity, sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = digest_of(identity)
     tracker.work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(tracker.work / f"crossval-{digest}.lock", blocking=False):
-            unfinished = [
-                run.run_id
-                for run in find_runs(tracker)
-                if run.tags.get(IDENTITY) == digest and run.status != "FINISHED"
-            ]
-            described = {"kind": "crossval", IDENTITY: digest, **tags}
-            begun = unfinished[0] if unfinished else None
+            same = _same(tracker, digest, multirun)
+            begun = next((run.run_id for run in same if run.status != "FINISHED"), None)
             if begun:
-                _end_the_dead(tracker, begun)
-            with tracked_run(tracker, name, described, resume=begun) as run:
+                end_the_dead(tracker, begun)
+            described = {"kind": "crossval", IDENTITY: digest, **tags}
+            with tracked_run(tracker, name, described, multirun, resume=begun) as run:
                 yield run
     except Timeout:
         raise UserError("the same cross-validation is running already") from None
+
+
+def finished_under(tracker: Tracker, multirun: str, identity: Sequence[Any]) -> FoundRun | None:
+    """A finished cross-validation of this identity that belongs under a multirun."""
+    same = _same(tracker, digest_of(identity), multirun)
+    return next((run for run in same if run.status == "FINISHED"), None)
+
+
+def digest_of(identity: Sequence[Any]) -> str:
+    """What stands in a tag for all that tells a run from others."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _same(tracker: Tracker, digest: str, multirun: str | None) -> list[FoundRun]:
+    wanted = (digest, multirun)
+    runs = find_runs(tracker)
+    return [r for r in runs if (r.tags.get(IDENTITY), r.tags.get(MLFLOW_PARENT_RUN_ID)) == wanted]
 
 
 def folds_of(tracker: Tracker, parent: str) -> list[Fold]:
@@ -92,8 +110,8 @@ def _children(tracker: Tracker, parent: str) -> list[FoundRun]:
     return [run for run in find_runs(tracker) if run.tags.get(MLFLOW_PARENT_RUN_ID) == parent]
 
 
-def _end_the_dead(tracker: Tracker, parent: str) -> None:
-    """Gives runs their end whose process was killed: nobody else is at work on this parent."""
+def end_the_dead(tracker: Tracker, parent: str) -> None:
+    """Gives runs their end whose process was killed; only for who alone is at work on a parent."""
     for run in _children(tracker, parent):
         if run.status == "RUNNING":
             tracker.client.set_terminated(run.run_id, "KILLED")

@@ -1,5 +1,7 @@
 """From the predictions of every fold's test clips to a cross-validation's figures."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from asl.training.evaluation import Predictions, metrics
 
 # Of a table of predictions: a row a clip and run.
 COLUMNS = ("fold", "seed", "clip", "signer", "sign", "predicted", "scores")
+FOLDS_SHOWN = 4  # of more folds a comparison has no columns
 
 
 def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +54,51 @@ def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
                 figures[f"test/{name}_std_{over}"] = float(means.std())
     figures["test/pooled_accuracy"] = float((clips["predicted"] == clips["sign"]).mean())
     return figures
+
+
+def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Cross-validations on the same clips beside each other, the first as the base of the others.
+
+    A difference is the mean over the pairs of runs that have the same seed and the same signers as
+    their test, and its error that mean's standard error: what both share, a hard signer say, is
+    in neither.
+
+    Args:
+        folds: a `fold_table` of each.
+
+    Returns:
+        A row each: runs, accuracy and f1 (means over folds and seeds), accuracy_std (over seeds, of
+        the means over folds), test [SIGNERS] (accuracy of each fold, where there are few),
+        difference and difference_error (of the accuracy), pairs. What cannot be said is NaN.
+    """
+    tests = list(dict.fromkeys(signers for table in folds for signers in table["signers"]))
+    rows = []
+    for table in folds:
+        own = table.groupby("signers")["accuracy"].mean()
+        by_fold = {f"test [{signers}]": own.get(signers, np.nan) for signers in tests}
+        rows.append(
+            {
+                "runs": len(table),
+                "accuracy": table["accuracy"].mean(),
+                "accuracy_std": table.groupby("seed")["accuracy"].mean().std(),
+                "f1": table["f1"].mean(),
+                **(by_fold if len(tests) <= FOLDS_SHOWN else {}),
+                **_difference(table, folds[0]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _difference(one: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
+    if one is base:
+        return {"difference": np.nan, "difference_error": np.nan, "pairs": 0}
+    pairs = one.merge(base, on=["signers", "seed"], suffixes=("", "_of_base"))
+    differences = pairs["accuracy"] - pairs["accuracy_of_base"]
+    return {
+        "difference": float(differences.mean()),
+        "difference_error": float(differences.std()) / max(len(pairs), 1) ** 0.5,
+        "pairs": len(pairs),
+    }
 
 
 def _deviation(values: pd.Series) -> float:
