@@ -135,6 +135,27 @@ class CrossvalSettings(RunSettings):
     workers: PositiveInt | None
 
 
+class SweepSettings(BaseModel):
+    """What `sweep=` may hold; the space itself `asl.sweeps.space` checks."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] | None
+    n_trials: PositiveInt | None
+    sampler: typing.Literal["random", "grid", "tpe", "cmaes", "gp", "nsga2"]
+    sampler_options: dict[str, Any]
+    pruner: typing.Literal["none", "median", "hyperband", "halving", "patient", "threshold"]
+    pruner_options: dict[str, Any]
+    folds: PositiveInt
+    seeds: PositiveInt
+    final_seeds: Annotated[int, Field(ge=0)]
+    max_failures: PositiveInt
+    workers: PositiveInt
+    storage: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    fixed: list[str]
+    space: dict[str, Any]
+
+
 class PrepareSettings(BaseModel):
     """The scalars of conf/prepare.yaml."""
 
@@ -146,6 +167,7 @@ GROUP_SCHEMAS: dict[str, type[BaseModel]] = {
     "regularization": RegularizationSettings,
     "trainer": TrainerSettings,
     "data": DataSettings,
+    "sweep": SweepSettings,
 }
 
 

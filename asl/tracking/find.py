@@ -72,7 +72,7 @@ def find_runs(
     Raises:
         UserError: no run has that metric.
     """
-    runs = [_found(run) for run in _all(tracker)]
+    runs = [found_run(run) for run in _all(tracker)]
     if data:
         runs = [run for run in runs if run.data == data]
     if split:
@@ -119,7 +119,7 @@ def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
     Raises:
         UserError: there is none.
     """
-    runs = [_found(run) for run in _all(tracker)]
+    runs = [found_run(run) for run in _all(tracker)]
     for run in runs:
         if run_id in (run.run_id, run.name) and (key != "resume" or run.is_training):
             return run
@@ -177,7 +177,8 @@ def _all(tracker: Tracker) -> Sequence[Run]:
             return runs
 
 
-def _found(run: Run) -> FoundRun:
+def found_run(run: Run) -> FoundRun:
+    """What MLflow has of a run, as plain values."""
     tags = run.data.tags
     return FoundRun(
         run_id=run.info.run_id,

@@ -48,7 +48,7 @@ def tracked_run(
         run = client.get_run(resume)
         client.update_run(resume, status="RUNNING")
     else:
-        run = _create(tracker, name, tags, parent)
+        run = create_run(tracker, name, tags, parent)
     run_id = run.info.run_id
     tracked = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
     try:
@@ -63,7 +63,10 @@ def tracked_run(
     client.set_terminated(run_id, "FINISHED")
 
 
-def _create(tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | None) -> Run:
+def create_run(
+    tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | None = None
+) -> Run:
+    """A new run; its name gets the first characters of its id."""
     link = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
     run = tracker.client.create_run(tracker.experiment_id, tags={**tags, **link}, run_name=name)
     full = f"{name}-{run.info.run_id[:4]}"

@@ -24,7 +24,7 @@ Settling = Callable[[int], bool]
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
 
 
-class Pruned(Exception):
+class Pruned(Exception):  # noqa: N818 - no error
     """Raised by `after_epoch`: training on is hopeless; the message says why."""
 
 

@@ -1,0 +1,110 @@
+"""A sweep in MLflow: one parent run, and each trial's runs below it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from asl.tracking.find import FoundRun, found_run
+from asl.tracking.logger import log_metrics
+from asl.tracking.record import record_params, record_table
+from asl.tracking.run import TrackedRun, create_run
+from asl.tracking.store import Tracker
+
+# Tags of a trial's runs.
+SWEEP = "sweep"
+TRIAL = "sweep.trial"
+PART = "sweep.part"  # of a trial that is several runs, over folds or seeds
+STATE = "sweep.state"  # COMPLETE, PRUNED or FINAL; MLflow's own status says FAILED and KILLED
+OVERRIDES = "sweep.overrides"  # with which `asl train` repeats it
+
+
+def open_parent(
+    tracker: Tracker,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    known: str | None,
+) -> TrackedRun:
+    """The sweep's run: the known one where this store has it, else a new one."""
+    client = tracker.client
+    run = None
+    if known:
+        try:
+            run = client.get_run(known)
+            client.update_run(known, status="RUNNING")
+        except MlflowException:  # made in another store
+            run = None
+    if run is None:
+        run = create_run(tracker, f"sweep-{name}", {"kind": "sweep", SWEEP: name, **tags})
+    run_id = run.info.run_id
+    parent = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
+    record_params(parent, params)
+    return parent
+
+
+def forget_parent(parent: TrackedRun) -> None:
+    """Delete a parent of which another process had made one."""
+    parent.client.delete_run(parent.id)
+
+
+def runs_of_trial(tracker: Tracker, parent: str, trial: int) -> list[FoundRun]:
+    """A trial's runs, the newest first."""
+    return _children(tracker, parent, f" and tags.`{TRIAL}` = '{trial}'")
+
+
+def children(tracker: Tracker, parent: str) -> list[FoundRun]:
+    """All runs of the sweep, the newest first."""
+    return _children(tracker, parent, "")
+
+
+def mark(tracker: Tracker, run_id: str, **tags: object) -> None:
+    """Set a run's `sweep.…` tags."""
+    for name, value in tags.items():
+        tracker.client.set_tag(run_id, f"{SWEEP}.{name}", str(value))
+
+
+def bury(tracker: Tracker, run: FoundRun) -> None:
+    """Give a run its end whose process was killed and which nobody goes on with."""
+    if run.status in ("RUNNING", "SCHEDULED"):
+        tracker.client.set_terminated(run.run_id, "KILLED")
+
+
+def record_sweep(
+    parent: TrackedRun,
+    table: pd.DataFrame,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, object],
+) -> None:
+    """Log how the sweep stands on its run.
+
+    Args:
+        parent: its run.
+        table: a row a trial, `trials.csv`.
+        metrics: the best value, and how many trials ended how.
+        tags: the best child and its values.
+    """
+    if len(table):
+        record_table(parent, table, "trials.csv")
+    log_metrics(parent, dict(metrics))
+    for name, value in tags.items():
+        parent.client.set_tag(parent.id, name, str(value))
+
+
+def end_parent(parent: TrackedRun, status: str) -> None:
+    """FINISHED, FAILED where too much crashed, or KILLED where it was stopped."""
+    parent.client.set_terminated(parent.id, status)
+
+
+def _children(tracker: Tracker, parent: str, condition: str) -> list[FoundRun]:
+    found: Sequence[Any] = tracker.client.search_runs(
+        [tracker.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'{condition}",
+        run_view_type=ViewType.ACTIVE_ONLY,
+        max_results=10_000,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [found_run(run) for run in found]
