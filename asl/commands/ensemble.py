@@ -13,13 +13,14 @@ import numpy as np
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
-from asl.commands.trained import TrainedRun, kept_checkpoint, opened
-from asl.errors import UserError
+from asl.commands.trained import TrainedRun, common, kept_checkpoint, opened, own_split
+from asl.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
     from asl.recognizer.recognizer import Recognizer
+    from asl.tracking.find import FoundRun
     from asl.tracking.run import TrackedRun
     from asl.tracking.store import Tracker
 
@@ -39,7 +40,7 @@ def _ensemble(cfg: DictConfig) -> None:
     from asl.training.checkpoint import join_checkpoints, load_recognizer
 
     runs = tracker(cfg.tracking)
-    members = _members(cfg.runs, runs)
+    members = _members(cfg.runs, cfg.fold, runs)
     names = [member.run.name for member in members]
     data = cfg.get("data") or members[0].config.data
     store = open_store(data)
@@ -73,27 +74,50 @@ def _ensemble(cfg: DictConfig) -> None:
 # --- which runs ---------------------------------------------------------------------------------
 
 
-def _members(typed: ListConfig | str | None, runs: "Tracker") -> list[TrainedRun]:
+def _members(typed: ListConfig | str | None, fold: int | None, runs: "Tracker") -> list[TrainedRun]:
     """The runs by name or id; raises UserError where they cannot answer together."""
-    from asl.tracking.find import find_run
-
-    names = [str(name) for name in typed] if isinstance(typed, ListConfig) else [str(typed)]
-    if len(names) < 2:
+    listed = typed if isinstance(typed, ListConfig) else [typed] if typed else []
+    names = [str(name) for name in listed]
+    found = [run for name in names for run in _named(name, fold, runs)]
+    if len(found) < 2:
         raise UserError(
             f"runs=[{','.join(names)}]: an ensemble is of two runs or more, runs=[NAME,NAME]"
         )
     members: list[TrainedRun] = []
-    for name in names:
-        found = find_run(runs, name, key="runs")
-        if not found.is_recognizer:
-            raise UserError(f"runs: {name} holds other runs and is no recognizer; name those")
-        if found.status != "FINISHED":
-            raise UserError(f"runs: {name} is {found.status}; an ensemble is of finished runs")
-        if found.run_id in (member.run.run_id for member in members):
-            raise UserError(f"runs: {name} is there twice")
-        members.append(opened(found, runs))
+    for run in found:
+        if not run.is_recognizer:
+            raise UserError(f"runs: {run.name} holds other runs and is no recognizer; name those")
+        if run.status != "FINISHED":
+            raise UserError(f"runs: {run.name} is {run.status}; an ensemble is of finished runs")
+        if run.run_id in (member.run.run_id for member in members):
+            raise UserError(f"runs: {run.name} is there twice")
+        members.append(opened(run, runs))
     _check_alike(members)
     return members
+
+
+def _named(name: str, fold: int | None, runs: "Tracker") -> "list[FoundRun]":
+    """The run of this name; of a cross-validation the runs of one fold, which share their test."""
+    from asl.tracking.crossval import folds_of
+    from asl.tracking.find import find_run
+
+    found = find_run(runs, name, key="runs")
+    done = folds_of(runs, found.run_id) if found.tags.get("kind") == "crossval" else []
+    if not done and fold is None:
+        return [found]
+    if not done:
+        raise UserError(f"fold={fold}: {name} is no cross-validation, it has no folds")
+    numbers = sorted({one.fold for one in done})
+    if fold is None and len(numbers) > 1:
+        raise UserError(
+            f"runs: the folds of {found.name} cannot answer together, as each was trained on the "
+            "signers that the others are tested on, and no clips are left that none has seen; "
+            f"choose the runs of one fold, fold={numbers[0]} say, of {', '.join(map(str, numbers))}"
+        )
+    if fold is not None and fold not in numbers:
+        raise unknown("fold", fold, numbers)
+    wanted = [one for one in done if fold in (None, one.fold)]
+    return [find_run(runs, one.run_id) for one in sorted(wanted, key=lambda one: one.seed)]
 
 
 def _check_alike(members: Sequence[TrainedRun]) -> None:
@@ -127,22 +151,19 @@ def _check_unseen(members: Sequence[TrainedRun], split: "Split", store: "ClipSto
 
     What chose a member's epoch counts as seen where the test is concerned.
     """
-    from asl.commands.parts import make_split
-
     signers = store.clip_signers
-    for run, _, config in members:
-        if run.tags["data.fingerprint"] != store.fingerprint:
+    for member in members:
+        run, own = member.run, own_split(member, store)
+        if own is None:
             raise UserError(
                 f"runs: {run.name} was trained on other clips, or another packing of them, than "
                 f"{store.directory} has now; what it has seen of these cannot be known"
             )
-        own = make_split(config.split, store)
         for part, seen, by_signer in (
             ("test", np.union1d(own.train, own.val), split.signer_independent),
             ("val", own.train, split.val_protocol.startswith("signers")),
         ):
-            held = getattr(split, part)
-            both = np.intersect1d(*((signers[seen], signers[held]) if by_signer else (seen, held)))
+            both = common(seen, getattr(split, part), signers if by_signer else None)
             if len(both):
                 what = f"signers {', '.join(both)}" if by_signer else f"{len(both)} clips"
                 raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from asl.commands.hydra import run_with_hydra
-from asl.commands.trained import trained_run
+from asl.commands.trained import seen, trained_run
 from asl.config import PROJECT
 from asl.errors import UserError, unknown
 
@@ -35,6 +35,7 @@ class Measured(NamedTuple):
         part: predictions of the part that was asked for.
         val: predictions of the validation clips, to fit a temperature on; None where the part is
             these clips itself, or there are none.
+        seen: what the recognizer has seen of the part and its signers, in words.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Measured(NamedTuple):
     split: "Split"
     part: "Predictions"
     val: "Predictions | None"
+    seen: str
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -62,11 +64,12 @@ def _evaluate(cfg: DictConfig) -> None:
         )
     if cfg.part not in PARTS:
         raise unknown("part", cfg.part, PARTS)
-    name, store, split, part, val = _of_tflite(cfg) if cfg.tflite else _of_run(cfg)
+    measured = _of_tflite(cfg) if cfg.tflite else _of_run(cfg)
+    name, store, split, part, val, _ = measured
     temperature = fit_temperature(val.scores, val.signs) if val else None
     evaluation = evaluate(part, store, temperature)
     title = f"{name}, {cfg.part}: {protocol(split, cfg.part)}"
-    report = "\n".join(_report(evaluation, cfg.part, split))
+    report = "\n".join(_report(evaluation, cfg.part, measured))
     directory = PROJECT / "data" / "evaluations" / f"{name}-{cfg.part}"
     directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else directory
     write_results(directory, evaluation, store, title, report)
@@ -82,15 +85,22 @@ def _of_run(cfg: DictConfig) -> Measured:
     from asl.commands.parts import tracker
     from asl.training.predictions import predict_batches
 
-    run, recognizer, trained = trained_run(cfg, tracker(cfg.tracking))
-    store, split = _data(cfg, trained)
+    trained = trained_run(cfg, tracker(cfg.tracking))
+    recognizer = trained.recognizer
+    store, split = _data(cfg, trained.config)
     data = ClipDataModule(store, split, recognizer.landmarks)
     part, val = (
         predict_batches(recognizer, data.batches(rows), store.signers) if len(rows) else None
         for rows in _rows(cfg.part, split)
     )
     assert part is not None
-    return Measured(run.name, store, split, part, val)
+    known = seen(trained, store, part.index, cfg.part)
+    said = "; ".join(known or ["nothing"])
+    if known:
+        print(f"warning: seen in training by {trained.run.name}: {said}", file=sys.stderr)
+    if known is None:
+        said = "not known, as the run had other clips, or another packing of them"
+    return Measured(trained.run.name, store, split, part, val, said)
 
 
 def _of_tflite(cfg: DictConfig) -> Measured:
@@ -118,9 +128,9 @@ def _of_tflite(cfg: DictConfig) -> Measured:
     )
     asked = np.arange(len(rows)) < len(both[0])
     val = predictions.of(~asked) if len(both[1]) else None
-    return Measured(
-        f"{model.resolve().parent.name}-{model.stem}", store, split, predictions.of(asked), val
-    )
+    name = f"{model.resolve().parent.name}-{model.stem}"
+    said = "not known, as a .tflite does not say what it was trained on; see run=…"
+    return Measured(name, store, split, predictions.of(asked), val, said)
 
 
 def _order_of_signs(model: Path, store: "ClipStore") -> list[int]:
@@ -180,12 +190,13 @@ def _rows(part: str, split: "Split") -> tuple[np.ndarray, np.ndarray]:
 # --- what is said of it -------------------------------------------------------------------------
 
 
-def _report(evaluation: "Evaluation", part: str, split: "Split") -> list[str]:
+def _report(evaluation: "Evaluation", part: str, measured: Measured) -> list[str]:
     from asl.commands.results import protocol
 
-    tables = evaluation.tables
+    tables, split = evaluation.tables, measured.split
     of_whom = f"{part} ({protocol(split, part)}), {len(evaluation.predictions.signs):,} clips"
-    lines = [of_whom, *_figures(evaluation), *_calibration(evaluation, split)]
+    lines = [of_whom, f"seen in training: {measured.seen}", *_figures(evaluation)]
+    lines += _calibration(evaluation, split)
     for row in tables["intervals"].itertuples():
         what = f"95 % bootstrap interval, {row.drawn} drawn anew"
         lines.append(f"accuracy {row.accuracy:.4f} [{row.low:.4f}, {row.high:.4f}]: {what}")

@@ -1,13 +1,16 @@
-"""A tracked run opened again: its recognizer and the config that it was trained with."""
+"""A tracked run opened again: its recognizer, its config, and what it has seen."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
     from asl.recognizer.recognizer import Recognizer
     from asl.tracking.find import FoundRun
     from asl.tracking.store import Tracker
@@ -51,3 +54,45 @@ def kept_checkpoint(run: "FoundRun", runs: "Tracker") -> "Path":
     from asl.tracking.find import download
 
     return download(runs, run.run_id, "checkpoints/best.ckpt")
+
+
+# --- what it has seen ---------------------------------------------------------------------------
+
+
+def own_split(trained: TrainedRun, store: "ClipStore") -> "Split | None":
+    """The split that a run was trained with; None where these are not the clips that it had."""
+    from asl.commands.parts import make_split
+
+    if trained.run.tags["data.fingerprint"] != store.fingerprint:
+        return None
+    return make_split(trained.config.split, store)
+
+
+def common(one: np.ndarray, other: np.ndarray, names: np.ndarray | None = None) -> np.ndarray:
+    """The rows in both, or where there are names those of both, each once."""
+    return np.intersect1d(one, other) if names is None else np.intersect1d(names[one], names[other])
+
+
+def seen(trained: TrainedRun, store: "ClipStore", rows: np.ndarray, part: str) -> list[str] | None:
+    """What a run has seen of some clips and their signers when it was trained, in words.
+
+    Args:
+        trained: the run.
+        store: the clips.
+        rows: those in question.
+        part: what they are; of validation clips it goes without saying that they chose the epoch.
+
+    Returns:
+        None where it cannot be known, as the run had other clips.
+    """
+    own = own_split(trained, store)
+    if own is None:
+        return None
+    found, signers = [], store.clip_signers
+    if len(clips := common(own.train, rows)):
+        found.append(f"{len(clips):,} of these {len(rows):,} clips")
+    elif len(known := common(own.train, rows, signers)):
+        found.append(f"other clips of signers {', '.join(known)}")
+    if part != "val" and len(choosing := common(own.val, rows, signers)):
+        found.append(f"clips of signers {', '.join(choosing)}, which chose the epoch")
+    return found

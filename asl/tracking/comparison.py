@@ -44,9 +44,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 def accuracies(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw each data set's mean accuracies, the best first, with their deviations over seeds."""
-    lengths = [len(table) for table in tables.values()]
-    figure = Figure(figsize=(7, sum(0.9 + 0.3 * n for n in lengths)), layout="constrained")
-    heights = [0.9 + 0.3 * n for n in lengths]
+    heights = [1.1 + 0.3 * len(table) for table in tables.values()]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     panels = figure.subplots(len(tables), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (title, table) in zip(panels, tables.items(), strict=True):
         best_first = table.sort_values("accuracy", ascending=False, kind="stable")
@@ -57,9 +56,10 @@ def accuracies(tables: Mapping[str, pd.DataFrame]) -> Figure:
         labels = [f"{job}  {mean:.3f}" for job, mean in zip(best_first["job"], means, strict=True)]
         axes.set_yticks(places, labels, fontsize=8)
         axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_title(title.replace("; ", "\n"), fontsize=8, loc="left")
     panels[-1].set_xlabel(
-        "mean accuracy over folds and seeds (bars: deviation over seeds; line: the first job)"
+        "mean accuracy over folds and seeds (bars: deviation over seeds; line: the first job)",
+        fontsize=8,
     )
     return figure
 

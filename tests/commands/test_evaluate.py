@@ -49,6 +49,31 @@ def test_the_report_names_its_folder_last(workbench, trained, tmp_path, capsys):
     assert not (folder / "reliability_calibrated.csv").exists()
 
 
+def test_clips_and_signers_that_were_trained_on_are_warned_of(
+    workbench, trained, of_run, tmp_path, capsys
+):
+    def said_of(*arguments):
+        capsys.readouterr()
+        assert workbench("evaluate", f"run={trained}", *arguments) == 0
+        printed = capsys.readouterr()
+        (line,) = [line for line in printed.out.splitlines() if line.startswith("seen in")]
+        warned = [line for line in printed.err.splitlines() if line.startswith("warning")]
+        return line.partition(": ")[2], warned
+
+    assert "seen in training: nothing\n" in (of_run / "report.txt").read_text()
+    (tested,) = set(pd.read_parquet(of_run / "predictions.parquet")["signer"].astype(str))
+    others = ",".join(signer for signer in "1234" if signer != tested)
+    said, warned = said_of("split=signer_holdout", f"split.test=[{others}]", "split.val=none")
+    assert said.startswith("24 of these 36 clips; clips of signers ")
+    assert said.endswith(", which chose the epoch")
+    assert warned == [f"warning: seen in training by {trained}: {said}"]
+    data = [f"data.root={tmp_path}/raw", f"data.store={tmp_path}/store", "data.source.signs=4"]
+    few = ["data.source.signers=4", "data.source.clips_per_sign=1"]
+    said, warned = said_of("data=synthetic", *data, *few)
+    assert said.startswith("not known, as the run had other clips")
+    assert not warned
+
+
 @pytest.mark.parametrize("variant", ["float32", "float16"])
 def test_a_tflite_measures_as_its_run_does(exported, workbench, of_run, tmp_path, variant):
     wanted = json.loads((of_run / "metrics.json").read_text())
