@@ -64,10 +64,10 @@ def chosen_params(cfg: DictConfig, hydra: DictConfig | None = None) -> dict[str,
         cfg: the composed config.
         hydra: Hydra's own part of it; the running command's where None.
     """
-    hydra = hydra or HydraConfig.get()
-    choices = {g: hydra.runtime.choices[g] for g in GROUPS if hydra.runtime.choices.get(g)}
+    own = hydra or HydraConfig.get()
+    choices = {g: own.runtime.choices[g] for g in GROUPS if own.runtime.choices.get(g)}
     leaves = {}
-    for override in hydra.overrides.task:
+    for override in own.overrides.task:
         key, _, _ = override.lstrip("+").partition("=")
         if "." in key and not key.startswith(NOT_A_CHOICE):
             leaves[key] = OmegaConf.select(cfg, key)

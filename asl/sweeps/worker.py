@@ -1,7 +1,6 @@
 """One worker: takes trials until the study is finished, and tells what came of each."""
 
 import math
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,7 +78,6 @@ def _do(study: optuna.Study, attempt: Attempt, objective: Objective) -> None:
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise KeyboardInterrupt from None
     except Exception as error:
-        traceback.print_exc()
         trial.set_user_attr(
             ERROR, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         )

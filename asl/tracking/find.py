@@ -49,7 +49,7 @@ class FoundRun:
 
     @property
     def is_recognizer(self) -> bool:
-        """Whether this run keeps a recognizer: a trained one that was not pruned, or an ensemble."""
+        """Whether this run keeps a recognizer: one trained and not pruned, or an ensemble."""
         if "pruned" in self.tags:
             return False
         return self.is_training or self.tags.get("kind") == "ensemble"

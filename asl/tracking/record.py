@@ -45,8 +45,9 @@ def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split
 
 
 def without_tracking(overrides: Sequence[str]) -> list[str]:
-    """The overrides but for `tracking.…`: a server's address may hold a password."""
-    return [override for override in overrides if not override.startswith("tracking.")]
+    """The overrides but for `tracking.…` and `sweep.storage`: an address may hold a password."""
+    secret = ("tracking.", "sweep.storage=")
+    return [override for override in overrides if not override.startswith(secret)]
 
 
 def provenance_tags(project: Path) -> dict[str, str]:

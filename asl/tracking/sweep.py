@@ -51,7 +51,7 @@ def forget_parent(parent: TrackedRun) -> None:
     parent.client.delete_run(parent.id)
 
 
-def runs_of_trial(tracker: Tracker, parent: str, trial: int) -> list[FoundRun]:
+def runs_of_trial(tracker: Tracker, parent: str, trial: str) -> list[FoundRun]:
     """A trial's runs, the newest first."""
     return _children(tracker, parent, f" and tags.`{TRIAL}` = '{trial}'")
 

@@ -1,0 +1,502 @@
+"""asl sweep: trials until there are as many as asked for, then the best values tried on the test.
+
+A trial is `asl train` with some more overrides, and never looks at the test clips. The study is
+Optuna's, in a database that any number of workers share; where trials were interrupted, the same
+command does them again with the same values.
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from asl.commands.hydra import run_with_hydra
+from asl.config import CONF, PROJECT
+from asl.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import optuna
+
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
+    from asl.commands.trials import Task
+    from asl.sweeps.space import Parameter, Space
+    from asl.tracking.find import FoundRun
+    from asl.tracking.run import TrackedRun
+    from asl.tracking.store import Tracker
+
+# What a sweep decides itself, or that says nothing of a trial.
+_NOT_A_TRIALS = ("sweep", "tracking", "hydra", "test", "resume")
+_ONE_DATA_SET = ("data", "data.root", "data.store", "data.name", "split", "monitor", "test")
+_SHOWN = 10  # trials in the table at the end
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_with_hydra(_sweep, "sweep", arguments)
+
+
+def _sweep(cfg: DictConfig) -> None:
+    from asl.commands.parts import make_split, open_store, tracker
+    from asl.commands.trials import open_study, say
+    from asl.config import check
+    from asl.sweeps.methods import quieten
+    from asl.tracking.sweep import end_parent
+
+    quieten()
+    check(cfg)
+    store = open_store(cfg.data)
+    split = make_split(cfg.split, store)
+    runs = tracker(cfg.tracking)
+    task = _task(cfg, store, split, runs)
+    study = open_study(task)
+    parent = _parent(cfg, task, study, store, split, runs)
+    task = replace(task, parent=parent.id)
+    say(f"sweep {task.place.name} ({parent.id}), study in {task.place.said}")
+    say(f"validation: {_validation(cfg, split)}; what trials print: {task.log}")
+    status = "FAILED"
+    try:
+        _run(task, study, cfg.sweep.workers)
+        final = _final_task(cfg, task, study)
+        if final:
+            say(f"the best values once more, with {final.total} seeds, tested once each")
+            _run(final, open_study(final), cfg.sweep.workers)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        say(f"stopped; go on with: {shlex.join(_command())}")
+        raise
+    finally:
+        _conclude(cfg, task, study, parent, runs)
+        end_parent(parent, status)
+
+
+# --- what there is to do ------------------------------------------------------------------------
+
+
+def _task(cfg: DictConfig, store: "ClipStore", split: "Split", runs: "Tracker") -> "Task":
+    """The sweep as plain values, checked before the first trial."""
+    from asl.commands.trials import Task, say
+    from asl.sweeps.methods import fitting, make_pruner, make_sampler
+    from asl.sweeps.space import warnings
+    from asl.sweeps.study import Place
+
+    sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
+    overrides = (*sweep["fixed"], *_typed_overrides())
+    space = _space(sweep["space"])
+    for sentence in (*warnings(space), *fitting(sweep["sampler"], space, objectives=1)):
+        say(f"note: {sentence}")
+    parts = _parts(cfg, store, split)
+    base = _check_trials(space, overrides, parts)
+    points = space.grid() if sweep["sampler"] == "grid" else []
+    sampler = (sweep["sampler"], sweep["sampler_options"], sweep["seed"])
+    epochs = base["trainer"]["max_epochs"] * len(parts)
+    pruner = (sweep["pruner"], sweep["pruner_options"], epochs)
+    make_sampler(*sampler)
+    make_pruner(*pruner)
+    name = sweep["name"] or f"{HydraConfig.get().runtime.choices['sweep']}-{cfg.data.name}"
+    return Task(
+        place=Place(sweep["storage"], name),
+        identity={
+            "space": {node.pop("key"): node for node in space.as_json()},
+            "objective": {"monitor": cfg.monitor, "parts": [" ".join(part) for part in parts]},
+            "data": store.fingerprint,
+            "settings": _flat(base),
+        },
+        label="",
+        space=space,
+        total=_total(sweep["n_trials"], points),
+        points=points,
+        directions=("minimize" if cfg.monitor.endswith("loss") else "maximize",),
+        sampler=sampler,
+        pruner=pruner,
+        overrides=overrides,
+        parts=parts,
+        test=False,
+        monitor=cfg.monitor,
+        tracking=cast("dict[str, Any]", OmegaConf.to_container(cfg.tracking, resolve=True)),
+        parent="",
+        locks=runs.work,
+        log=runs.work / f"sweep-{name}.log",
+        max_failures=sweep["max_failures"],
+    )
+
+
+def _typed_overrides() -> list[str]:
+    """What was typed that is a trial's matter."""
+    kept = []
+    for override in HydraConfig.get().overrides.task:
+        key = override.lstrip("+~").partition("=")[0].partition("@")[0]
+        if key.partition(".")[0] not in _NOT_A_TRIALS:
+            kept.append(override)
+    return kept
+
+
+def _space(described: dict[str, Any]) -> "Space":
+    """The space, in which what was typed has one value."""
+    from asl.sweeps.space import parse
+
+    for key in described:
+        if key in _ONE_DATA_SET or key.partition(".")[0] in ("tracking", "hydra", "sweep"):
+            raise UserError(f"sweep.space.{key}: is the same for all trials of a sweep")
+    parse(described)
+    for override in _typed_overrides():
+        key, _, text = override.lstrip("+").partition("=")
+        if key in described:
+            typed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
+            when = {"when": described[key]["when"]} if "when" in described[key] else {}
+            described[key] = {"choices": [cast("dict[str, Any]", typed)["value"]], **when}
+    return parse(_without_the_impossible(described))
+
+
+def _without_the_impossible(described: dict[str, Any]) -> dict[str, Any]:
+    """Conditions name values that are left; what has none of them is left out."""
+    left: dict[str, Any] = {}
+    for key, node in described.items():
+        conditions = {}
+        for other, allowed in (node.get("when") or {}).items():
+            allowed = allowed if isinstance(allowed, list) else [allowed]
+            choices = described[other].get("choices", []) if other in described else allowed
+            conditions[other] = [value for value in allowed if value in choices]
+        if all(conditions.values()):
+            left[key] = {**node, **({"when": conditions} if conditions else {})}
+    return left
+
+
+def _total(asked: int | None, points: Sequence[Any]) -> int:
+    if asked is None and not points:
+        raise UserError("sweep.n_trials=null: should be a number, as sweep.sampler is no grid")
+    if not points:
+        return cast("int", asked)
+    return min(asked or len(points), len(points))
+
+
+def _parts(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple[tuple[str, ...], ...]:
+    """Overrides of the runs of which a trial consists, over validation folds and seeds."""
+    from asl.clips.splits import deal_signers
+    from asl.commands.trials import typed
+
+    if not len(split.val):
+        raise UserError("split.val=none: a sweep goes by validation clips, and there are none")
+    folds: list[tuple[str, ...]] = [()]
+    if cfg.sweep.folds > 1:
+        rest = store.clip_signers[[*split.train, *split.val]]
+        count = len(set(rest))
+        if "signer" not in str(cfg.split._target_) or cfg.sweep.folds > count:
+            what = f"split has {count} training signers" if count > 1 else "split has one signer"
+            raise UserError(
+                f"sweep.folds={cfg.sweep.folds}: {what}; sweep.seeds={cfg.sweep.folds} averages "
+                "over seeds instead"
+            )
+        dealt = deal_signers(rest, cfg.sweep.folds)
+        folds = [(f"split.val={typed([str(signer) for signer in fold])}",) for fold in dealt]
+    seeds: list[tuple[str, ...]] = [()]
+    if cfg.sweep.seeds > 1:
+        seeds = [(f"seed={cfg.seed + number}",) for number in range(cfg.sweep.seeds)]
+    return tuple((*fold, *seed) for seed in seeds for fold in folds)
+
+
+def _check_trials(
+    space: "Space", overrides: Sequence[str], parts: tuple[tuple[str, ...], ...]
+) -> dict[str, Any]:
+    """Compose trials with every choice and both ends of every range; the first one's config.
+
+    Raises:
+        UserError: one would not start.
+    """
+    from asl.commands.trials import composed_trial, initialized, overrides_of
+    from asl.config import check
+
+    for parameter in space.parameters:
+        _check_group(parameter)
+    first: dict[str, Any] = {}
+    with initialized():
+        plain, _ = composed_trial(overrides, test=False)
+        for values in space.samples():
+            groups = {key: value for key, value in values.items() if (CONF / key).is_dir()}
+            chosen = overrides_of(groups)
+            cfg = composed_trial([*overrides, *chosen], test=False)[0] if groups else plain
+            for key in values.keys() - groups.keys():
+                _check_key(cfg, key, groups)
+            trial, _ = composed_trial([*overrides, *overrides_of(values), *parts[0]], test=False)
+            try:
+                check(trial)
+            except UserError as error:
+                raise UserError(
+                    f"sweep.space: with {' '.join(overrides_of(values))}, {error}"
+                ) from None
+            first = first or cast("dict[str, Any]", OmegaConf.to_container(trial, resolve=True))
+    return first
+
+
+def _check_group(parameter: "Parameter") -> None:
+    folder = CONF / parameter.key
+    if not folder.is_dir():
+        return
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if not parameter.choices:
+        raise UserError(
+            f"sweep.space.{parameter.key}: is a group; give it choices of {', '.join(known)}"
+        )
+    for choice in parameter.choices:
+        if choice not in known:
+            raise unknown(f"sweep.space.{parameter.key}", choice, known)
+
+
+def _check_key(cfg: DictConfig, key: str, groups: dict[str, Any]) -> None:
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    if isinstance(node, DictConfig) and leaf in node:
+        return
+    group = key.partition(".")[0]
+    if group in groups:
+        raise UserError(
+            f"sweep.space.{key}: there is no such key with {group}={groups[group]}; "
+            f"say `when: {{{group}: …}}` with the choices that have it"
+        )
+    known = [str(name) for name in node] if isinstance(node, DictConfig) else [str(k) for k in cfg]
+    raise UserError(f"sweep.space.{key}: there is no such key; choose from {', '.join(known)}")
+
+
+def _flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What decides a trial's result, by full key."""
+    from asl.commands.train import NOT_A_CHOICE
+
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{key}.")
+        elif not f"{key}.".startswith((*(f"{n}." for n in _NOT_A_TRIALS), *_away(NOT_A_CHOICE))):
+            flat[key] = value
+    return flat
+
+
+def _away(keys: Sequence[str]) -> list[str]:
+    return [f"{key.rstrip('.')}." for key in (*keys, "data.source", "data.workers")]
+
+
+def _final_task(cfg: DictConfig, task: "Task", study: "optuna.Study") -> "Task | None":
+    """The best values again, with some seeds and with the test; a small study of its own."""
+    from asl.commands.trials import OVERRIDES
+    from asl.sweeps.space import Parameter, Space
+    from asl.sweeps.study import best_trial
+
+    best = best_trial(study)
+    if best is None or not cfg.sweep.final_seeds:
+        return None
+    seeds = tuple(range(cfg.seed, cfg.seed + cfg.sweep.final_seeds))
+    space = Space((Parameter("seed", choices=seeds),))
+    own = tuple(best.user_attrs[OVERRIDES])
+    return replace(
+        task,
+        place=replace(task.place, name=f"{task.place.name}-final-{best.number}"),
+        identity={"overrides": list(own), **{k: task.identity[k] for k in ("data", "settings")}},
+        label=f"final-{best.number}-",
+        space=space,
+        total=len(seeds),
+        points=space.grid(),
+        sampler=("random", {}, 0),
+        pruner=("none", {}, 1),
+        overrides=(*task.overrides, *own),
+        parts=((),),
+        test=True,
+    )
+
+
+# --- doing it -----------------------------------------------------------------------------------
+
+
+def _run(task: "Task", study: "optuna.Study", workers: int) -> None:
+    """Do a task's trials; raises UserError where too many crashed."""
+    from datetime import datetime
+
+    from asl.commands.trials import say, work_on
+    from asl.sweeps.claim import crashed, is_over
+    from asl.sweeps.report import Lines
+    from asl.sweeps.study import finished
+
+    began = datetime.now()
+    if done := len(finished(study)):
+        say(f"{done} of {task.total} trials are finished already")
+    tell = Lines(study, task.total, say)
+    deaths = 0
+    if min(workers, task.total - done) > 1:
+        deaths = _run_processes(task, study, min(workers, task.total - done), tell)
+    elif not is_over(study, task.plan):
+        work_on(0, task, study, tell)
+    failed = len(crashed(study, began))
+    if not is_over(study, task.plan):
+        raise UserError(
+            f"sweep.max_failures={task.max_failures}: {failed} trials crashed"
+            + (f" and {deaths} workers died" if deaths else "")
+            + f"; their runs have a traceback.txt, and {task.log} what they printed"
+        )
+
+
+def _run_processes(task: "Task", study: "optuna.Study", workers: int, tell: Any) -> int:
+    """Do them in processes of this machine; how many of these died."""
+    from asl.commands.trials import say, work_on
+    from asl.sweeps.processes import Processes
+
+    say(f"{workers} workers")
+    processes = Processes(workers, work_on, (task,), task.log)
+    try:
+        while processes.running() and processes.deaths <= task.max_failures:
+            processes.wait(0.5)
+            tell()
+    finally:
+        processes.stop()
+        tell()
+    return processes.deaths
+
+
+# --- what came of it ----------------------------------------------------------------------------
+
+
+def _parent(
+    cfg: DictConfig,
+    task: "Task",
+    study: "optuna.Study",
+    store: "ClipStore",
+    split: "Split",
+    runs: "Tracker",
+) -> "TrackedRun":
+    """The sweep's run in MLflow, the same for all processes."""
+    from filelock import FileLock
+
+    from asl.tracking.record import provenance_tags
+    from asl.tracking.sweep import forget_parent, open_parent
+
+    sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
+    shown = ("sampler", "pruner", "folds", "seeds", "max_failures")
+    params = {
+        "sweep": HydraConfig.get().runtime.choices["sweep"],
+        "data": cfg.data.name,
+        "monitor": task.monitor,
+        **{key: sweep[key] for key in shown},
+        **{f"space.{node.pop('key')}": node for node in task.space.as_json()},
+    }
+    tags = {
+        "data": cfg.data.name,
+        "data.fingerprint": store.fingerprint,
+        "split": split.protocol,
+        "signer_independent": str(split.signer_independent).lower(),
+        "val_protocol": _validation(cfg, split),
+        "study": task.place.name,
+        "storage": task.place.said,
+        **provenance_tags(PROJECT),
+    }
+    key = f"parent.{runs.experiment_id}"
+    with FileLock(task.locks / "sweep-studies.lock"):
+        known = study.user_attrs.get(key)
+        parent = open_parent(runs, task.place.name, tags, params, known)
+        if parent.id != known and study.user_attrs.get(key) == known:
+            study.set_user_attr(key, parent.id)
+        first = study.user_attrs[key]
+        if first != parent.id:  # another machine was first
+            forget_parent(parent)
+            parent = open_parent(runs, task.place.name, tags, params, first)
+    return parent
+
+
+def _conclude(
+    cfg: DictConfig, task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tracker"
+) -> None:
+    """Record how the sweep stands, and say it."""
+    from optuna.trial import TrialState
+
+    from asl.commands.trials import OVERRIDES
+    from asl.sweeps.report import trial_table
+    from asl.sweeps.study import best_trial
+    from asl.tracking.sweep import bury, children, record_sweep, runs_of_trial
+
+    trials = study.get_trials(deepcopy=False)
+    if not any(trial.state is TrialState.RUNNING for trial in trials):
+        for run in children(runs, parent.id):
+            bury(runs, run)
+    table = trial_table(study)
+    counts = {state: sum(table["state"] == state) for state in ("COMPLETE", "PRUNED", "FAILED")}
+    metrics = {f"trials_{state.lower()}": float(count) for state, count in counts.items()}
+    tags: dict[str, Any] = {"sweep.n_trials": task.total}
+    best = best_trial(study)
+    if best is None:
+        record_sweep(parent, table, metrics, tags)
+        return
+    own = runs_of_trial(runs, parent.id, str(best.number))
+    final = _final_runs(runs, parent.id, best.number)
+    winner = _winner(final or own, task)
+    metrics |= {"best_value": best.values[0], task.monitor: best.values[0], **_over_seeds(final)}
+    tags |= {"best_trial": best.number, "best_overrides": " ".join(best.user_attrs[OVERRIDES])}
+    if winner:
+        tags["best_child"] = winner.run_id
+    record_sweep(parent, table, metrics, tags)
+    _say_end(task, table, metrics, parent, winner, tags["best_overrides"])
+
+
+def _final_runs(runs: "Tracker", parent: str, best: int) -> "list[FoundRun]":
+    from asl.tracking.sweep import TRIAL, children
+
+    return [
+        run
+        for run in children(runs, parent)
+        if run.tags.get(TRIAL, "").startswith(f"final-{best}-") and run.status == "FINISHED"
+    ]
+
+
+def _winner(found: "Sequence[FoundRun]", task: "Task") -> "FoundRun | None":
+    """The run to export: by its validation, never by its test."""
+    measured = [run for run in found if run.status == "FINISHED" and task.monitor in run.metrics]
+    sign = 1 if task.directions[0] == "minimize" else -1
+    return min(measured, key=lambda run: sign * run.metrics[task.monitor], default=None)
+
+
+def _over_seeds(final: "Sequence[FoundRun]") -> dict[str, float]:
+    """Mean and deviation of each test metric of the best values' runs."""
+    figures: dict[str, float] = {}
+    for name in sorted({name for run in final for name in run.metrics if name.startswith("test/")}):
+        values = [run.metrics[name] for run in final if name in run.metrics]
+        figures[name] = fmean(values)
+        if len(values) > 1:
+            figures[f"{name}_std_seeds"] = stdev(values)
+    return figures
+
+
+def _say_end(
+    task: "Task",
+    table: Any,
+    metrics: dict[str, float],
+    parent: "TrackedRun",
+    winner: "FoundRun | None",
+    best: str,
+) -> None:
+    shown = table.head(_SHOWN).dropna(axis=1, how="all")
+    print(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+    if len(table) > _SHOWN:
+        print(f"… {len(table) - _SHOWN} more in trials.csv, in MLflow")
+    print(f"best: {task.monitor} {metrics['best_value']:.4f} with {best}")
+    if "test/accuracy" in metrics:
+        spread = metrics.get("test/accuracy_std_seeds")
+        deviation = f" ± {spread:.4f} over seeds" if spread is not None else ""
+        print(
+            f"test: accuracy {metrics['test/accuracy']:.4f}{deviation}, f1 {metrics['test/f1']:.4f}"
+        )
+    how = f"  (asl export run={winner.run_id})" if winner else ""
+    print(f"sweep: {task.place.name}  id: {parent.id}{how}")
+
+
+def _validation(cfg: DictConfig, split: "Split") -> str:
+    if cfg.sweep.folds > 1:
+        return f"{cfg.sweep.folds} groups of training signers, each in turn"
+    return split.val_protocol
+
+
+def _command() -> list[str]:
+    from asl.sweeps.study import without_password
+
+    return ["asl", *(without_password(word) for word in sys.argv[1:])]
