@@ -62,10 +62,6 @@ def _sweep(cfg: DictConfig) -> None:
     status = "FAILED"
     try:
         _run(task, study, cfg.sweep.workers)
-        final = _final_task(cfg, task, study)
-        if final:
-            say(f"the best values once more, with {final.total} seeds, tested once each")
-            _run(final, open_study(final), cfg.sweep.workers)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -124,6 +120,7 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split", runs: "Tracker") 
         locks=runs.work,
         log=runs.work / f"sweep-{name}.log",
         max_failures=sweep["max_failures"],
+        final_seeds=tuple(range(cfg.seed, cfg.seed + sweep["final_seeds"])),
     )
 
 
@@ -281,65 +278,64 @@ def _away(keys: Sequence[str]) -> list[str]:
     return [f"{key.rstrip('.')}." for key in (*keys, "data.source", "data.workers")]
 
 
-def _final_task(cfg: DictConfig, task: "Task", study: "optuna.Study") -> "Task | None":
-    """The best values again, with some seeds and with the test; a small study of its own."""
-    from asl.commands.trials import OVERRIDES
-    from asl.sweeps.space import Parameter, Space
-    from asl.sweeps.study import best_trial
-
-    best = best_trial(study)
-    if best is None or not cfg.sweep.final_seeds:
-        return None
-    seeds = tuple(range(cfg.seed, cfg.seed + cfg.sweep.final_seeds))
-    space = Space((Parameter("seed", choices=seeds),))
-    own = tuple(best.user_attrs[OVERRIDES])
-    return replace(
-        task,
-        place=replace(task.place, name=f"{task.place.name}-final-{best.number}"),
-        identity={"overrides": list(own), **{k: task.identity[k] for k in ("data", "settings")}},
-        label=f"final-{best.number}-",
-        space=space,
-        total=len(seeds),
-        points=space.grid(),
-        sampler=("random", {}, 0),
-        pruner=("none", {}, 1),
-        overrides=(*task.overrides, *own),
-        parts=((),),
-        test=True,
-    )
-
-
 # --- doing it -----------------------------------------------------------------------------------
+
+
+class _Teller:
+    """Tells of trials as they end, and then of the final ones."""
+
+    def __init__(self, task: "Task", study: "optuna.Study") -> None:
+        from asl.commands.trials import say
+        from asl.sweeps.report import Lines
+        from asl.sweeps.study import finished
+
+        self._task, self._study, self._say = task, study, say
+        self._lines = Lines(study, task.total, say)
+        self._final: Lines | None = None
+        if done := len(finished(study)):
+            say(f"{done} of {task.total} trials are finished already")
+
+    def __call__(self) -> None:
+        """Tell what there is to tell."""
+        from asl.commands.trials import final_task, open_study
+        from asl.sweeps.report import Lines
+
+        self._lines()
+        if not self._final and (final := final_task(self._task, self._study)):
+            self._say(f"the best values once more, with {final.total} seeds, tested once each")
+            self._final = Lines(open_study(final), final.total, self._say)
+        if self._final:
+            self._final()
 
 
 def _run(task: "Task", study: "optuna.Study", workers: int) -> None:
     """Do a task's trials; raises UserError where too many crashed."""
     from datetime import datetime
 
-    from asl.commands.trials import say, work_on
+    from asl.commands.trials import final_task, open_study, work_on
     from asl.sweeps.claim import crashed, is_over
-    from asl.sweeps.report import Lines
-    from asl.sweeps.study import finished
 
     began = datetime.now()
-    if done := len(finished(study)):
-        say(f"{done} of {task.total} trials are finished already")
-    tell = Lines(study, task.total, say)
+    tell = _Teller(task, study)
+    stages = [(task, study)]
     deaths = 0
-    if min(workers, task.total - done) > 1:
-        deaths = _run_processes(task, study, min(workers, task.total - done), tell)
-    elif not is_over(study, task.plan):
-        work_on(0, task, study, tell)
-    failed = len(crashed(study, began))
-    if not is_over(study, task.plan):
+    if workers > 1:
+        deaths = _run_processes(task, workers, tell)
+    else:
+        work_on(0, task, tell)
+    tell()
+    if final := final_task(task, study):
+        stages.append((final, open_study(final)))
+    if not all(is_over(opened, stage.plan) for stage, opened in stages):
+        failed = sum(len(crashed(opened, began)) for _, opened in stages)
         raise UserError(
             f"sweep.max_failures={task.max_failures}: {failed} trials crashed"
             + (f" and {deaths} workers died" if deaths else "")
-            + f"; their runs have a traceback.txt, and {task.log} what they printed"
+            + f"; runs have a traceback.txt, and {task.log} has what was printed"
         )
 
 
-def _run_processes(task: "Task", study: "optuna.Study", workers: int, tell: Any) -> int:
+def _run_processes(task: "Task", workers: int, tell: _Teller) -> int:
     """Do them in processes of this machine; how many of these died."""
     from asl.commands.trials import say, work_on
     from asl.sweeps.processes import Processes
@@ -352,7 +348,6 @@ def _run_processes(task: "Task", study: "optuna.Study", workers: int, tell: Any)
             tell()
     finally:
         processes.stop()
-        tell()
     return processes.deaths
 
 
@@ -421,8 +416,11 @@ def _conclude(
         for run in children(runs, parent.id):
             bury(runs, run)
     table = trial_table(study)
-    counts = {state: sum(table["state"] == state) for state in ("COMPLETE", "PRUNED", "FAILED")}
-    metrics = {f"trials_{state.lower()}": float(count) for state, count in counts.items()}
+    states = list(table["state"]) if len(table) else []
+    metrics = {
+        f"trials_{state.lower()}": float(states.count(state))
+        for state in ("COMPLETE", "PRUNED", "FAILED")
+    }
     tags: dict[str, Any] = {"sweep.n_trials": task.total}
     best = best_trial(study)
     if best is None:

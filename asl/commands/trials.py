@@ -5,7 +5,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ class Task:
         locks: folder in which workers of this machine see each other.
         log: what runs print.
         max_failures: crashed trials after which a worker gives up.
+        final_seeds: with which the best values are run once more, and tested.
     """
 
     place: Place
@@ -73,6 +74,7 @@ class Task:
     locks: Path
     log: Path
     max_failures: int
+    final_seeds: tuple[int, ...]
 
     @property
     def plan(self) -> Plan:
@@ -94,19 +96,60 @@ def open_study(task: Task, number: int = 0) -> "optuna.Study":
     return study
 
 
-def work_on(
-    number: int, task: Task, study: "optuna.Study | None" = None, after: Callable[[], None] = print
-) -> None:
-    """Do a task's trials until they are done, beside other workers."""
+def final_task(task: Task, study: "optuna.Study") -> Task | None:
+    """The best values again, with some seeds and with the test: a small study of its own.
+
+    None where that is not asked for, or the study has not come to its end.
+    """
+    from asl.sweeps.claim import is_over
+    from asl.sweeps.space import Parameter
+    from asl.sweeps.study import best_trial
+
+    best = best_trial(study)
+    if best is None or not task.final_seeds or not is_over(study, task.plan):
+        return None
+    own = tuple(best.user_attrs[OVERRIDES])
+    space = Space((Parameter("seed", choices=task.final_seeds),))
+    return replace(
+        task,
+        place=replace(task.place, name=f"{task.place.name}-final-{best.number}"),
+        identity={"overrides": list(own), **{k: task.identity[k] for k in ("data", "settings")}},
+        label=f"final-{best.number}-",
+        space=space,
+        total=len(task.final_seeds),
+        points=space.grid(),
+        sampler=("random", {}, 0),
+        pruner=("none", {}, 1),
+        overrides=(*task.overrides, *own),
+        parts=((),),
+        test=True,
+        final_seeds=(),
+    )
+
+
+def work_on(number: int, task: Task, after_trial: Callable[[], None] = lambda: None) -> None:
+    """Do a task's trials until they are done, then the final ones, beside other workers."""
     from asl.sweeps.worker import work
 
-    register_resolvers()
-    study = study or open_study(task, number)
+    _import_what_trials_need()
     worker = Worker(task.locks)
+    stores: dict[str, ClipStore] = {}
+    stage: Task | None = task
     try:
-        work(study, task.plan, worker, Trials(task, study), task.max_failures, after)
+        while stage:
+            study = open_study(stage, number)
+            trials = Trials(stage, study, stores)
+            work(study, stage.plan, worker, trials, stage.max_failures, after_trial)
+            stage = final_task(stage, study)
     finally:
         worker.leave()
+
+
+def _import_what_trials_need() -> None:
+    """Before a trial is taken: none is to be charged for it."""
+    import asl.commands.results
+    import asl.tracking.pictures
+    import asl.training.fit  # noqa: F401
 
 
 @contextlib.contextmanager
@@ -127,7 +170,7 @@ class Trials:
 
     task: Task
     study: "optuna.Study"
-    _stores: dict[str, "ClipStore"] = field(default_factory=dict)
+    stores: dict[str, "ClipStore"]
 
     def __call__(self, attempt: Attempt) -> Outcome:
         """Train the runs of a trial, or go on with them."""
@@ -219,9 +262,9 @@ class Trials:
         from asl.commands.parts import open_store
 
         key = json.dumps(OmegaConf.to_container(cfg.data, resolve=True), sort_keys=True)
-        if key not in self._stores:
-            self._stores[key] = open_store(cfg.data)
-        return self._stores[key]
+        if key not in self.stores:
+            self.stores[key] = open_store(cfg.data)
+        return self.stores[key]
 
     def _teller(
         self, attempt: Attempt, part: int, cfg: DictConfig, done: Sequence[float]

@@ -19,7 +19,7 @@ class Lines:
     def __init__(self, study: optuna.Study, total: int, say: Callable[[str], None]) -> None:
         self._study, self._total, self._say = study, total, say
         self._told = {trial.number for trial in _ended(study)}
-        self._at_start = len(finished(study))
+        self._at_start = self._done = len(finished(study))
         self._began = time.perf_counter()
 
     def __call__(self) -> None:
@@ -27,11 +27,11 @@ class Lines:
         fresh = [trial for trial in _ended(self._study) if trial.number not in self._told]
         for trial in sorted(fresh, key=lambda trial: trial.datetime_complete or 0):  # type: ignore[arg-type,return-value]
             self._told.add(trial.number)
+            self._done += trial.state is not TrialState.FAIL
             self._say(self._line(trial))
 
     def _line(self, trial: FrozenTrial) -> str:
-        done = len(finished(self._study))
-        best = best_trial(self._study)
+        done, best = self._done, best_trial(self._study)
         here = done - self._at_start
         spent = time.perf_counter() - self._began
         left = f"{readable(spent / here * (self._total - done))} left" if here else "…"

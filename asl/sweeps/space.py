@@ -180,7 +180,7 @@ def warnings(space: Space) -> list[str]:
         if not parameter.choices
         and not parameter.log
         and parameter.low > 0
-        and parameter.high / parameter.low >= 10**DECADES
+        and math.log10(parameter.high / parameter.low) >= DECADES - 1e-9
     ]
 
 
@@ -217,9 +217,9 @@ def _faults(key: str, node: Any) -> Iterator[str]:
     if not isinstance(node, Mapping):
         yield f"{where}={node}: say {{choices: […]}} or {{low: …, high: …}}"
         return
-    for name in node:
-        if name not in KEYS:
-            yield str(unknown(where, name, KEYS))
+    if strange := [name for name in node if name not in KEYS]:
+        yield str(unknown(where, strange[0], KEYS))
+        return
     if not isinstance(node.get("when") or {}, Mapping):
         yield f"{where}.when={node['when']}: say {{KEY: VALUE}} or {{KEY: [VALUES]}}"
     if "choices" in node:

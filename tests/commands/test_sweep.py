@@ -1,0 +1,303 @@
+"""What a person relies on in a sweep: nothing lost, nothing twice, no look at the test."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from asl.cli import run
+from asl.training.classifier import SignClassifier
+
+START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
+SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
+RATE = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+class Sweeps:
+    """Runs sweeps over small generated clips, their spaces and their runs in a folder."""
+
+    def __init__(self, folder, data):
+        self.folder, self.data = folder, data
+
+    def arguments(self, space, *more, **settings):
+        (self.folder / "sweep").mkdir(exist_ok=True)
+        node = {
+            "n_trials": 2,
+            "sampler": "random",
+            "pruner": "none",
+            "final_seeds": 0,
+            "space": space,
+            **settings,
+        }
+        described = {"defaults": ["every/settings@_here_", "_self_"], **node}
+        (self.folder / "sweep/mine.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+        return [
+            *("sweep", "--config-dir", str(self.folder), "sweep=mine"),
+            *self.data,
+            *SMALL,
+            f"tracking.uri=sqlite:///{self.folder}/mlflow.db",
+            f"sweep.storage=sqlite:///{self.folder}/optuna.db",
+            *more,
+        ]
+
+    def __call__(self, space, *more, **settings):
+        return run(self.arguments(space, *more, **settings))
+
+    @property
+    def tracker(self):
+        from asl.commands.parts import tracker
+
+        return tracker({"uri": f"sqlite:///{self.folder}/mlflow.db", "experiment": "asl"})
+
+    def runs(self):
+        from asl.tracking.find import find_runs
+
+        runs = find_runs(self.tracker)
+        (parent,) = [found for found in runs if found.tags["kind"] == "sweep"]
+        return parent, sorted((r for r in runs if r.is_training), key=lambda r: r.started)
+
+    def trials(self, name="mine-synthetic"):
+        import optuna
+
+        return optuna.load_study(
+            study_name=name, storage=f"sqlite:///{self.folder}/optuna.db"
+        ).get_trials()
+
+
+@pytest.fixture
+def sweeps(workbench, tmp_path):
+    return Sweeps(tmp_path, workbench.data)
+
+
+def test_a_sweep_end_to_end(sweeps, capsys):
+    space = {
+        **RATE,
+        "model": {"choices": ["cnn", "gru"]},
+        "model.kernel": {"choices": [3, 5], "when": {"model": "cnn"}},
+    }
+    arguments = sweeps.arguments(space, final_seeds=1)
+    arguments.remove("model=cnn")
+    assert run(arguments) == 0
+    printed = capsys.readouterr()
+    assert "2 of 2" in printed.err
+    assert "asl export run=" in printed.out
+    parent, children = sweeps.runs()
+    assert parent.status == "FINISHED"
+    trials, (final,) = children[:2], children[2:]
+    assert [child.tags["sweep.trial"] for child in trials] == ["0", "1"]
+    assert all(child.tags["sweep.state"] == "COMPLETE" for child in trials)
+    assert all(child.tags["mlflow.parentRunId"] == parent.run_id for child in children)
+    assert not any(name.startswith("test/") for child in trials for name in child.metrics)
+    values = [trial.value for trial in sweeps.trials()]
+    assert values == [pytest.approx(child.metrics["val/f1"]) for child in trials]
+    assert parent.metrics["best_value"] == pytest.approx(max(values))
+    assert final.tags["sweep.state"] == "FINAL"
+    assert parent.metrics["test/accuracy"] == final.metrics["test/accuracy"]
+    assert parent.tags["best_child"] == final.run_id
+    # The same command has nothing left to do.
+    assert run(arguments) == 0
+    assert len(sweeps.runs()[1]) == 3
+    # A trial can be repeated by hand.
+    overrides = trials[1].tags["sweep.overrides"].split(" ")
+    tracking = f"tracking.uri=sqlite:///{sweeps.folder}/mlflow.db"
+    assert run(["train", *overrides, "test=false", tracking]) == 0
+    again = sweeps.runs()[1][-1]
+    assert again.metrics["val/loss"] == trials[1].metrics["val/loss"]
+
+
+@pytest.mark.parametrize(
+    ("space", "more", "words"),
+    [
+        ({"model.hiden": {"choices": [8]}}, [], ["space.model.hiden", "no such key", "hidden"]),
+        ({"model": {"choices": ["cnn", "gruu"]}}, [], ["space.model=gruu", "choose from", "gru"]),
+        (
+            {"model": {"choices": ["cnn", "gru"]}, "model.kernel": {"choices": [3, 5]}},
+            ["~model"],
+            ["space.model.kernel", "model=gru", "when"],
+        ),
+        ({"model": {"low": 1, "high": 2}}, ["~model"], ["space.model", "group"]),
+        ({"model.layers": {"low": 0, "high": 3}}, [], ["model.layers=0", "greater than"]),
+        ({"split": {"choices": ["random"]}}, [], ["space.split", "all trials"]),
+        (RATE, ["sweep.n_trials=0"], ["sweep.n_trials=0", "greater than 0"]),
+        (RATE, ["sweep.n_trials=null"], ["sweep.n_trials=null"]),
+        (RATE, ["sweep.sampler=grid"], ["sampler=grid", "continuous"]),
+        (RATE, ["sweep.sampler=annealing"], ["sweep.sampler=annealing", "tpe"]),
+        (RATE, ["sweep.folds=9"], ["sweep.folds=9", "sweep.seeds"]),
+        (RATE, ["split.val=none"], ["split.val=none", "validation"]),
+        (RATE, ["sweep.name=a b"], ["sweep.name=a b"]),
+    ],
+)
+def test_a_fault_is_one_sentence_before_the_first_trial(sweeps, capsys, space, more, words):
+    arguments = sweeps.arguments(space, *[word for word in more if word != "~model"])
+    if "~model" in more:
+        arguments.remove("model=cnn")
+    assert run(arguments) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    for word in words:
+        assert word in line
+
+
+def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys):
+    space = {
+        "optimizer.lr": {"low": 1e-5, "high": 1e-1},
+        "model": {"choices": ["cnn", "gru"]},
+        "model.kernel": {"choices": [3, 5], "when": {"model": "cnn"}},
+        "model.pool": {"choices": ["max"], "when": {"model": "gru"}},
+    }
+    assert sweeps(space, "optimizer.lr=0.001", sampler="grid", n_trials=1) == 0
+    assert "log: true" not in capsys.readouterr().err
+    assert [trial.params for trial in sweeps.trials()] == [
+        {"optimizer.lr": 0.001, "model": "cnn", "model.kernel": 3}
+    ]
+    assert sweeps(space, "sweep.name=other", sampler="random", n_trials=1) == 0
+    assert "sweep.space.optimizer.lr: a linear range" in capsys.readouterr().err
+
+
+def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
+    sweeps, capsys, monkeypatch
+):
+    step, began = SignClassifier.training_step, []
+
+    def pull_the_plug(self, batch, number):
+        if self.current_epoch == 1 and len(began) == 1:
+            raise KeyboardInterrupt
+        if self.current_epoch == 1:
+            began.append(1)
+        return step(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SignClassifier, "training_step", pull_the_plug)
+        assert sweeps(RATE, "trainer.limit_train_batches=1", n_trials=3) == 130
+    assert "go on with: " in capsys.readouterr().err
+    parent, children = sweeps.runs()
+    assert [parent.status, *(child.status for child in children)] == [
+        "KILLED",
+        "FINISHED",
+        "KILLED",
+    ]
+    lost = [trial.params for trial in sweeps.trials()]
+    assert sweeps(RATE, "trainer.limit_train_batches=1", n_trials=3) == 0
+    parent, after = sweeps.runs()
+    assert [run.status for run in (parent, *after)] == ["FINISHED"] * 4
+    assert [run.run_id for run in after[:2]] == [run.run_id for run in children]
+    finished = [trial for trial in sweeps.trials() if trial.state.name == "COMPLETE"]
+    assert len(finished) == 3
+    assert lost[1] in [trial.params for trial in finished]
+    assert [int(run.metrics["epochs"]) for run in after] == [2, 2, 2]
+
+
+def test_a_crash_is_a_failed_run_and_the_sweep_goes_on(sweeps, monkeypatch):
+    from asl.tracking.find import download
+
+    step, calls = SignClassifier.training_step, []
+
+    def crash_once(self, batch, number):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("no good")
+        return step(self, batch, number)
+
+    monkeypatch.setattr(SignClassifier, "training_step", crash_once)
+    assert sweeps(RATE) == 0
+    parent, children = sweeps.runs()
+    assert [child.status for child in children] == ["FAILED", "FINISHED", "FINISHED"]
+    text = download(sweeps.tracker, children[0].run_id, "traceback.txt").read_text()
+    assert "no good" in text
+    assert parent.metrics["trials_failed"] == 1
+
+
+def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
+    monkeypatch.setattr(SignClassifier, "training_step", lambda *_: 1 / 0)
+    assert sweeps(RATE, max_failures=2) == 2
+    assert "sweep.max_failures=2: 2 trials crashed" in capsys.readouterr().err
+    assert sweeps.runs()[0].status == "FAILED"
+
+
+def test_a_pruned_trial_says_so_and_why_but_not_before_all_has_settled(sweeps):
+    hopeless = {"n_trials": 1, "pruner": "threshold", "pruner_options": {"lower": 2.0}}
+    assert sweeps(RATE, "trainer.max_epochs=4", **hopeless) == 0
+    late = ["regularization.late_dropout=0.5", "regularization.late_start=1"]
+    late += ["regularization.settle=1", "sweep.name=late", "trainer.max_epochs=4"]
+    assert sweeps(RATE, *late, **hopeless) == 0
+    from asl.tracking.find import find_runs
+
+    runs = [run for run in find_runs(sweeps.tracker) if run.is_training]
+    by_sweep = {run.tags["sweep"]: run for run in runs}
+    assert all(run.tags["sweep.state"] == "PRUNED" for run in runs)
+    assert all(run.status == "FINISHED" and not run.is_recognizer for run in runs)
+    assert "threshold after epoch 1: val/f1" in by_sweep["mine-synthetic"].tags["pruned"]
+    assert "threshold after epoch 3: val/f1" in by_sweep["late"].tags["pruned"]
+    assert [len(trial.intermediate_values) for trial in sweeps.trials("late")] == [3]
+
+
+def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(sweeps):
+    assert sweeps(RATE, "sweep.folds=3", n_trials=1) == 0
+    _, children = sweeps.runs()
+    (tested,) = {child.tags["split"] for child in children}
+    validated = {child.tags["val_protocol"] for child in children}
+    assert len(validated) == 3
+    assert not any(tested.partition("test=")[2] in protocol for protocol in validated)
+    mean = sum(child.metrics["val/f1"] for child in children) / 3
+    assert sweeps.trials()[0].value == pytest.approx(mean)
+
+
+def test_the_same_name_with_another_space_is_refused(sweeps, capsys):
+    assert sweeps(RATE, n_trials=1) == 0
+    capsys.readouterr()
+    assert sweeps({"model.layers": {"low": 1, "high": 2}}, n_trials=1) == 2
+    assert "sweep.name=mine-synthetic" in capsys.readouterr().err
+    assert sweeps(RATE, "data.batch_size=7", n_trials=1) == 2
+    assert "data.batch_size=64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("choice", ["quick", "tpe", "architectures", "notebook_questions"])
+def test_every_ready_made_search_is_sound(choice, monkeypatch, workbench, tmp_path):
+    """All of its trials would start: everything but the trials themselves is done."""
+    from asl.commands import sweep
+
+    monkeypatch.setattr(sweep, "_run", lambda *_: None)
+    tracking = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    storage = f"sweep.storage=sqlite:///{tmp_path}/optuna.db"
+    assert run(["sweep", f"sweep={choice}", *workbench.data, tracking, storage]) == 0
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_loses_nothing_and_leaves_nothing_running(sweeps):
+    arguments = sweeps.arguments(
+        RATE, "trainer.max_epochs=25", "sweep.workers=2", n_trials=6, pruner="median"
+    )
+    moments, known = random.Random(0), []
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        for line in process.stderr:
+            if line.startswith("2 workers"):
+                break
+        before = len(sweeps.trials())
+        while len(sweeps.trials()) == before and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(moments.uniform(0, 4))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        known += [trial.params for trial in sweeps.trials() if trial.params]
+    assert run(arguments) == 0
+    done = [t.params for t in sweeps.trials() if t.state.name in ("COMPLETE", "PRUNED")]
+    assert len(done) == 6
+    assert all(params in done for params in known)
+    parent, children = sweeps.runs()
+    assert parent.status == "FINISHED"
+    assert not [child for child in children if child.status == "RUNNING"]
+    states = [child.tags.get("sweep.state") for child in children if child.status == "FINISHED"]
+    assert len(states) == 6
+    assert set(states) <= {"COMPLETE", "PRUNED"}
