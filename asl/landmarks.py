@@ -5,7 +5,7 @@ MediaPipe's left and right are the signer's own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
@@ -27,6 +27,8 @@ class Layout:
         lengths: named pairs of reference points whose distance measures a body.
         bones: pairs of raw rows to draw a line between.
         y_up: whether y grows upwards, as in space, and not downwards, as in pictures.
+        skeleton: of each joint, the joint before it on the way from the root and an adult's metres
+            between them, from the root outwards; empty where no lengths in space are measured.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Layout:
     lengths: dict[str, tuple[int, int]]
     bones: tuple[tuple[int, int], ...]
     y_up: bool = False
+    skeleton: dict[int, tuple[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,14 @@ KINECT20 = Layout(
         *_chain((18, 16, 14, 12, 11, 13, 15, 17, 19)),
     ),
     y_up=True,
+    # Round figures of an adult as a Kinect sees one: its shoulders are closer, its hands end at the
+    # palm.
+    skeleton={
+        **{0: (1, 0.22), 2: (1, 0.17), 3: (1, 0.17), 10: (1, 0.35), 11: (10, 0.08)},
+        **{4: (2, 0.27), 6: (4, 0.24), 8: (6, 0.08), 5: (3, 0.27), 7: (5, 0.24), 9: (7, 0.08)},
+        **{12: (11, 0.08), 14: (12, 0.42), 16: (14, 0.40), 18: (16, 0.10)},
+        **{13: (11, 0.08), 15: (13, 0.42), 17: (15, 0.40), 19: (17, 0.10)},
+    },
 )
 
 LAYOUTS = {each.name: each for each in (MEDIAPIPE_HOLISTIC, KINECT20)}

@@ -39,8 +39,10 @@ def trains(overrides: list[str]) -> None:
 
 
 def fits(scaler: str, landmarks: str) -> bool:
-    """Whether the landmarks have what the scaler measures: `hands` needs hands."""
-    return scaler != "hands" or bool(LANDMARK_SETS[landmarks].left_hand)
+    """Whether the landmarks have what the scaler measures: hands, or bones in space."""
+    chosen = LANDMARK_SETS[landmarks]
+    needed = {"hands": chosen.left_hand, "skeleton": chosen.layout.skeleton}
+    return bool(needed.get(scaler, True))
 
 
 @pytest.mark.parametrize(

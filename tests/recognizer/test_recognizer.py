@@ -6,13 +6,17 @@ import torch
 from asl.config import CONF
 
 MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
-SCALERS = ["none", "minmax", "standard", "robust", "clip", "body", "hands", "clip_minmax", "winner"]
+SCALERS = [
+    *("none", "minmax", "standard", "robust", "clip", "body", "hands", "clip_minmax", "winner"),
+    "skeleton",
+]
 LANDMARKS = ["hands_pose", "hands", "gislr118", "kinect20", "kinect20_upper"]
 FEATURES = ["positions", "motion", "differences", "winner"]
+MEASURED = {"skeleton": "kinect20"}  # scalers that need lengths in space
 CHOICES = [
     *({"model": name, "features": features} for name in MODELS for features in FEATURES),
     *({"model": name, "options": {"model": {"pool": "last"}}} for name in MODELS),
-    *({"scaler": name} for name in SCALERS),
+    *({"scaler": name, "landmarks": MEASURED.get(name, "hands_pose")} for name in SCALERS),
     *({"landmarks": name} for name in LANDMARKS),
 ]
 
@@ -57,12 +61,12 @@ def test_it_can_learn(choice, build, ragged):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scaler", SCALERS)
 def test_cruel_clips_have_probabilities(model, scaler, build):
-    recognizer = build(model=model, scaler=scaler)
+    recognizer = build(model=model, scaler=scaler, landmarks=MEASURED.get(scaler, "hands_pose"))
     size = recognizer.landmarks.layout.size
     clip = torch.rand(3, size, 3)
     nothing = torch.full((3, size, 3), torch.nan)
     point = nothing.clone()
-    point[1, 470] = 0.5
+    point[1, recognizer.landmarks.indices[2]] = 0.5
     infinite = clip.clone()
     infinite[:, ::2] = torch.inf
 

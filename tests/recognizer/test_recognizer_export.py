@@ -10,7 +10,7 @@ CHOICES = [
     *((model, "body", "differences") for model in ("bigru", "transformer")),
     *(
         ("gru", scaler, "positions")
-        for scaler in ("none", "minmax", "clip", "hands", "clip_minmax")
+        for scaler in ("none", "minmax", "clip", "hands", "clip_minmax", "skeleton")
     ),
 ]
 
@@ -27,15 +27,17 @@ class Recognise(nn.Module):
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
 @pytest.mark.parametrize(("model", "scaler", "features"), CHOICES)
 def test_exported_graph_is_the_recognizer(model, scaler, features, build):
-    recognizer = build(model=model, scaler=scaler, features=features)
+    landmarks = "kinect20" if scaler == "skeleton" else "hands_pose"
+    recognizer = build(model=model, scaler=scaler, features=features, landmarks=landmarks)
+    size = recognizer.landmarks.layout.size
     recognise = Recognise(recognizer)
     frames = torch.export.Dim("frames", min=1)
 
     graph = torch.export.export(
-        recognise, (torch.rand(37, 543, 3),), dynamic_shapes={"inputs": {0: frames}}
+        recognise, (torch.rand(37, size, 3),), dynamic_shapes={"inputs": {0: frames}}
     ).module()
 
     for length in (1, 2, 3, 30, 400):
-        clip = torch.rand(length, 543, 3)
-        clip[torch.rand(length, 543) < 0.3] = torch.nan
+        clip = torch.rand(length, size, 3)
+        clip[torch.rand(length, size) < 0.3] = torch.nan
         torch.testing.assert_close(graph(clip), recognise(clip), rtol=0, atol=1e-6)
