@@ -44,4 +44,4 @@ format: $(DONE)
 # Not data/raw: what was downloaded stays.
 clean:
 	rm -rf $(VENV) data/bench data/matplotlib data/reports data/stores data/raw/synthetic exports \
-	  mlruns/mlflow.db mlruns/artifacts mlruns/work mlruns/multirun
+	  mlruns/mlflow.db mlruns/optuna.db mlruns/artifacts mlruns/work mlruns/multirun

@@ -150,6 +150,8 @@ class SweepSettings(BaseModel):
     final_seeds: Annotated[int, Field(ge=0)]
     max_failures: PositiveInt
     workers: PositiveInt
+    launcher: typing.Literal["local", "slurm", "submitit_local"]
+    launcher_options: dict[str, Any]
     storage: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     fixed: list[str]

@@ -9,8 +9,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
     from asl.commands.trials import Task
+    from asl.sweeps.jobs import Jobs
+    from asl.sweeps.processes import Processes
     from asl.sweeps.space import Parameter, Space
     from asl.tracking.find import FoundRun
     from asl.tracking.run import TrackedRun
@@ -52,8 +55,10 @@ def _sweep(cfg: DictConfig) -> None:
     check(cfg)
     store = open_store(cfg.data)
     split = make_split(cfg.split, store)
+    task = _task(cfg, store, split)
     runs = tracker(cfg.tracking)
-    task = _task(cfg, store, split, runs)
+    log = runs.work / f"sweep-{task.place.name}.log"
+    task = replace(task, locks=runs.work, log=log)
     study = open_study(task)
     parent = _parent(cfg, task, study, store, split, runs)
     task = replace(task, parent=parent.id)
@@ -61,7 +66,7 @@ def _sweep(cfg: DictConfig) -> None:
     say(f"validation: {_validation(cfg, split)}; what trials print: {task.log}")
     status = "FAILED"
     try:
-        _run(task, study, cfg.sweep.workers)
+        _run(task, study, cfg.sweep)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -75,8 +80,8 @@ def _sweep(cfg: DictConfig) -> None:
 # --- what there is to do ------------------------------------------------------------------------
 
 
-def _task(cfg: DictConfig, store: "ClipStore", split: "Split", runs: "Tracker") -> "Task":
-    """The sweep as plain values, checked before the first trial."""
+def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
+    """The sweep as plain values, checked before the first trial; its folders are not known yet."""
     from asl.commands.trials import Task, say
     from asl.sweeps.methods import fitting, make_pruner, make_sampler
     from asl.sweeps.space import warnings
@@ -117,8 +122,8 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split", runs: "Tracker") 
         monitor=cfg.monitor,
         tracking=cast("dict[str, Any]", OmegaConf.to_container(cfg.tracking, resolve=True)),
         parent="",
-        locks=runs.work,
-        log=runs.work / f"sweep-{name}.log",
+        locks=Path(),
+        log=Path(),
         max_failures=sweep["max_failures"],
         final_seeds=tuple(range(cfg.seed, cfg.seed + sweep["final_seeds"])),
     )
@@ -212,21 +217,21 @@ def _check_trials(
     for parameter in space.parameters:
         _check_group(parameter)
     first: dict[str, Any] = {}
+    by_groups: dict[tuple[str, ...], DictConfig] = {}
     with initialized():
-        plain, _ = composed_trial(overrides, test=False)
         for values in space.samples():
             groups = {key: value for key, value in values.items() if (CONF / key).is_dir()}
-            chosen = overrides_of(groups)
-            cfg = composed_trial([*overrides, *chosen], test=False)[0] if groups else plain
+            chosen = tuple(overrides_of(groups))
+            if chosen not in by_groups:
+                by_groups[chosen], _ = composed_trial([*overrides, *chosen], test=False)
             for key in values.keys() - groups.keys():
-                _check_key(cfg, key, groups)
+                _check_key(by_groups[chosen], key, groups)
             trial, _ = composed_trial([*overrides, *overrides_of(values), *parts[0]], test=False)
             try:
                 check(trial)
             except UserError as error:
-                raise UserError(
-                    f"sweep.space: with {' '.join(overrides_of(values))}, {error}"
-                ) from None
+                shown = " ".join(overrides_of(values))
+                raise UserError(f"sweep.space: with {shown}, {error}") from None
             first = first or cast("dict[str, Any]", OmegaConf.to_container(trial, resolve=True))
     return first
 
@@ -308,7 +313,7 @@ class _Teller:
             self._final()
 
 
-def _run(task: "Task", study: "optuna.Study", workers: int) -> None:
+def _run(task: "Task", study: "optuna.Study", sweep: DictConfig) -> None:
     """Do a task's trials; raises UserError where too many crashed."""
     from datetime import datetime
 
@@ -319,8 +324,8 @@ def _run(task: "Task", study: "optuna.Study", workers: int) -> None:
     tell = _Teller(task, study)
     stages = [(task, study)]
     deaths = 0
-    if workers > 1:
-        deaths = _run_processes(task, workers, tell)
+    if sweep.workers > 1 or sweep.launcher != "local":
+        deaths = _run_beside(task, sweep, tell)
     else:
         work_on(0, task, tell)
     tell()
@@ -335,20 +340,32 @@ def _run(task: "Task", study: "optuna.Study", workers: int) -> None:
         )
 
 
-def _run_processes(task: "Task", workers: int, tell: _Teller) -> int:
-    """Do them in processes of this machine; how many of these died."""
-    from asl.commands.trials import say, work_on
-    from asl.sweeps.processes import Processes
+def _run_beside(task: "Task", sweep: DictConfig, tell: _Teller) -> int:
+    """Do them in processes of this machine or jobs of a cluster; how many of these died."""
+    from asl.commands.trials import say
 
-    say(f"{workers} workers")
-    processes = Processes(workers, work_on, (task,), task.log)
+    workers = _launched(task, sweep)
+    say(f"{sweep.workers} workers")
     try:
-        while processes.running() and processes.deaths <= task.max_failures:
-            processes.wait(0.5)
+        while workers.running() and workers.deaths <= task.max_failures:
+            workers.wait(0.5)
             tell()
     finally:
-        processes.stop()
-    return processes.deaths
+        workers.stop()
+    return workers.deaths
+
+
+def _launched(task: "Task", sweep: DictConfig) -> "Processes | Jobs":
+    from asl.commands.trials import work_on
+    from asl.sweeps.processes import Processes
+
+    if sweep.launcher == "local":
+        return Processes(sweep.workers, work_on, (task,), task.log)
+    from asl.sweeps.jobs import Jobs
+
+    options = cast("dict[str, Any]", OmegaConf.to_container(sweep.launcher_options, resolve=True))
+    cluster: Literal["slurm", "local"] = "slurm" if sweep.launcher == "slurm" else "local"
+    return Jobs(cluster, options, sweep.workers, work_on, (task,), task.log.with_suffix(""))
 
 
 # --- what came of it ----------------------------------------------------------------------------

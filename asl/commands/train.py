@@ -196,7 +196,7 @@ def _carry_out(
         fitted = _fit(cfg, classifier, data, run.work, EpochLogger(run), go_on, after_epoch)
     except Pruned as why:
         run.client.set_tag(run.id, "pruned", str(why))
-        shutil.rmtree(run.work)
+        shutil.rmtree(run.work, ignore_errors=True)  # not there before the first checkpoint
         return Trained(run.id, run.name, {}, str(why))
     except (KeyboardInterrupt, SystemExit):
         print(f"interrupted; go on with: asl train resume={run.id}", file=sys.stderr)
