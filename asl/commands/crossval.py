@@ -317,9 +317,12 @@ def _conclude(runs: "Tracker", parent: "TrackedRun", params: dict[str, Any]) -> 
 
 
 def _say_end(parent: "TrackedRun", tags: dict[str, str], metrics: dict[str, float]) -> None:
-    spread = f"± {metrics['test/accuracy_std_folds']:.4f} over folds"
-    if "test/accuracy_std_seeds" in metrics:
-        spread += f", ± {metrics['test/accuracy_std_seeds']:.4f} over seeds"
+    spreads = [
+        f"± {metrics[f'test/accuracy_std_{over}']:.4f} over {over}"
+        for over in ("folds", "seeds")
+        if f"test/accuracy_std_{over}" in metrics
+    ]
+    said = " ".join([f"accuracy {metrics['test/accuracy']:.4f}", ", ".join(spreads)]).strip()
     pooled = f"pooled accuracy {metrics['test/pooled_accuracy']:.4f}"
-    print(f"test ({tags['split']}): accuracy {metrics['test/accuracy']:.4f} {spread}; {pooled}")
+    print(f"test ({tags['split']}): {said}; {pooled}")
     print(f"crossval: {parent.name}  id: {parent.id}  (per signer and clip: asl ui)")

@@ -227,6 +227,14 @@ def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, sc
     assert all(torch.equal(one[0][name], two[0][name]) for name in one[0])
 
 
+def test_one_fold_alone_has_no_deviation(workbench, tmp_path, capsys):
+    store = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    assert run(["crossval", *workbench.data, *SMALL, "folds=[2]", "workers=1", store]) == 0
+    printed = capsys.readouterr().out
+    assert "1 folds × 1 seeds): accuracy" in printed
+    assert "±" not in printed
+
+
 def test_what_has_no_folds_is_said_with_what_has(workbench, capsys):
     assert workbench("crossval", "split=random") == 2
     assert "choose from leave_one_signer_out, signer_kfold" in capsys.readouterr().err
