@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asl.clips.store import ClipStore
     from asl.commands.train import Trained
     from asl.tracking.find import FoundRun
+    from asl.tracking.store import Tracker
 
 OVERRIDES = "overrides"  # a trial's own, kept with it in the study
 
@@ -129,16 +130,18 @@ def final_task(task: Task, study: "optuna.Study") -> Task | None:
 
 def work_on(number: int, task: Task, after_trial: Callable[[], None] = lambda: None) -> None:
     """Do a task's trials until they are done, then the final ones, beside other workers."""
+    from asl.commands.parts import tracker
     from asl.sweeps.worker import work
 
     _import_what_trials_need()
+    runs = tracker(task.tracking)
     worker = Worker(task.locks)
     stores: dict[str, ClipStore] = {}
     stage: Task | None = task
     try:
         while stage:
             study = open_study(stage, number)
-            trials = Trials(stage, study, stores)
+            trials = Trials(stage, study, runs, stores)
             work(study, stage.plan, worker, trials, stage.max_failures, after_trial)
             stage = final_task(stage, study)
     finally:
@@ -170,6 +173,7 @@ class Trials:
 
     task: Task
     study: "optuna.Study"
+    runs: "Tracker"
     stores: dict[str, "ClipStore"]
 
     def __call__(self, attempt: Attempt) -> Outcome:
@@ -195,10 +199,9 @@ class Trials:
     def _part(
         self, attempt: Attempt, part: int, overrides: list[str], done: Sequence[float]
     ) -> Outcome:
-        from asl.commands.parts import tracker
         from asl.tracking.sweep import bury, mark
 
-        runs = tracker(self.task.tracking)
+        runs = self.runs
         cfg, hydra = composed_trial([*self.task.overrides, *overrides], self.task.test)
         cfg.tracking = OmegaConf.create(dict(self.task.tracking))
         tell = self._teller(attempt, part, cfg, done)
@@ -245,12 +248,10 @@ class Trials:
 
     def _begun(self, attempt: Attempt, part: int) -> "FoundRun | None":
         """The run in which an earlier attempt at this trial was killed."""
-        from asl.commands.parts import tracker
         from asl.tracking.sweep import PART, runs_of_trial
 
-        runs = tracker(self.task.tracking)
         for number in attempt.before:
-            for run in runs_of_trial(runs, self.task.parent, self._label(number)):
+            for run in runs_of_trial(self.runs, self.task.parent, self._label(number)):
                 if run.tags.get(PART) == str(part):
                     return run
         return None

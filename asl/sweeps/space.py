@@ -122,20 +122,33 @@ class Space:
             ]
         return points
 
-    def samples(self) -> Iterator[Values]:
-        """Points in which every choice, and both ends of every range, come once at least."""
-        longest = max(len(parameter.extremes()) for parameter in self.parameters)
+    def samples(self) -> list[Values]:
+        """Few points in which every choice, and both ends of every range, come at least once."""
         conditions = {key for parameter in self.parameters for key in parameter.when}
         deciding = [parameter for parameter in self.parameters if parameter.key in conditions]
-        settled = itertools.product(*(parameter.extremes() for parameter in deciding))
-        for decided, number in itertools.product(list(settled), range(longest)):
-            given = dict(zip((parameter.key for parameter in deciding), decided, strict=True))
-            values: Values = {}
-            for parameter in self.parameters:
-                if parameter.holds(values):
-                    ends = parameter.extremes()
-                    values[parameter.key] = given.get(parameter.key, ends[number % len(ends)])
-            yield values
+        keys = [parameter.key for parameter in deciding]
+        settled = [
+            dict(zip(keys, values, strict=True))
+            for values in itertools.product(*(parameter.choices for parameter in deciding))
+        ]
+        points: list[Values] = []
+        seen: set[tuple[str, Value]] = set()
+        fresh = True
+        while fresh:
+            fresh = False
+            for given in settled:
+                values: Values = {}
+                for parameter in self.parameters:
+                    if parameter.holds(values):
+                        ends = parameter.extremes()
+                        new = (end for end in ends if (parameter.key, storable(end)) not in seen)
+                        values[parameter.key] = given.get(parameter.key, next(new, ends[0]))
+                pairs = {(key, storable(value)) for key, value in values.items()}
+                if not pairs <= seen:
+                    fresh = True
+                    seen |= pairs
+                    points.append(values)
+        return points
 
     def as_json(self) -> list[dict[str, Any]]:
         """The space as plain values, which tell it from others."""
