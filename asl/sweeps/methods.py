@@ -74,8 +74,8 @@ def make_pruner(name: str, options: Mapping[str, Any], epochs: int) -> pruners.B
     _check_options("sweep.pruner_options", name, pruner, options)
     if name == "threshold" and not {"lower", "upper"} & set(options):
         raise UserError(
-            "sweep.pruner=threshold: say sweep.pruner_options={lower: …} or {upper: …}; "
-            "n_warmup_steps: epochs without it"
+            "sweep.pruner=threshold: say +sweep.pruner_options.lower=… or upper=…; "
+            "n_warmup_steps=… are epochs without it"
         )
     try:
         return pruner(**{**defaults, **options})

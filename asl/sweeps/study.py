@@ -75,9 +75,10 @@ def open_storage(url: str) -> RDBStorage:
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=DEAD_AFTER_SECONDS,
         )
-    except ImportError as error:
+    except ImportError:
         raise UserError(
-            f"sweep.storage={without_password(url)}: its driver is not installed ({error.name})"
+            f"sweep.storage={without_password(url)}: the driver of this kind of database is not "
+            "installed (pip install psycopg for postgresql+psycopg://, pymysql for mysql+pymysql://)"
         ) from None
     except Exception as error:  # SQLAlchemy's are many, and quote the address
         reason = without_password((str(error).splitlines() or [""])[0])
