@@ -47,7 +47,8 @@ class Jobs:
             self._jobs = [self._submit(number) for number in range(count)]
         except (RuntimeError, NameError, TypeError, ValueError, OSError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"sweep.launcher={cluster}: {first}") from None
+            key = "sweep.launcher_options" if isinstance(error, NameError) else "sweep.launcher"
+            raise UserError(f"{key}: {first}") from None
         self._started = count
 
     def running(self) -> bool:
