@@ -1,7 +1,10 @@
 """Batch normalisation that padding can't reach."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 
 class MaskedBatchNorm(nn.Module):
@@ -26,19 +29,47 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Normalised steps `[B, T, channels]`."""
-        mean, variance = self.running_mean, self.running_variance
         if self.training:
-            mean, variance = self._statistics(steps, mask)
-            self._remember(mean.detach(), variance.detach())
-        scale = self.weight * (variance + self.epsilon).rsqrt()
-        return steps * scale + (self.bias - mean * scale)
-
-    def _statistics(self, steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        real = mask[:, :, None].to(steps.dtype)
-        count = real.sum()
-        mean = (steps * real).sum((0, 1)) / count
-        return mean, ((steps - mean).square() * real).sum((0, 1)) / count
+            steps = steps.to(self.weight.dtype)
+            normal, mean, variance = _Normalised.apply(  # type: ignore[no-untyped-call]
+                steps, self.weight, self.bias, mask, self.epsilon
+            )
+            self._remember(mean, variance)
+            return normal
+        scale = self.weight * (self.running_variance + self.epsilon).rsqrt()
+        return steps * scale + (self.bias - self.running_mean * scale)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         self.running_variance.lerp_(variance.to(self.running_variance), self.momentum)
+
+
+class _Normalised(Function):
+    """Steps `[B, T, C]` by their own statistics, which come out as well, in few passes over them.
+
+    Written out as differentiable operations, it takes an eighth of a network's training step more.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, steps: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        real = mask[:, :, None].to(steps.dtype)
+        count = real.sum()
+        mean = (steps * real).sum((0, 1)) / count
+        centred = steps - mean
+        variance = (centred.square() * real).sum((0, 1)) / count
+        root = (variance + epsilon).rsqrt()
+        ctx.save_for_backward(centred, real, root, weight, count)
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(bias, centred, weight * root), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        centred, real, root, weight, count = ctx.saved_tensors
+        scale = weight * root
+        of_bias = grad.sum((0, 1))
+        of_weight = (grad * centred).sum((0, 1)) * root
+        # Real steps also act through mean and variance, padding does not.
+        through = torch.addcmul(of_bias, centred, of_weight * root) * real
+        return torch.addcmul(grad, through, -1 / count) * scale, of_weight, of_bias, None, None

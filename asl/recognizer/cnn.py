@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from asl.recognizer.batchnorm import MaskedBatchNorm
+from asl.recognizer.depthwise import depthwise
 from asl.recognizer.embedding import Embedding
 from asl.recognizer.options import Count, Dropout, Pool
 from asl.recognizer.pooling import pool
@@ -61,7 +62,9 @@ class Block(nn.Module):
         super().__init__()
         inside = 2 * hidden
         self.widen = nn.Linear(hidden, inside)
-        self.convolve = nn.Conv1d(inside, inside, kernel, padding="same", groups=inside, bias=False)
+        self.convolve = nn.Conv1d(inside, inside, kernel, groups=inside, bias=False)
+        self.before = (kernel - 1) // 2
+        self.after = kernel - 1 - self.before
         self.norm = MaskedBatchNorm(inside)
         self.narrow = nn.Linear(inside, hidden)
         self.activation = nn.SiLU()
@@ -70,5 +73,5 @@ class Block(nn.Module):
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Steps `[B, T, hidden]`."""
         wide = self.activation(self.widen(steps)) * mask[:, :, None]
-        seen = self.convolve(wide.transpose(1, 2)).transpose(1, 2)
+        seen = depthwise(wide, self.convolve.weight[:, 0], self.before, self.after)
         return steps + self.dropout(self.narrow(self.activation(self.norm(seen, mask))))

@@ -4,10 +4,10 @@ import math
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from asl.errors import UserError
 from asl.recognizer.batchnorm import MaskedBatchNorm
+from asl.recognizer.depthwise import depthwise
 from asl.recognizer.drop_path import DropPath
 from asl.recognizer.options import Count, Dropout, Pool
 from asl.recognizer.pooling import pool
@@ -118,7 +118,6 @@ class ConvolutionBlock(nn.Module):
         super().__init__()
         self.widen = nn.Sequential(nn.Linear(hidden, inside), nn.SiLU())
         self.before = kernel - 1
-        # In two dimensions the channels stay last in memory: an eighth off a training step.
         self.convolve = nn.Conv2d(inside, inside, (1, kernel), groups=inside, bias=False)
         self.norm = norm(inside)
         self.weigh = ChannelAttention(channel_kernel)
@@ -127,8 +126,7 @@ class ConvolutionBlock(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Steps `[B, T, hidden]`; padding lies behind the real ones, which do not see it."""
-        wide = pad(self.widen(steps), (0, 0, self.before, 0)).transpose(1, 2)
-        seen = self.convolve(wide[:, :, None])[:, :, 0].transpose(1, 2)
+        seen = depthwise(self.widen(steps), self.convolve.weight[:, 0, 0], self.before, 0)
         seen = self.norm(seen, mask)
         return steps + self.drop(self.narrow(self.weigh(seen, mask)))
 
