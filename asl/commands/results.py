@@ -24,10 +24,11 @@ def record_results(
     split: "Split",
     batch_size: int,
     test: bool = True,
+    pictures: bool = True,
 ) -> dict[str, float]:
     """Measure a recognizer on the validation clips and, at their temperature, on the test clips.
 
-    Tables, pictures and every clip's scores become artifacts of the run.
+    Tables, pictures where wanted, and every clip's scores become artifacts of the run.
 
     Returns:
         The metrics by name, `test/accuracy` say, to be logged.
@@ -48,7 +49,7 @@ def record_results(
         evaluation = evaluate(predictions, store, measured.get("temperature"))
         measured |= {f"{part}/{name}": value for name, value in evaluation.metrics.items()}
         title = f"{run.name}, {part}: {protocol(split, part)}"
-        drawn = figures(evaluation, store, title, cheap=part == "val")
+        drawn = figures(evaluation, store, title, cheap=part == "val") if pictures else {}
         clips = per_clip(predictions, store.clips["path"])
         record_split_results(run, part, clips, evaluation.tables, drawn)
         if part == "val":

@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from asl.commands.trials import Task
     from asl.sweeps.jobs import Jobs
     from asl.sweeps.processes import Processes
-    from asl.sweeps.space import Parameter, Space
+    from asl.sweeps.space import Parameter, Space, Values
     from asl.tracking.find import FoundRun
     from asl.tracking.run import TrackedRun
     from asl.tracking.store import Tracker
@@ -217,21 +218,18 @@ def _check_trials(
     for parameter in space.parameters:
         _check_group(parameter)
     first: dict[str, Any] = {}
-    by_groups: dict[tuple[str, ...], DictConfig] = {}
     with initialized():
         for values in space.samples():
-            groups = {key: value for key, value in values.items() if (CONF / key).is_dir()}
-            chosen = tuple(overrides_of(groups))
-            if chosen not in by_groups:
-                by_groups[chosen], _ = composed_trial([*overrides, *chosen], test=False)
-            for key in values.keys() - groups.keys():
-                _check_key(by_groups[chosen], key, groups)
-            trial, _ = composed_trial([*overrides, *overrides_of(values), *parts[0]], test=False)
+            own = overrides_of(values)
+            try:
+                trial, _ = composed_trial([*overrides, *own, *parts[0]], test=False)
+            except HydraException:
+                _check_keys(overrides, values)
+                raise
             try:
                 check(trial)
             except UserError as error:
-                shown = " ".join(overrides_of(values))
-                raise UserError(f"sweep.space: with {shown}, {error}") from None
+                raise UserError(f"sweep.space: with {' '.join(own)}, {error}") from None
             first = first or cast("dict[str, Any]", OmegaConf.to_container(trial, resolve=True))
     return first
 
@@ -248,6 +246,16 @@ def _check_group(parameter: "Parameter") -> None:
     for choice in parameter.choices:
         if choice not in known:
             raise unknown(f"sweep.space.{parameter.key}", choice, known)
+
+
+def _check_keys(overrides: Sequence[str], values: "Values") -> None:
+    """Say which key is not there beside a trial's choices of groups."""
+    from asl.commands.trials import composed_trial, overrides_of
+
+    groups = {key: value for key, value in values.items() if (CONF / key).is_dir()}
+    cfg, _ = composed_trial([*overrides, *overrides_of(groups)], test=False)
+    for key in values.keys() - groups.keys():
+        _check_key(cfg, key, groups)
 
 
 def _check_key(cfg: DictConfig, key: str, groups: dict[str, Any]) -> None:

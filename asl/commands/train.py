@@ -81,6 +81,7 @@ def train(
     tags: Mapping[str, str] | None = None,
     store: "ClipStore | None" = None,
     after_epoch: "AfterEpoch | None" = None,
+    pictures: bool = True,
 ) -> Trained:
     """Train a run from a composed config.
 
@@ -91,6 +92,7 @@ def train(
         tags: what else the run is about.
         store: the clips of `data=`, where they are open already.
         after_epoch: see `asl.training.fit.fit`; by it the run may be pruned.
+        pictures: whether its results are drawn, too.
     """
     from asl.commands.parts import fitting_landmarks, make_split, open_store, tracker
     from asl.config import PROJECT, check
@@ -116,7 +118,7 @@ def train(
     if DDP_RUN in os.environ:
         return _help(cfg, store, split, os.environ[DDP_RUN])
     with tracked_run(tracker(cfg.tracking), name, described, parent) as run:
-        return _carry_out(cfg, params, store, split, run, False, after_epoch)
+        return _carry_out(cfg, params, store, split, run, False, after_epoch, pictures)
 
 
 def resume(cfg: DictConfig) -> Trained:
@@ -139,6 +141,7 @@ def go_on_with(
     changed: Mapping[str, Any],
     store: "ClipStore | None" = None,
     after_epoch: "AfterEpoch | None" = None,
+    pictures: bool = True,
 ) -> Trained:
     """Go on with an interrupted run: same config, optimizer, schedule, epoch and random state.
 
@@ -148,6 +151,7 @@ def go_on_with(
         changed: keys of its config that get other values.
         store: the clips that it was trained with, where they are open already.
         after_epoch: see `asl.training.fit.fit`; by it the run may be pruned.
+        pictures: whether its results are drawn, too.
 
     Raises:
         UserError: there is no such run, it is finished, or its data set has changed.
@@ -170,7 +174,7 @@ def go_on_with(
         raise UserError(f"resume={run_id}: the data has changed since; start the run anew")
     split = make_split(started.split, store)
     with tracked_run(store_of_runs, found.name, {}, resume=found.run_id) as run:
-        return _carry_out(started, found.params, store, split, run, True, after_epoch)
+        return _carry_out(started, found.params, store, split, run, True, after_epoch, pictures)
 
 
 def _carry_out(
@@ -181,6 +185,7 @@ def _carry_out(
     run: "TrackedRun",
     go_on: bool,
     after_epoch: "AfterEpoch | None",
+    pictures: bool,
 ) -> Trained:
     import shutil
 
@@ -203,7 +208,7 @@ def _carry_out(
         raise
     finally:
         del os.environ[DDP_RUN]
-    metrics = _record_results(cfg, store, split, run, fitted)
+    metrics = _record_results(cfg, store, split, run, fitted, pictures)
     shutil.rmtree(run.work)
     _say_end(run, split, metrics)
     return Trained(run.id, run.name, metrics)
@@ -319,7 +324,12 @@ def _record_start(
 
 
 def _record_results(
-    cfg: DictConfig, store: "ClipStore", split: "Split", run: "TrackedRun", fitted: "Fitted"
+    cfg: DictConfig,
+    store: "ClipStore",
+    split: "Split",
+    run: "TrackedRun",
+    fitted: "Fitted",
+    pictures: bool,
 ) -> dict[str, float]:
     """Measure the kept epoch; its numbers come last, so MLflow's table shows them."""
     from asl.commands.results import record_results
@@ -327,7 +337,9 @@ def _record_results(
     from asl.training.checkpoint import load_recognizer
 
     recognizer = load_recognizer(fitted.checkpoint)
-    measured = record_results(run, recognizer, store, split, cfg.data.batch_size, cfg.test)
+    measured = record_results(
+        run, recognizer, store, split, cfg.data.batch_size, cfg.test, pictures
+    )
     log_metrics(run, measured, step=fitted.epochs)
     facts = {
         "kept_epoch": fitted.kept_epoch,

@@ -237,14 +237,22 @@ class Trials:
 
         store = self._store(cfg)
         if found:
-            return go_on_with(cfg.tracking, found.run_id, {}, store, tell)
+            return go_on_with(cfg.tracking, found.run_id, {}, store, tell, pictures=self.task.test)
         tags = {
             SWEEP: self.task.place.name,
             TRIAL: self._label(attempt.trial.number),
             PART: str(part),
             TAG: " ".join([*self.task.overrides, *overrides]),
         }
-        return train(cfg, chosen_params(cfg, hydra), self.task.parent, tags, store, tell)
+        return train(
+            cfg,
+            chosen_params(cfg, hydra),
+            self.task.parent,
+            tags,
+            store,
+            tell,
+            pictures=self.task.test,
+        )
 
     def _begun(self, attempt: Attempt, part: int) -> "FoundRun | None":
         """The run in which an earlier attempt at this trial was killed."""

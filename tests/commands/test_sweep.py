@@ -1,5 +1,7 @@
 """What a person relies on in a sweep: nothing lost, nothing twice, no look at the test."""
 
+import contextlib
+import io
 import os
 import random
 import signal
@@ -15,6 +17,11 @@ from asl.training.classifier import SignClassifier
 
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
 SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
+CONDITIONAL = {
+    "optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True},
+    "regularization": {"choices": ["none", "light"]},
+    "regularization.dropout": {"choices": [0.1, 0.2], "when": {"regularization": "light"}},
+}
 RATE = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 
@@ -79,41 +86,57 @@ def sweeps(workbench, tmp_path):
     return Sweeps(tmp_path, workbench)
 
 
-def test_a_sweep_end_to_end(sweeps, capsys):
-    space = {
-        **RATE,
-        "model": {"choices": ["cnn", "gru"]},
-        "model.kernel": {"choices": [3, 5], "when": {"model": "cnn"}},
-    }
-    arguments = sweeps.arguments(space, final_seeds=1)
-    arguments.remove("model=cnn")
-    assert run(arguments) == 0
-    printed = capsys.readouterr()
-    assert "2 of 2" in printed.err
-    assert "asl export run=" in printed.out
-    parent, children = sweeps.runs()
+@pytest.fixture(scope="module")
+def finished(workbench, tmp_path_factory):
+    """A sweep of two trials and a final run that has come to its end."""
+    sweeps = Sweeps(tmp_path_factory.mktemp("finished"), workbench)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert sweeps(CONDITIONAL, final_seeds=1) == 0
+    sweeps.printed = (out.getvalue(), err.getvalue())
+    return sweeps
+
+
+def test_a_sweep_end_to_end(finished):
+    out, err = finished.printed
+    assert "2 of 2" in err
+    assert "asl export run=" in out
+    parent, children = finished.runs()
     assert parent.status == "FINISHED"
     trials, (final,) = children[:2], children[2:]
     assert [child.tags["sweep.trial"] for child in trials] == ["0", "1"]
     assert all(child.tags["sweep.state"] == "COMPLETE" for child in trials)
     assert all(child.tags["mlflow.parentRunId"] == parent.run_id for child in children)
     assert not any(name.startswith("test/") for child in trials for name in child.metrics)
-    values = [trial.value for trial in sweeps.trials()]
+    values = [trial.value for trial in finished.trials()]
     assert values == [pytest.approx(child.metrics["val/f1"]) for child in trials]
     assert parent.metrics["best_value"] == pytest.approx(max(values))
     assert final.tags["sweep.state"] == "FINAL"
     assert parent.metrics["test/accuracy"] == final.metrics["test/accuracy"]
     assert parent.tags["best_child"] == final.run_id
-    # The same command has nothing left to do.
-    assert run(arguments) == 0
-    assert len(sweeps.runs()[1]) == 3
-    # A trial can be repeated by hand.
-    overrides = trials[1].tags["sweep.overrides"].split(" ")
-    assert run(["train", *overrides, "test=false", sweeps.tracking]) == 0
+
+
+def test_the_same_command_has_nothing_left_to_do(finished):
+    assert finished(CONDITIONAL, final_seeds=1) == 0
+    assert len(finished.runs()[1]) == 3
+
+
+def test_a_trial_can_be_repeated_by_hand(finished):
     from asl.tracking.find import find_runs
 
-    again = max(find_runs(sweeps.tracker), key=lambda found: found.started)
-    assert again.metrics["val/loss"] == trials[1].metrics["val/loss"]
+    _, children = finished.runs()
+    overrides = children[1].tags["sweep.overrides"].split(" ")
+    assert run(["train", *overrides, "test=false", finished.tracking]) == 0
+    again = max(find_runs(finished.tracker), key=lambda found: found.started)
+    assert again.metrics["val/loss"] == children[1].metrics["val/loss"]
+
+
+def test_the_same_name_with_another_question_is_refused(finished, capsys):
+    other = {"model.layers": {"low": 1, "high": 2}}
+    assert finished(other, final_seeds=1) == 2
+    assert f"sweep.name={finished.name}" in capsys.readouterr().err
+    assert finished(CONDITIONAL, "data.batch_size=7", final_seeds=1) == 2
+    assert "data.batch_size=64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,18 +172,22 @@ def test_a_fault_is_one_sentence_before_the_first_trial(sweeps, capsys, space, m
         assert word in line
 
 
-def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys):
+def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys, monkeypatch):
+    from asl.commands import sweep
+
     space = {
         "optimizer.lr": {"low": 1e-5, "high": 1e-1},
         "model": {"choices": ["cnn", "gru"]},
         "model.kernel": {"choices": [3, 5], "when": {"model": "cnn"}},
         "model.pool": {"choices": ["max"], "when": {"model": "gru"}},
     }
+    monkeypatch.setattr(sweep, "_run", lambda *_: None)
     assert sweeps(space, "optimizer.lr=0.001", sampler="grid", n_trials=1) == 0
     assert "log: true" not in capsys.readouterr().err
-    assert [trial.params for trial in sweeps.trials()] == [
-        {"optimizer.lr": 0.001, "model": "cnn", "model.kernel": 3}
-    ]
+    params = sweeps.runs()[0].params
+    varied = {name for name in params if name.startswith("space.")}
+    assert varied == {"space.optimizer.lr", "space.model", "space.model.kernel"}
+    assert "(0.001,)" in params["space.optimizer.lr"]
     assert sweeps(space, "sweep.name=other", sampler="random", n_trials=1) == 0
     assert "sweep.space.optimizer.lr: a linear range" in capsys.readouterr().err
 
@@ -179,7 +206,7 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
 
     with monkeypatch.context() as patch:
         patch.setattr(SignClassifier, "training_step", pull_the_plug)
-        assert sweeps(RATE, "trainer.limit_train_batches=1", n_trials=3) == 130
+        assert sweeps(RATE, "trainer.limit_train_batches=1") == 130
     assert "go on with: " in capsys.readouterr().err
     parent, children = sweeps.runs()
     assert [parent.status, *(child.status for child in children)] == [
@@ -188,14 +215,14 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
         "KILLED",
     ]
     lost = [trial.params for trial in sweeps.trials()]
-    assert sweeps(RATE, "trainer.limit_train_batches=1", n_trials=3) == 0
+    assert sweeps(RATE, "trainer.limit_train_batches=1") == 0
     parent, after = sweeps.runs()
-    assert [run.status for run in (parent, *after)] == ["FINISHED"] * 4
-    assert [run.run_id for run in after[:2]] == [run.run_id for run in children]
-    finished = [trial for trial in sweeps.trials() if trial.state.name == "COMPLETE"]
-    assert len(finished) == 3
-    assert lost[1] in [trial.params for trial in finished]
-    assert [int(run.metrics["epochs"]) for run in after] == [2, 2, 2]
+    assert [run.status for run in (parent, *after)] == ["FINISHED"] * 3
+    assert [run.run_id for run in after] == [run.run_id for run in children]
+    done = [trial for trial in sweeps.trials() if trial.state.name == "COMPLETE"]
+    assert len(done) == 2
+    assert lost[1] in [trial.params for trial in done]
+    assert [int(run.metrics["epochs"]) for run in after] == [2, 2]
 
 
 def test_a_crash_is_a_failed_run_and_the_sweep_goes_on(sweeps, monkeypatch):
@@ -210,9 +237,9 @@ def test_a_crash_is_a_failed_run_and_the_sweep_goes_on(sweeps, monkeypatch):
         return step(self, batch, number)
 
     monkeypatch.setattr(SignClassifier, "training_step", crash_once)
-    assert sweeps(RATE) == 0
+    assert sweeps(RATE, n_trials=1) == 0
     parent, children = sweeps.runs()
-    assert [child.status for child in children] == ["FAILED", "FINISHED", "FINISHED"]
+    assert [child.status for child in children] == ["FAILED", "FINISHED"]
     text = download(sweeps.tracker, children[0].run_id, "traceback.txt").read_text()
     assert "no good" in text
     assert parent.metrics["trials_failed"] == 1
@@ -226,18 +253,18 @@ def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
 
 
 def test_a_pruned_trial_says_so_and_why_but_not_before_all_has_settled(sweeps):
-    hopeless = {"n_trials": 1, "pruner": "threshold", "pruner_options": {"lower": 2.0}}
-    assert sweeps(RATE, "trainer.max_epochs=4", **hopeless) == 0
-    late = ["regularization.late_dropout=0.5", "regularization.late_start=1"]
-    late += ["regularization.settle=1", "sweep.name=late", "trainer.max_epochs=4"]
-    assert sweeps(RATE, *late, **hopeless) == 0
-    for name, epoch in ((sweeps.name, 1), ("late", 3)):
-        _, (pruned,) = sweeps.runs(name)
+    """Everything is hopeless here; the second trial has a regularizer that settles until the third epoch."""
+    space = {"regularization.late_dropout": {"choices": [0.0, 0.5]}}
+    late = ["regularization.late_start=1", "regularization.settle=1", "trainer.max_epochs=4"]
+    hopeless = {"sampler": "grid", "pruner": "threshold", "pruner_options": {"lower": 2.0}}
+    assert sweeps(space, *late, **hopeless) == 0
+    _, children = sweeps.runs()
+    for pruned, epoch in zip(children, (1, 3), strict=True):
         assert pruned.tags["sweep.state"] == "PRUNED"
         assert f"threshold after epoch {epoch}: val/f1" in pruned.tags["pruned"]
         assert pruned.status == "FINISHED"
         assert not pruned.is_recognizer
-    assert [len(trial.intermediate_values) for trial in sweeps.trials("late")] == [3]
+    assert [len(trial.intermediate_values) for trial in sweeps.trials()] == [1, 3]
 
 
 def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(sweeps):
@@ -249,15 +276,6 @@ def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(s
     assert not any(tested.partition("test=")[2] in protocol for protocol in validated)
     mean = sum(child.metrics["val/f1"] for child in children) / 3
     assert sweeps.trials()[0].value == pytest.approx(mean)
-
-
-def test_the_same_name_with_another_space_is_refused(sweeps, capsys):
-    assert sweeps(RATE, n_trials=1) == 0
-    capsys.readouterr()
-    assert sweeps({"model.layers": {"low": 1, "high": 2}}, n_trials=1) == 2
-    assert f"sweep.name={sweeps.name}" in capsys.readouterr().err
-    assert sweeps(RATE, "data.batch_size=7", n_trials=1) == 2
-    assert "data.batch_size=64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("choice", ["quick", "tpe", "architectures", "notebook_questions"])
