@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from asl.landmarks import LandmarkSet
 from asl.recognizer.handedness import activity
 from asl.recognizer.options import Count, Dropout, Positive, Share
-from asl.recognizer.presence import presence
+from asl.recognizer.presence import presence, present_mean
 from asl.recognizer.scalers import clip_centre, deviation, reference_points
 
 Clips = tuple[Tensor, Tensor]
@@ -353,7 +353,8 @@ class HandVariation(nn.Module):
         clips = clips.clone()
         for hand in (landmarks.left_hand, landmarks.right_hand):
             if hand:
-                clips[:, :, hand] = self._vary(clips[:, :, hand], move)
+                rows = torch.tensor(hand, device=clips.device)
+                clips.index_copy_(2, rows, self._vary(clips.index_select(2, rows), move))
         return clips, lengths
 
     def _vary(self, hand: Tensor, move: Tensor) -> Tensor:
@@ -575,10 +576,15 @@ def turned(clips: Tensor, angle: Tensor) -> Tensor:
 
 def body_centre(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tensor:
     """Between the shoulders, over the whole clip; the clip's mean without them. `[B, 1, 1, 3]`."""
+    rows = reference_points(landmarks, "shoulders").to(clips.device)
+    shoulders = clips.index_select(2, rows)
+    present = presence(shoulders, lengths)
+    # Most bodies show their shoulders, and then nothing else matters; a GPU would wait to be asked.
+    if clips.device.type == "cpu" and bool((present.sum((1, 2)) > 0).all()):
+        return present_mean(torch.where(present > 0, shoulders, 0.0), present)
     present = presence(clips, lengths)
     values = torch.where(present > 0, clips, 0.0)
-    shoulders = reference_points(landmarks, "shoulders").to(clips.device)
-    return clip_centre(values, present, landmarks.size, shoulders)
+    return clip_centre(values, present, landmarks.size, rows)
 
 
 def spread(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tensor:

@@ -17,7 +17,7 @@ from asl.recognizer.recognizer import Recognizer
 from asl.training.adversarial import WeightPerturbation
 from asl.training.average import averaged
 from asl.training.consistency import disagreement
-from asl.training.metrics import sign_metrics
+from asl.training.metrics import in_any_order, sign_metrics
 from asl.training.pairs import join, mix, swap_hands
 from asl.training.regularization import Regularization
 
@@ -60,6 +60,7 @@ class SignClassifier(pl.LightningModule):
         splits = ("train", "val")
         self.metrics = nn.ModuleDict({f"{s}_": metrics.clone(prefix=f"{s}/") for s in splits})
         self.losses = nn.ModuleDict({f"{s}_": MeanMetric() for s in splits})
+        self._validated: dict[str, Any] = {}
 
     @property
     def judged(self) -> Recognizer:
@@ -91,13 +92,18 @@ class SignClassifier(pl.LightningModule):
         logits = self.judged(batch.clips, batch.lengths)
         self._count("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's training metrics, as seen under augmentation and dropout."""
-        self._log("train")
-
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch's validation metrics."""
-        self._log("val")
+        """Tell the callbacks the epoch's validation metrics."""
+        self._validated = self._measured("val")
+        self._tell(self._validated, logger=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training metrics, as seen under augmentation and dropout.
+
+        Validation is over by now, and its metrics go along: each call costs a tracker time.
+        """
+        self._tell(self._measured("train") | self._validated, logger=True)
+        self._validated = {}
 
     def configure_optimizers(self) -> Any:
         """The optimizer over everything trainable, its schedule stepped every batch."""
@@ -148,16 +154,21 @@ class SignClassifier(pl.LightningModule):
 
     def _count(self, split: str, logits: Tensor, signs: Tensor, loss: Tensor) -> None:
         metrics, losses = self._counters(split)
-        metrics.update(logits.detach(), signs)
+        with in_any_order():
+            metrics.update(logits.detach(), signs)
         losses.update(loss.detach(), weight=len(signs))
 
-    def _log(self, split: str) -> None:
+    def _measured(self, split: str) -> dict[str, Any]:
+        """The epoch's metrics; counting begins anew."""
         metrics, losses = self._counters(split)
-        # The counters agree between processes by themselves; sync_dist only tells Lightning so.
         values = {f"{split}/loss": losses.compute(), **metrics.compute()}
-        self.log_dict(values, sync_dist=True)
         metrics.reset()
         losses.reset()
+        return values
+
+    def _tell(self, values: dict[str, Any], logger: bool) -> None:
+        # The counters agree between processes by themselves; sync_dist only tells Lightning so.
+        self.log_dict(values, sync_dist=True, logger=logger)
 
     def _counters(self, split: str) -> tuple[MetricCollection, MeanMetric]:
         metrics, losses = self.metrics[f"{split}_"], self.losses[f"{split}_"]

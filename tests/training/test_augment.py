@@ -258,3 +258,18 @@ def test_a_regularization_brings_its_augmentation_unless_one_is_named(overrides,
         chosen = compose("train", overrides).augment
 
     assert chosen == yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
+
+
+def test_the_body_s_centre_is_between_its_shoulders_whoever_else_is_in_the_batch(batch):
+    clips, lengths = batch()
+    alone = augment.body_centre(clips[:1], lengths[:1], LANDMARKS)
+
+    centres = augment.body_centre(clips, lengths, LANDMARKS)
+
+    shoulders = clips[0][:, list(LANDMARKS.positions((500, 501)))]
+    torch.testing.assert_close(alone.flatten(), shoulders.nanmean((0, 1)))
+    torch.testing.assert_close(centres[:1], alone)
+    own = clips[1, :, : LANDMARKS.size]
+    own[:, list(LANDMARKS.positions((500, 501)))] = torch.nan
+    without = augment.body_centre(clips, lengths, LANDMARKS)[1]
+    torch.testing.assert_close(without.flatten(), own.nanmean((0, 1)))

@@ -92,6 +92,13 @@ def run(synthetic_store, tmp_path):
     return run
 
 
+def test_an_epoch_is_logged_at_once(run):
+    done = run("trainer.max_epochs=2")
+    assert [epoch["epoch"] for epoch in done.history.epochs] == [0, 1]
+    for epoch in done.history.epochs:
+        assert {"train/loss", "train/f1", "val/loss", "val/f1", "val/accuracy_top5"} <= epoch.keys()
+
+
 LATE = ["regularization.late_start=1", "regularization.settle=1"]
 
 
