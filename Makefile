@@ -31,6 +31,7 @@ test-all: $(DONE)
 # Some minutes and 14 GB of disk, in data/bench; `rm -r data/bench` gives them back.
 bench: $(DONE)
 	$(BIN)/python -m experiments.bench.clips
+	$(BIN)/python -m experiments.bench.training
 
 lint: $(DONE)
 	$(BIN)/ruff check .

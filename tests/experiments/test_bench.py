@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asl.clips.gislr import GislrSource, read_clip
-from experiments.bench import competition, notebook, table
+from experiments.bench import competition, notebook, stopwatch, table
 
 PROJECT = Path(__file__).parents[2]
 
@@ -66,6 +66,40 @@ def test_a_report_is_a_table_and_its_figures(tmp_path):
     assert "| reading | 1,234 clips/s | ours is 0.500 × | ≥ 0.7 ✗ MISSED |" in text
     assert text == (tmp_path / "out.md").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "out.json").read_text())["rows"][0]["value"] == 1234.5
+
+
+def test_a_stopwatch_counts_a_part_s_own_time_while_it_runs(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: clock[0])
+    watch = stopwatch.Stopwatch()
+
+    def wait(seconds):
+        clock[0] += seconds
+
+    inner = watch.timed("inner", wait)
+    outer = watch.timed("outer", lambda: (wait(1), inner(2), wait(4)))
+    outer()
+    watch.start()
+    wait(8)
+    outer()
+    watch.stop()
+    outer()
+
+    assert watch.seconds == {"the rest": 8, "outer": 5, "inner": 2}
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_runs(tmp_path):
+    command = [sys.executable, "-m", "experiments.bench.training", "--quick", "--folder", tmp_path]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))["rows"]
+    assert all(row["value"] > 0 for row in rows)
+    shares = {row["what"].split(": ")[1]: row["value"] for row in rows if "share" in row["what"]}
+    assert sum(shares.values()) == pytest.approx(100)
+    assert {"loading", "augmentation", "forward", "backward", "optimizer"} <= shares.keys()
+    asl, _, loop = rows[:3]
+    assert asl["ratio"] == pytest.approx(asl["value"] / loop["value"])
 
 
 @pytest.mark.slow
