@@ -4,6 +4,17 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hasty_databases():
+    """SQLite does not wait for the disk, for no test need outlive the machine."""
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "connect")
+    def hurry(connection, record) -> None:
+        if "sqlite3" in type(connection).__module__:
+            connection.execute("PRAGMA synchronous=OFF")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real clips; a test that asks for it is skipped where there is none."""

@@ -70,6 +70,7 @@ def test_every_clip_is_predicted_once_a_seed_by_a_run_that_had_not_its_signer(fi
     assert np.average(signers.accuracy, weights=signers.clips) == pytest.approx(pooled)
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_does_nothing_twice(workbench, tmp_path):
     arguments = [
         *workbench.data,
@@ -227,9 +228,8 @@ def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, sc
     assert all(torch.equal(one[0][name], two[0][name]) for name in one[0])
 
 
-def test_one_fold_alone_has_no_deviation(workbench, tmp_path, capsys):
-    store = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
-    assert run(["crossval", *workbench.data, *SMALL, "folds=[2]", "workers=1", store]) == 0
+def test_one_fold_alone_has_no_deviation(workbench, capsys):
+    assert workbench("crossval", *SMALL, "folds=[2]", "workers=1") == 0
     printed = capsys.readouterr().out
     assert "1 folds × 1 seeds): accuracy" in printed
     assert "±" not in printed

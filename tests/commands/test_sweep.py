@@ -253,7 +253,7 @@ def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
 
 
 def test_a_pruned_trial_says_so_and_why_but_not_before_all_has_settled(sweeps):
-    """Everything is hopeless here; the second trial has a regularizer that settles until the third epoch."""
+    """Everything is hopeless here; the second trial settles until its third epoch."""
     space = {"regularization.late_dropout": {"choices": [0.0, 0.5]}}
     late = ["regularization.late_start=1", "regularization.settle=1", "trainer.max_epochs=4"]
     hopeless = {"sampler": "grid", "pruner": "threshold", "pruner_options": {"lower": 2.0}}
