@@ -145,6 +145,7 @@ class SweepSettings(BaseModel):
     sampler_options: dict[str, Any]
     pruner: typing.Literal["none", "median", "hyperband", "halving", "patient", "threshold"]
     pruner_options: dict[str, Any]
+    against: typing.Literal["size", "latency"] | None
     folds: PositiveInt
     seeds: PositiveInt
     final_seeds: Annotated[int, Field(ge=0)]
@@ -297,7 +298,7 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> "Recogniz
     if "members" in spec:
         return Ensemble([build_recognizer(member, signs) for member in spec["members"]])
     landmarks = landmark_set(spec["landmarks"]["name"])
-    features = build(spec["features"])
+    features = build(spec["features"], landmarks=landmarks)
     backbone = build(spec["model"], inputs=features.size(landmarks.size))
     # Recognizers from before there was a choice see clips as recorded.
     handedness = spec.get("handedness")

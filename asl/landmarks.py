@@ -7,7 +7,7 @@ MediaPipe's left and right are the signer's own.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 
 from asl.errors import unknown
 
@@ -29,6 +29,7 @@ class Layout:
         y_up: whether y grows upwards, as in space, and not downwards, as in pictures.
         skeleton: of each joint, the joint before it on the way from the root and an adult's metres
             between them, from the root outwards; empty where no lengths in space are measured.
+        reach: pairs of raw rows whose distance says where a hand is or what it does.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Layout:
     bones: tuple[tuple[int, int], ...]
     y_up: bool = False
     skeleton: dict[int, tuple[int, float]] = field(default_factory=dict)
+    reach: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ class LandmarkSet:
     @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
         """Pairs of positions to draw a line between."""
-        place = {row: position for position, row in enumerate(self.own)}
-        ends = self.layout.bones
-        return tuple((place[a], place[b]) for a, b in ends if a in place and b in place)
+        return self._own_pairs(self.layout.bones)
+
+    @cached_property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of positions whose distance says where a hand is or what it does."""
+        return self._own_pairs(self.layout.reach)
 
     def positions(self, raw: Iterable[int]) -> tuple[int, ...]:
         """Where raw rows lie inside `indices`.
@@ -96,6 +101,10 @@ class LandmarkSet:
             ValueError: a row is not among `indices`.
         """
         return tuple(self.indices.index(row) for row in raw)
+
+    def _own_pairs(self, pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        place = {row: position for position, row in enumerate(self.own)}
+        return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
 
     def _own_positions(self, rows: Iterable[int]) -> tuple[int, ...]:
         return tuple(self.own.index(row) for row in rows if row in self.own)
@@ -203,6 +212,19 @@ _FACE_BONES = [
     *_chain((*FACE_OVAL, FACE_OVAL[0])),
 ]
 
+# Wrist, thumb, index and middle finger; mouth, nose, eyes (of the face mesh, and of the pose), ears
+# and shoulders. Then fingertips to the thumb and to the wrist: the shape of a hand.
+_TIPS = (0, 4, 8, 12)
+_PLACES = (0, 1, 33, 263, 489, 491, 494, 496, 497, 498, 499, 500, 501)
+_SHAPE = [*((4, tip) for tip in (8, 12, 16, 20)), *((0, tip) for tip in (4, 8, 12, 16, 20))]
+_REACH = (
+    *product((_LEFT_HAND[tip] for tip in _TIPS), _PLACES),
+    *product((_RIGHT_HAND[tip] for tip in _TIPS), _PLACES),
+    *((_LEFT_HAND[a], _RIGHT_HAND[b]) for a, b in product(_TIPS, _TIPS)),
+    *_shifted(_SHAPE, _LEFT_HAND.start),
+    *_shifted(_SHAPE, _RIGHT_HAND.start),
+)
+
 MEDIAPIPE_HOLISTIC = Layout(
     name="mediapipe_holistic",
     size=543,
@@ -220,6 +242,7 @@ MEDIAPIPE_HOLISTIC = Layout(
             *zip(_LEFT_HAND, _RIGHT_HAND, strict=True),
         ],
     ),
+    reach=_REACH,
     reference={"shoulders": (500, 501), "nose": (489,), "lip": (17,), "hips": (512, 513)},
     lengths={"shoulders": (500, 501), "trunk": (500, 512)},
     bones=(
@@ -249,6 +272,7 @@ KINECT20 = Layout(
         *_chain((18, 16, 14, 12, 11, 13, 15, 17, 19)),
     ),
     y_up=True,
+    reach=(*product((6, 7, 8, 9), (0, 1, 2, 3, 10, 11)), (8, 9)),
     # Round figures of an adult as a Kinect sees one: its shoulders are closer, its hands end at the
     # palm.
     skeleton={

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from asl.errors import UserError
+from asl.landmarks import LandmarkSet
 from asl.recognizer.options import Count
 from asl.recognizer.resampling import resample
 
-Term = Literal["position", "lag1", "lag2", "second"]
+Term = Literal["position", "lag1", "lag2", "second", "reach"]
 
 
 class Features(nn.Module):
@@ -25,8 +27,14 @@ class Features(nn.Module):
             the steps at the end empty, and the mask says so); `all` takes every frame as it is,
             and of a longer clip the first ones, as the GISLR winner does.
         terms: `position`; `lag1` and `lag2`, what changes until one or two steps later, 0 at the
-            end (the GISLR winner's); `second`, the second difference around the step.
+            end (the GISLR winner's); `second`, the second difference around the step; `reach`, how
+            far the hands are from face, shoulders and each other (distances are among the features
+            of the GISLR competition's second, fifth and 24th place).
         coordinates: `xyz`, or `xy` because MediaPipe's z is a guess.
+        landmarks: what the recognizer looks at; `reach` needs to know.
+
+    Raises:
+        UserError: `reach` is asked for, and the landmarks have no two points to measure between.
     """
 
     def __init__(
@@ -35,16 +43,24 @@ class Features(nn.Module):
         length: Literal["resample", "last", "all"] = "resample",
         terms: Sequence[Term] = ("position",),
         coordinates: Literal["xyz", "xy"] = "xyz",
+        landmarks: LandmarkSet | None = None,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.length = length
         self.terms = tuple(terms)
         self.coordinates = len(coordinates)
+        ends = landmarks.reach if landmarks and "reach" in self.terms else ()
+        if "reach" in self.terms and not ends:
+            name = landmarks.name if landmarks else None
+            raise UserError(f"features.terms=reach: landmarks={name} has no two points to measure")
+        self.ends: Tensor
+        self.register_buffer("ends", torch.tensor(ends).view(-1, 2).T, persistent=False)
 
     def size(self, landmarks: int) -> int:
         """How many numbers a time step has for that many landmarks."""
-        return landmarks * self.coordinates * len(self.terms)
+        moving = sum(term != "reach" for term in self.terms)
+        return landmarks * self.coordinates * moving + self.ends.shape[1]
 
     def forward(self, values: Tensor, present: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Make the features of a batch.
@@ -68,8 +84,19 @@ class Features(nn.Module):
         else:
             moments, mask = self._moments(lengths, values.dtype)
             values, present = resample(values, present, moments)
-        terms = [TERMS[term](values, present) for term in self.terms]
+        terms = [
+            self._reach(values, present) if term == "reach" else TERMS[term](values, present)
+            for term in self.terms
+        ]
         return torch.cat(terms, dim=-1), mask
+
+    def _reach(self, values: Tensor, present: Tensor) -> Tensor:
+        """Distances between pairs of landmarks, `[B, T', pairs]`; 0 where an end is missing."""
+        shape = (values.shape[2] // self.coordinates, self.coordinates)
+        points, there = values.unflatten(2, shape), present.unflatten(2, shape)
+        one, other = (points.index_select(2, end) for end in self.ends)
+        both = there.index_select(2, self.ends[0]) * there.index_select(2, self.ends[1])
+        return (one - other).square().sum(-1).sqrt() * both[..., 0]
 
     def _moments(self, lengths: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         steps = torch.arange(self.frames, device=lengths.device)

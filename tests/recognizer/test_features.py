@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from asl.errors import UserError
+from asl.landmarks import LANDMARK_SETS, landmark_set
 from asl.recognizer.features import Features
 
 
@@ -105,3 +107,35 @@ def test_a_short_clip_has_every_term_of_every_frame(frames):
     assert steps.shape == (frames, 12)
     assert mask.all()
     assert steps[:, 6].tolist() == [2.0] * (frames - 2) + [0.0] * min(frames, 2)
+
+
+@pytest.mark.parametrize("name", LANDMARK_SETS)
+def test_reach_is_the_distance_between_hands_and_body(name):
+    landmarks = landmark_set(name)
+    torch.manual_seed(0)
+    clip = torch.rand(1, landmarks.size, 3).expand(4, -1, -1).clone()
+    one, other = landmarks.reach[-1]
+    clip[2:, one] = torch.nan
+
+    steps, _ = features(clip, frames=4, terms=["position", "reach"], landmarks=landmarks)
+
+    assert steps.shape[1] == landmarks.size * 3 + len(landmarks.reach)
+    reach = steps[:, landmarks.size * 3 :]
+    far = (clip[0, one] - clip[0, other]).norm()
+    torch.testing.assert_close(reach[:, -1], torch.tensor([far, far, 0, 0]))
+    first, second = landmarks.reach[0]
+    expected = (clip[0, first] - clip[0, second]).norm()
+    torch.testing.assert_close(reach[0, 0], expected)
+
+
+def test_reach_in_the_picture_ignores_depth():
+    landmarks = landmark_set("kinect20")
+    clip = torch.rand(3, 20, 3)
+    flat = clip * torch.tensor([1.0, 1.0, 0.0])
+    options = {"terms": ["reach"], "coordinates": "xy", "frames": 3, "landmarks": landmarks}
+    torch.testing.assert_close(features(clip, **options)[0], features(flat, **options)[0])
+
+
+def test_reach_needs_to_know_the_landmarks():
+    with pytest.raises(UserError, match=r"features\.terms=reach"):
+        Features(terms=["reach"])

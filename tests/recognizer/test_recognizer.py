@@ -11,7 +11,7 @@ SCALERS = [
     "skeleton",
 ]
 LANDMARKS = ["hands_pose", "hands", "gislr118", "kinect20", "kinect20_upper"]
-FEATURES = ["positions", "motion", "differences", "winner"]
+FEATURES = ["positions", "motion", "differences", "reach", "winner"]
 MEASURED = {"skeleton": "kinect20"}  # scalers that need lengths in space
 CHOICES = [
     *({"model": name, "features": features} for name in MODELS for features in FEATURES),

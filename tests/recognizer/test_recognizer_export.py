@@ -8,6 +8,7 @@ CHOICES = [
     *((model, "body", "motion") for model in ("lstm", "bilstm", "gru", "transformer", "cnn")),
     *((model, "winner", "winner") for model in ("cnn", "transformer", "conv_transformer")),
     *((model, "body", "differences") for model in ("bigru", "transformer")),
+    ("gru", "body", "reach"),
     *(
         ("gru", scaler, "positions")
         for scaler in ("none", "minmax", "clip", "hands", "clip_minmax", "skeleton")
