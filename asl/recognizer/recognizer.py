@@ -60,15 +60,19 @@ class Recognizer(nn.Module):
         Returns:
             `[B, S]`.
         """
-        return self.head(self.summarise(clips, lengths))
+        return self.head(self.backbone(*self.steps(clips, lengths)))
 
-    def summarise(self, clips: Tensor, lengths: Tensor) -> Tensor:
-        """What the head is given of a batch, `[B, width]`; the arguments are those of `forward`."""
+    def steps(self, clips: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the backbone is given of a batch; the arguments are those of `forward`.
+
+        Returns:
+            features `[B, T', F]` and a mask `[B, T']`, true for real time steps. No weight that is
+            trained has a part in them.
+        """
         values, present = self._placed(clips, lengths)
         values = self.scaler(values, present)
         own = self.landmarks.size
-        steps, mask = self.features(values[:, :, :own], present[:, :, :own], lengths)
-        return self.backbone(steps, mask)
+        return self.features(values[:, :, :own], present[:, :, :own], lengths)
 
     def fit(self, batches: Batches) -> None:
         """Give a scaler that needs them the statistics of training clips.

@@ -69,11 +69,11 @@ class SignClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of the varied batch, at perturbed weights where that is asked for."""
-        clips, lengths, targets = self._varied(batch)
+        steps, mask, targets = self._varied(batch)
         if self.regularization.awp and self.regularization.begun(self.current_epoch):
-            loss = self._pass(clips, lengths, targets)[1]
+            loss = self._pass(steps, mask, targets)[1]
             self.perturbation.perturb(self.recognizer.parameters(), loss + self._penalty())
-        logits, loss = self._pass(clips, lengths, targets)
+        logits, loss = self._pass(steps, mask, targets)
         self._count("train", logits, batch.signs, loss)
         return loss + self._penalty()
 
@@ -122,7 +122,7 @@ class SignClassifier(pl.LightningModule):
             checkpoint["state_dict"] = _average_alone(checkpoint["state_dict"])
 
     def _varied(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Clips, lengths and targets `[B, S]` as training sees them."""
+        """Features `[B, T, F]`, their mask and targets `[B, S]` as training sees them."""
         chosen, landmarks = self.regularization, self.recognizer.landmarks
         clips, lengths = batch.clips, batch.lengths
         if chosen.join:
@@ -131,18 +131,17 @@ class SignClassifier(pl.LightningModule):
             clips = swap_hands(clips, lengths, batch.signs, landmarks, chosen.swap_hands)
         clips, lengths = self.augment(clips, lengths)
         targets = F.one_hot(batch.signs, len(self.recognizer.signs)).to(clips.dtype)
+        steps, mask = self.recognizer.steps(clips, lengths)
         if chosen.mixup:
-            clips, targets = mix(
-                clips, lengths, targets, landmarks, chosen.mixup, chosen.mixup_alpha
-            )
-        return clips, lengths, targets
+            steps, targets = mix(steps, mask, targets, chosen.mixup, chosen.mixup_alpha)
+        return steps, mask, targets
 
-    def _pass(self, clips: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _pass(self, steps: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, S]` and the loss, the head's penalties not in it."""
-        chosen, size = self.regularization, len(clips)
+        chosen, size = self.regularization, len(steps)
         if chosen.r_drop:
-            clips, lengths, targets = (torch.cat([x, x]) for x in (clips, lengths, targets))
-        summary = self.recognizer.summarise(clips, lengths)
+            steps, mask, targets = (torch.cat([x, x]) for x in (steps, mask, targets))
+        summary = self.recognizer.backbone(steps, mask)
         if chosen.late_dropout and chosen.begun(self.current_epoch):
             summary = F.dropout(summary, chosen.late_dropout)
         logits = self.recognizer.head(summary, targets)

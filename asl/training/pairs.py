@@ -64,40 +64,36 @@ def swap_hands(
 
 
 def mix(
-    clips: Tensor,
-    lengths: Tensor,
-    targets: Tensor,
-    landmarks: LandmarkSet,
-    p: float,
-    alpha: float,
+    steps: Tensor, mask: Tensor, targets: Tensor, p: float, alpha: float
 ) -> tuple[Tensor, Tensor]:
-    """Blend clips with any others of the batch, and their targets likewise.
+    """Blend clips' features with those of any others of the batch, and their targets likewise.
 
     Zhang et al. 2018, "mixup" (arXiv 1710.09412); GISLR's ninth place calls it crucial (p about
-    .7), the second has p .49 and Beta(1.26), the winner saw no gain. A blend keeps the length of
-    its heavier clip: the lighter one is read at as many moments, evenly spread over all of it. A
-    landmark is there if the heavier clip has it, blended where the lighter one has it too.
+    .7), the second has p .49 and Beta(1.26), the winner saw no gain. Features are blended, not
+    landmarks: half of two skeletons is none, and a scaler would measure it. A blend keeps the
+    length of its heavier clip: the lighter one is read at as many moments, evenly spread.
 
     Args:
-        clips: `[B, T, P, 3]`.
-        lengths: `[B]`; they stay.
+        steps: `[B, T, F]`, 0 where something is missing.
+        mask: `[B, T]`, true for real time steps, which come first.
         targets: `[B, S]`, how much of a clip is of each sign.
-        landmarks: of the clips.
         p: share of clips.
         alpha: of the Beta(alpha, alpha) distribution that a clip's weight comes from.
 
     Returns:
-        Clips and targets.
+        Features and targets; the mask stays.
     """
-    shape = torch.full((len(clips),), alpha, device=clips.device)
+    shape = torch.full((len(steps),), alpha, device=steps.device)
     weight = torch.distributions.Beta(shape, shape).sample()
-    weight = torch.where(coin(clips, p), torch.maximum(weight, 1 - weight), 1.0)
-    other = torch.randperm(len(clips), device=clips.device)
-    others = _in_pace(clips, lengths, other, landmarks)
-    share = torch.where(others.isnan(), 1.0, weight[:, None, None, None])
-    # A product with NaN is NaN, even where its share is 0.
-    mixed = share * clips + (1 - share) * others.nan_to_num()
-    return mixed, weight[:, None] * targets + (1 - weight[:, None]) * targets[other]
+    weight = torch.where(coin(steps, p), torch.maximum(weight, 1 - weight), 1.0)[:, None]
+    other = torch.randperm(len(steps), device=steps.device)
+    last = mask.sum(1) - 1
+    pace = last[other] / last.clamp(min=1)
+    moments = (torch.arange(steps.shape[1], device=steps.device) * pace[:, None]).round().long()
+    moments = torch.minimum(moments, last[other].clamp(min=0)[:, None])  # [B, T]
+    others = steps[other].gather(1, moments[:, :, None].expand_as(steps)) * mask[:, :, None]
+    mixed = weight[:, :, None] * steps + (1 - weight[:, :, None]) * others
+    return mixed, weight * targets + (1 - weight) * targets[other]
 
 
 def partners(signs: Tensor) -> Tensor:
