@@ -23,6 +23,7 @@ from asl.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import optuna
+    import pandas as pd
 
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
@@ -86,12 +87,18 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
     from asl.commands.trials import Task, say
     from asl.sweeps.methods import fitting, make_pruner, make_sampler
     from asl.sweeps.space import warnings
-    from asl.sweeps.study import Place
+    from asl.sweeps.study import Direction, Place
 
     sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
     overrides = (*sweep["fixed"], *_typed_overrides())
     space = _space(sweep["space"])
-    for sentence in (*warnings(space), *fitting(sweep["sampler"], space, objectives=1)):
+    against = sweep["against"]
+    fits = fitting(sweep["sampler"], sweep["pruner"], space, objectives=2 if against else 1)
+    if against:
+        from asl.export.export import check_installed
+
+        check_installed()
+    for sentence in (*warnings(space), *fits):
         say(f"note: {sentence}")
     parts = _parts(cfg, store, split)
     base = _check_trials(space, overrides, parts)
@@ -101,12 +108,17 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
     pruner = (sweep["pruner"], sweep["pruner_options"], epochs)
     make_sampler(*sampler)
     make_pruner(*pruner)
+    better: Direction = "minimize" if cfg.monitor.endswith("loss") else "maximize"
     name = sweep["name"] or f"{HydraConfig.get().runtime.choices['sweep']}-{cfg.data.name}"
     return Task(
         place=Place(sweep["storage"], name),
         identity={
             "space": {node.pop("key"): node for node in space.as_json()},
-            "objective": {"monitor": cfg.monitor, "parts": [" ".join(part) for part in parts]},
+            "objective": {
+                "monitor": cfg.monitor,
+                "parts": [" ".join(part) for part in parts],
+                **({"against": against} if against else {}),
+            },
             "data": store.fingerprint,
             "settings": _flat(base),
         },
@@ -114,7 +126,8 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
         space=space,
         total=_total(sweep["n_trials"], points),
         points=points,
-        directions=("minimize" if cfg.monitor.endswith("loss") else "maximize",),
+        directions=(better, "minimize") if against else (better,),
+        against=against,
         sampler=sampler,
         pruner=pruner,
         overrides=overrides,
@@ -394,7 +407,7 @@ def _parent(
     from asl.tracking.sweep import forget_parent, open_parent
 
     sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
-    shown = ("sampler", "pruner", "folds", "seeds", "max_failures")
+    shown = ("sampler", "pruner", "against", "folds", "seeds", "max_failures")
     params = {
         "sweep": HydraConfig.get().runtime.choices["sweep"],
         "data": cfg.data.name,
@@ -459,7 +472,25 @@ def _conclude(
     if winner:
         tags["best_child"] = winner.run_id
     record_sweep(parent, table, metrics, tags)
+    if task.against:
+        table = _front(task, study, parent, runs)
     _say_end(task, table, metrics, parent, winner, tags["best_overrides"])
+
+
+def _front(
+    task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tracker"
+) -> "pd.DataFrame":
+    """The trials that none other beats in both objectives; kept as front.csv."""
+    from asl.sweeps.front import front_table
+    from asl.tracking.record import record_table
+    from asl.tracking.sweep import TRIAL, children
+
+    labels = {run.tags.get(TRIAL, ""): run.run_id for run in children(runs, parent.id)}
+    table = front_table(study, {int(x): run_id for x, run_id in labels.items() if x.isdecimal()})
+    if task.against == "size":
+        table = table.astype({"size": int})
+    record_table(parent, table, "front.csv")
+    return table
 
 
 def _final_runs(runs: "Tracker", parent: str, best: int) -> "list[FoundRun]":
@@ -498,11 +529,15 @@ def _say_end(
     winner: "FoundRun | None",
     best: str,
 ) -> None:
-    shown = table.head(_SHOWN).dropna(axis=1, how="all")
+    if task.against:
+        print(f"no other trial is better in {task.monitor} and in {task.against}:")
+    most = len(table) if task.against else _SHOWN
+    shown = table.head(most).dropna(axis=1, how="all")
     print(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
-    if len(table) > _SHOWN:
-        print(f"… {len(table) - _SHOWN} more in trials.csv, in MLflow")
-    print(f"best: {task.monitor} {metrics['best_value']:.4f} with {best}")
+    if len(table) > most:
+        print(f"… {len(table) - most} more in trials.csv, in MLflow")
+    which = "most accurate" if task.against else "best"
+    print(f"{which}: {task.monitor} {metrics['best_value']:.4f} with {best}")
     if "test/accuracy" in metrics:
         spread = metrics.get("test/accuracy_std_seeds")
         deviation = f" ± {spread:.4f} over seeds" if spread is not None else ""

@@ -1,6 +1,7 @@
 """What a worker of a sweep does: trials, each of them `asl train` with some more overrides."""
 
 import contextlib
+import hashlib
 import json
 import sys
 import traceback
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from asl.commands.train import Trained
     from asl.tracking.find import FoundRun
     from asl.tracking.store import Tracker
+    from asl.training.fit import AfterEpoch
 
 OVERRIDES = "overrides"  # a trial's own, kept with it in the study
 
@@ -43,6 +45,7 @@ class Task:
         total: trials to finish.
         points: of a grid.
         directions: of each objective.
+        against: `size` or `latency` of the exported file, a second objective; or None.
         sampler: its name, its options and its seed.
         pruner: its name, its options and the most epochs of a trial.
         overrides: of every trial.
@@ -64,6 +67,7 @@ class Task:
     total: int
     points: Sequence[Values]
     directions: tuple[Direction, ...]
+    against: str | None
     sampler: tuple[str, Mapping[str, Any], int]
     pruner: tuple[str, Mapping[str, Any], int]
     overrides: tuple[str, ...]
@@ -89,7 +93,8 @@ def open_study(task: Task, number: int = 0) -> "optuna.Study":
     from asl.sweeps.study import join_study
 
     name, options, seed = task.sampler
-    study = join_study(task.place, task.directions, task.identity, task.locks)
+    names = [task.monitor, *([task.against] if task.against else [])]
+    study = join_study(task.place, task.directions, task.identity, task.locks, names)
     # Neither a worker beside this one nor the command that goes on may draw the same numbers again.
     begun = len(study.get_trials(deepcopy=False))
     study.sampler = make_sampler(name, options, seed + 1000 * number + begun)
@@ -119,6 +124,8 @@ def final_task(task: Task, study: "optuna.Study") -> Task | None:
         space=space,
         total=len(task.final_seeds),
         points=space.grid(),
+        directions=task.directions[:1],
+        against=None,
         sampler=("random", {}, 0),
         pruner=("none", {}, 1),
         overrides=(*task.overrides, *own),
@@ -194,7 +201,35 @@ class Trials:
             if outcome.pruned:
                 return outcome
             done += outcome.values
+        if self.task.against:
+            return Outcome((fmean(done), self._costs(attempt, own)[self.task.against]))
         return Outcome((fmean(done),))
+
+    def _costs(self, attempt: Attempt, own: Sequence[str]) -> dict[str, float]:
+        """Size and latency of a trial's exported file.
+
+        An export takes longer than many a trial, and weights change neither figure: of the trials
+        that differ in them alone, the first is exported for all.
+        """
+        from asl.commands.parts import make_split
+        from asl.commands.trained import kept_checkpoint
+        from asl.export import cost
+        from asl.tracking.sweep import runs_of_trial
+        from asl.training.checkpoint import load_recognizer
+
+        run = runs_of_trial(self.runs, self.task.parent, self._label(attempt.trial.number))[0]
+        cfg, _ = composed_trial([*self.task.overrides, *own], test=False)
+        key = f"cost.{architecture(cfg)}"
+        known: dict[str, float] = self.study.user_attrs.get(key, {})
+        if not known:
+            store = self._store(cfg)
+            rows = sorted(make_split(cfg.split, store).val, key=lambda row: store.frames[row])
+            recognizer = load_recognizer(kept_checkpoint(run, self.runs))
+            known = cost.cost(recognizer, store.read(rows[len(rows) // 2]))
+            self.study.set_user_attr(key, known)
+        for name, value in known.items():
+            self.runs.client.log_metric(run.run_id, f"tflite/{name}", value)
+        return known
 
     def _part(
         self, attempt: Attempt, part: int, overrides: list[str], done: Sequence[float]
@@ -204,7 +239,7 @@ class Trials:
         runs = self.runs
         cfg, hydra = composed_trial([*self.task.overrides, *overrides], self.task.test)
         cfg.tracking = OmegaConf.create(dict(self.task.tracking))
-        tell = self._teller(attempt, part, cfg, done)
+        tell = None if self.task.against else self._teller(attempt, part, cfg, done)
         found = self._begun(attempt, part)
         if found:
             mark(runs, found.run_id, trial=self._label(attempt.trial.number))
@@ -229,7 +264,7 @@ class Trials:
         hydra: DictConfig,
         overrides: Sequence[str],
         found: "FoundRun | None",
-        tell: Callable[[int, Mapping[str, float]], None],
+        tell: "AfterEpoch | None",
     ) -> "Trained":
         from asl.commands.train import chosen_params, go_on_with, train
         from asl.tracking.sweep import OVERRIDES as TAG
@@ -277,7 +312,7 @@ class Trials:
 
     def _teller(
         self, attempt: Attempt, part: int, cfg: DictConfig, done: Sequence[float]
-    ) -> Callable[[int, Mapping[str, float]], None]:
+    ) -> "AfterEpoch":
         """Tells the study of each epoch, and gives up a trial that the pruner finds hopeless.
 
         A trial that goes on where another one was killed is told that one's epochs first. None is
@@ -310,6 +345,20 @@ class Trials:
                 )
 
         return tell
+
+
+def architecture(cfg: DictConfig) -> str:
+    """Short for all that a recognizer of this config is built of, but for what training alone has.
+
+    Two with the same one become files of the same operators and the same size.
+    """
+    from asl.config import recognizer_spec
+
+    bare = OmegaConf.create(OmegaConf.to_container(cfg))
+    assert isinstance(bare, DictConfig)
+    bare.regularization = dict.fromkeys(bare.regularization)
+    spec = json.dumps(recognizer_spec(bare), sort_keys=True)
+    return hashlib.sha256(spec.encode()).hexdigest()[:12]
 
 
 # --- overrides ----------------------------------------------------------------------------------

@@ -100,10 +100,15 @@ def export(
     return report
 
 
-def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
+def check_installed() -> None:
+    """Raises UserError where packages of the extra `export` are absent."""
     if absent := [module for module in NEEDED if find_spec(module) is None]:
         packages = ", ".join(absent)
         raise UserError(f"asl export needs {packages}: pip install -e '.[export]' installs them")
+
+
+def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
+    check_installed()
     for variant in variants:
         if variant not in VARIANTS:
             raise unknown("export.variants", variant, VARIANTS)

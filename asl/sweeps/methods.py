@@ -89,12 +89,16 @@ def _patient(
     return pruners.PatientPruner(pruners.MedianPruner(n_startup_trials), patience, min_delta)
 
 
-def fitting(sampler: str, space: Space, objectives: int) -> list[str]:
+def fitting(sampler: str, pruner: str, space: Space, objectives: int) -> list[str]:
     """What the sampler does with this space that a person may not expect, a sentence each.
 
     Raises:
         UserError: it can do nothing with the space, or with so many objectives.
     """
+    if objectives > 1 and pruner != "none":
+        raise UserError(
+            f"sweep.pruner={pruner}: Optuna prunes no trial of two objectives; choose none"
+        )
     if objectives > 1 and sampler not in ("nsga2", "tpe", "random", "grid"):
         raise UserError(
             f"sweep.sampler={sampler}: seeks one objective; choose from nsga2, tpe, random, grid"

@@ -92,6 +92,7 @@ def join_study(
     directions: Sequence[Direction],
     identity: Mapping[str, Any],
     locks: Path,
+    names: Sequence[str] = (),
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
 ) -> optuna.Study:
@@ -102,6 +103,7 @@ def join_study(
         directions: of each objective.
         identity: by name, all that must be the same for results to belong to one study.
         locks: a folder of this machine's.
+        names: of the objectives, as tables show them.
         sampler: draws values.
         pruner: gives trials up.
 
@@ -120,6 +122,8 @@ def join_study(
                 sampler=sampler,
                 pruner=pruner,
             )
+            if names:
+                study.set_metric_names(list(names))
             study.set_user_attr(IDENTITY, plain)
         except optuna.exceptions.DuplicatedStudyError:
             study = optuna.load_study(
@@ -146,12 +150,20 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
-    """The trial with the best value of the first objective; None where none has a value yet."""
+    """The trial with the best value of the first objective; None where none has a value yet.
+
+    Of equally good ones it is the best by the next objective, and so a point of the Pareto front.
+    """
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if not complete:
         return None
-    sign = -1 if study.directions[0] is StudyDirection.MAXIMIZE else 1
-    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number))
+    signs = [-1 if way is StudyDirection.MAXIMIZE else 1 for way in study.directions]
+
+    def order(trial: optuna.trial.FrozenTrial) -> tuple[list[float], int]:
+        values = zip(signs, trial.values, strict=True)
+        return [sign * value for sign, value in values], trial.number
+
+    return min(complete, key=order)
 
 
 def _check_same(study: optuna.Study, identity: Mapping[str, Any]) -> None:

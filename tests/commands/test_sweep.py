@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -159,6 +160,12 @@ def test_the_same_name_with_another_question_is_refused(finished, capsys):
         (RATE, ["sweep.n_trials=0"], ["sweep.n_trials=0", "greater than 0"]),
         (RATE, ["sweep.sampler=grid"], ["sampler=grid", "continuous"]),
         (RATE, ["sweep.folds=9"], ["sweep.folds=9", "sweep.seeds"]),
+        (
+            RATE,
+            ["sweep.against=size", "sweep.pruner=median"],
+            ["sweep.pruner=median", "choose none"],
+        ),
+        (RATE, ["sweep.against=size", "sweep.sampler=gp"], ["sweep.sampler=gp", "nsga2"]),
         (RATE, ["split.val=none"], ["split.val=none", "validation"]),
     ],
 )
@@ -278,7 +285,9 @@ def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(s
     assert sweeps.trials()[0].value == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("choice", ["quick", "tpe", "architectures", "notebook_questions"])
+@pytest.mark.parametrize(
+    "choice", ["quick", "tpe", "tpe_pareto", "architectures", "notebook_questions"]
+)
 def test_every_ready_made_search_is_sound(choice, monkeypatch, sweeps):
     """All of its trials would start: everything but the trials themselves is done."""
     from asl.commands import sweep
@@ -287,6 +296,61 @@ def test_every_ready_made_search_is_sound(choice, monkeypatch, sweeps):
     storage = f"sweep.storage=sqlite:///{sweeps.folder}/optuna.db"
     assert run(["sweep", f"sweep={choice}", *sweeps.data, sweeps.tracking, storage]) == 0
     assert not sweeps.trials(f"{choice}-synthetic")
+
+
+DEPTHS = {"model.layers": {"choices": [1, 2]}, "regularization.dropout": {"choices": [0.0, 0.5]}}
+SMALLEST = {"against": "size", "sampler": "grid"}
+
+
+def test_two_objectives_end_in_a_front_and_its_most_accurate_point_is_tested(
+    sweeps, capsys, monkeypatch
+):
+    from asl.export import cost
+    from asl.tracking.find import download
+
+    exported = []
+
+    def weighed(recognizer, clip):
+        exported.append(sum(p.numel() for p in recognizer.parameters()))
+        return {"size": 4.0 * exported[-1], "latency": 1.0}
+
+    monkeypatch.setattr(cost, "cost", weighed)
+    assert sweeps(DEPTHS, n_trials=4, final_seeds=1, **SMALLEST) == 0
+    assert len(exported) == 2  # dropout is none of the file's business
+    trials = sweeps.trials()
+    assert {trial.values[1] for trial in trials} == {4.0 * count for count in exported}
+    beaten = [
+        any(
+            o.values[0] >= t.values[0] and o.values[1] <= t.values[1] and o.values != t.values
+            for o in trials
+        )
+        for t in trials
+    ]
+    parent, children = sweeps.runs()
+    front = pd.read_csv(download(sweeps.tracker, parent.run_id, "front.csv"))
+    assert sorted(front.trial) == [t.number for t, b in zip(trials, beaten, strict=True) if not b]
+    by_trial = {child.tags["sweep.trial"]: child for child in children}
+    printed = capsys.readouterr().out
+    for row in front.itertuples():
+        assert row.run == by_trial[str(row.trial)].run_id
+        assert row.run in printed
+        assert row.size == by_trial[str(row.trial)].metrics["tflite/size"]
+    assert parent.metrics["best_value"] == max(trial.values[0] for trial in trials)
+    assert f"final-{front.trial[0]}-0" in by_trial
+    assert sweeps(DEPTHS, n_trials=4) == 2
+    assert f"sweep.name={sweeps.name}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_trials_size_is_that_of_its_exported_file(sweeps, tmp_path):
+    assert sweeps(DEPTHS, "sweep.against=size", n_trials=1, sampler="nsga2") == 0
+    _, (trial,) = sweeps.runs()
+    arguments = [f"run={trial.run_id}", f"export.dir={tmp_path}/files", sweeps.tracking]
+    assert run(["export", *arguments]) == 0
+    size = (tmp_path / "files/model_float16.tflite").stat().st_size
+    assert trial.metrics["tflite/size"] == size
+    assert sweeps.trials()[0].values[1] == size
+    assert 0 < trial.metrics["tflite/latency"] < 100
 
 
 @pytest.mark.slow
