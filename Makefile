@@ -16,7 +16,7 @@ $(DONE): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $$(grep '^torch==' constraints.txt)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster,export,dev]'
 	touch $@
 
 demo: $(DONE)

@@ -78,7 +78,8 @@ def open_storage(url: str) -> RDBStorage:
     except ImportError:
         raise UserError(
             f"sweep.storage={without_password(url)}: the driver of this kind of database is not "
-            "installed (pip install psycopg for postgresql+psycopg://, pymysql for mysql+pymysql://)"
+            "installed (pip install 'psycopg[binary]' for postgresql+psycopg://, pymysql for "
+            "mysql+pymysql://)"
         ) from None
     except Exception as error:  # SQLAlchemy's are many, and quote the address
         reason = without_password((str(error).splitlines() or [""])[0])
