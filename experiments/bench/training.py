@@ -29,6 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from asl.cli import run
 from asl.clips.datamodule import Batch, ClipBatches
 from asl.config import raw_data
+from asl.recognizer.recognizer import Recognizer
 from asl.tracking.logger import EpochLogger
 from asl.training import classifier as training
 from asl.training.augment import Augmentation
@@ -51,6 +52,7 @@ ON_GPU = (("trainer=gpu",), ("trainer=bf16",), ("trainer=bf16", "trainer.compile
 METHODS = (
     (ClipBatches, "__getitem__", "loading"),
     (Augmentation, "forward", "augmentation"),
+    (Recognizer, "steps", "features"),
     (EpochLogger, "log_metrics", "tracking"),
     (pl.Trainer, "save_checkpoint", "checkpoints"),
 )
