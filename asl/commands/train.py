@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,7 @@ def train(
     store: "ClipStore | None" = None,
     after_epoch: "AfterEpoch | None" = None,
     pictures: bool = True,
+    begun: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train a run from a composed config.
 
@@ -93,6 +94,7 @@ def train(
         store: the clips of `data=`, where they are open already.
         after_epoch: see `asl.training.fit.fit`; by it the run may be pruned.
         pictures: whether its results are drawn, too.
+        begun: told the run's id as soon as there is one.
     """
     from asl.commands.parts import fitting_landmarks, make_split, open_store, tracker
     from asl.config import PROJECT, check
@@ -118,6 +120,8 @@ def train(
     if DDP_RUN in os.environ:
         return _help(cfg, store, split, os.environ[DDP_RUN])
     with tracked_run(tracker(cfg.tracking), name, described, parent) as run:
+        if begun:
+            begun(run.id)
         return _carry_out(cfg, params, store, split, run, False, after_epoch, pictures)
 
 

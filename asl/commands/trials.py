@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from asl.tracking.store import Tracker
     from asl.training.fit import AfterEpoch
 
-OVERRIDES = "overrides"  # a trial's own, kept with it in the study
+# What the study keeps with a trial.
+OVERRIDES = "overrides"  # its own
+RUN = "run_id"  # of its run; with .1, .2, … behind it, of further ones
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,13 @@ class Trials:
         cfg.tracking = OmegaConf.create(dict(self.task.tracking))
         tell = None if self.task.against else self._teller(attempt, part, cfg, done)
         found = self._begun(attempt, part)
+
+        def begun(run_id: str) -> None:
+            attempt.trial.set_user_attr(f"{RUN}.{part}" if part else RUN, run_id)
+
         if found:
             mark(runs, found.run_id, trial=self._label(attempt.trial.number))
+            begun(found.run_id)
         if found and found.status == "FINISHED":  # only its trial was not told
             run_id, metrics, pruned = found.run_id, found.metrics, found.tags.get("pruned")
         else:
@@ -250,7 +257,7 @@ class Trials:
                 bury(runs, found)
                 mark(runs, found.run_id, trial=f"{self._label(attempt.trial.number)}, lost")
                 found = None
-            trained = self._train(attempt, part, cfg, hydra, overrides, found, tell)
+            trained = self._train(attempt, part, cfg, hydra, overrides, found, tell, begun)
             run_id, metrics, pruned = trained.run_id, trained.metrics, trained.pruned
         ended = "FINAL" if self.task.test else "COMPLETE"
         mark(runs, run_id, state="PRUNED" if pruned else ended)
@@ -265,6 +272,7 @@ class Trials:
         overrides: Sequence[str],
         found: "FoundRun | None",
         tell: "AfterEpoch | None",
+        begun: Callable[[str], None],
     ) -> "Trained":
         from asl.commands.train import chosen_params, go_on_with, train
         from asl.tracking.sweep import OVERRIDES as TAG
@@ -287,6 +295,7 @@ class Trials:
             store,
             tell,
             pictures=self.task.test,
+            begun=begun,
         )
 
     def _begun(self, attempt: Attempt, part: int) -> "FoundRun | None":

@@ -5,10 +5,12 @@ whether another one was first. A trial that another worker's made superfluous is
 surplus. What is still to do follows from the trials alone, whatever was killed when.
 """
 
+import contextlib
 import secrets
+import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,13 +109,36 @@ def next_attempt(study: optuna.Study, plan: Plan, worker: Worker) -> Attempt | N
                 return None
             if plan.points and not _give_point(study, plan.points, trials):
                 return None
-        trial = study.ask()
-        trial.set_user_attr(WORKER, worker.name)
-        if not _superfluous(trial, study.get_trials(deepcopy=False), plan):
-            values = plan.space.draw(trial)
-            return Attempt(trial, values, _before(trial.number, study.get_trials(deepcopy=False)))
-        trial.set_user_attr(END, SURPLUS)
-        study.tell(trial, state=TrialState.FAIL)
+        trial = None
+        try:
+            with _undisturbed():  # or nobody would know whose the trial is
+                trial = study.ask()
+                trial.set_user_attr(WORKER, worker.name)
+            if not _superfluous(trial, study.get_trials(deepcopy=False), plan):
+                values = plan.space.draw(trial)
+                before = _before(trial.number, study.get_trials(deepcopy=False))
+                return Attempt(trial, values, before)
+            trial.set_user_attr(END, SURPLUS)
+            study.tell(trial, state=TrialState.FAIL)
+        except BaseException:
+            if trial:
+                study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            raise
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and termination take effect when what is done inside is done."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {n: signal.signal(n, lambda number, frame: came.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def is_over(study: optuna.Study, plan: Plan) -> bool:

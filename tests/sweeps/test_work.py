@@ -24,7 +24,7 @@ GRID = parse({"kind": {"choices": ["a", "b", "c"]}, "size": {"choices": [1, 2]}}
 def opened(folder, name="study", seed=0, identity=None):
     place = Place(f"sqlite:///{folder}/optuna.db", name)
     sampler = optuna.samplers.RandomSampler(seed=seed)
-    return join_study(place, ("maximize",), identity or {}, folder, sampler)
+    return join_study(place, ("maximize",), identity or {}, folder, sampler=sampler)
 
 
 @pytest.fixture
