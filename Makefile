@@ -32,6 +32,7 @@ test-all: $(DONE)
 bench: $(DONE)
 	$(BIN)/python -m experiments.bench.clips
 	$(BIN)/python -m experiments.bench.training
+	$(BIN)/python -m experiments.bench.sweeping
 
 lint: $(DONE)
 	$(BIN)/ruff check .

@@ -104,6 +104,17 @@ def test_the_benchmark_of_training_runs(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_sweeps_runs(tmp_path):
+    command = [sys.executable, "-m", "experiments.bench.sweeping", "--quick", "--folder", tmp_path]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "sweeping.json").read_text(encoding="utf-8"))["rows"]
+    sweep, training, *_ = rows
+    assert 0 < training["value"] < sweep["value"]
+    assert sweep["ratio"] == pytest.approx(sweep["value"] / training["value"])
+
+
+@pytest.mark.slow
 def test_the_benchmark_runs(tmp_path):
     command = [sys.executable, "-m", "experiments.bench.clips", "--quick", "--folder", tmp_path]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
