@@ -32,13 +32,18 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> samplers.B
     Raises:
         UserError: there is no such sampler, or it has no such option.
     """
+    # Workers side by side are not to try the same: constant_liar. Sweeps are short: with Optuna's
+    # own fifty to a generation many would see no second one.
     made: dict[str, tuple[Callable[..., samplers.BaseSampler], dict[str, Any]]] = {
         "random": (samplers.RandomSampler, {}),
         "grid": (samplers.RandomSampler, {}),
-        "tpe": (samplers.TPESampler, {"multivariate": True, "group": True}),
+        "tpe": (
+            samplers.TPESampler,
+            {"multivariate": True, "group": True, "constant_liar": True},
+        ),
         "cmaes": (samplers.CmaEsSampler, {"warn_independent_sampling": False}),
         "gp": (samplers.GPSampler, {"warn_independent_sampling": False}),
-        "nsga2": (samplers.NSGAIISampler, {}),
+        "nsga2": (samplers.NSGAIISampler, {"population_size": 16}),
     }
     if name not in made:
         raise unknown("sweep.sampler", name, SAMPLERS)

@@ -129,6 +129,26 @@ def test_every_sampler_draws_within_the_space(sampler):
         assert values["terms"] in (["position"], ["position", "lag1"], None)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_sampler_of_two_objectives_comes_nearer_to_the_front_than_chance(sampler):
+    """Of x² and (x - 1)² the front is x in 0..1; other dimensions only stand in the way."""
+    ranges = {key: {"low": -4.0, "high": 4.0} for key in "xyz"}
+    space = parse(ranges)
+    kept = {}
+    for name in (sampler, "random"):
+        study = optuna.create_study(
+            directions=["minimize"] * 2, sampler=make_sampler(name, {}, seed=0)
+        )
+        away = []
+        for _ in range(80):
+            trial = study.ask()
+            x, y, z = space.draw(trial).values()
+            away.append(abs(y) + abs(z))
+            study.tell(trial, [x**2 + away[-1], (x - 1) ** 2 + away[-1]])
+        kept[name] = sorted(away[40:])[20]
+    assert kept[sampler] < kept["random"]
+
+
 def test_what_a_sampler_cannot_do_is_said():
     space = parse(CONDITIONAL)
     choices = parse({"model": {"choices": ["lstm", "gru"]}})
@@ -137,6 +157,8 @@ def test_what_a_sampler_cannot_do_is_said():
     assert "at random" in fitting("cmaes", "none", space, objectives=1)[0]
     assert fitting("gp", "none", choices, objectives=1)
     assert not fitting("tpe", "none", space, objectives=1)
+    with pytest.raises(UserError, match="pruner=median: Optuna prunes no trial of two objectives"):
+        fitting("tpe", "median", space, objectives=2)
     with pytest.raises(UserError, match="one objective; choose from nsga2"):
         fitting("gp", "none", space, objectives=2)
     with pytest.raises(UserError, match=r"sampler_options\.n_start=3: tpe has no such option"):
