@@ -5,12 +5,14 @@ Optuna's, in a database that any number of workers share; where trials were inte
 command does them again with the same values.
 """
 
+import contextlib
+import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hydra.core.hydra_config import HydraConfig
@@ -23,34 +25,50 @@ from asl.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import optuna
-    import pandas as pd
 
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
+    from asl.commands.sweep_page import Page
     from asl.commands.trials import Task
     from asl.sweeps.jobs import Jobs
     from asl.sweeps.processes import Processes
+    from asl.sweeps.screen import Screen
     from asl.sweeps.space import Parameter, Space, Values
-    from asl.tracking.find import FoundRun
     from asl.tracking.run import TrackedRun
     from asl.tracking.store import Tracker
 
 # What a sweep decides itself, or that says nothing of a trial.
-_NOT_A_TRIALS = ("sweep", "tracking", "hydra", "test", "resume")
+_NOT_A_TRIALS = ("sweep", "status", "tracking", "hydra", "test", "resume")
 _ONE_DATA_SET = ("data", "data.root", "data.store", "data.name", "split", "monitor", "test")
-_SHOWN = 10  # trials in the table at the end
+_ADDRESSES = "ASL_SWEEP_ADDRESSES"  # in a job's environment: they may hold passwords
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_sweep, "sweep", arguments)
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError(
+            "-m: a sweep is many runs already; give a key of its space choices, "
+            "or have `asl train -m` run a grid"
+        )
+    run_with_hydra(_status_or_sweep, "sweep", arguments)
+
+
+def _status_or_sweep(cfg: DictConfig) -> None:
+    from asl.commands.sweep_status import show_status
+
+    if cfg.status is None:
+        _sweep(cfg)
+    else:
+        show_status(str(cfg.status), cfg.sweep.storage)
 
 
 def _sweep(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
+    from asl.commands.sweep_page import Page
     from asl.commands.trials import open_study, say
     from asl.config import check
     from asl.sweeps.methods import quieten
+    from asl.sweeps.study import COMMAND
     from asl.tracking.sweep import end_parent
 
     quieten()
@@ -64,19 +82,23 @@ def _sweep(cfg: DictConfig) -> None:
     study = open_study(task)
     parent = _parent(cfg, task, study, store, split, runs)
     task = replace(task, parent=parent.id)
+    page = Page(task, study, parent, runs)
+    study.set_user_attr(COMMAND, shlex.join(_command()))
     say(f"sweep {task.place.name} ({parent.id}), study in {task.place.said}")
     say(f"validation: {_validation(cfg, split)}; what trials print: {task.log}")
     status = "FAILED"
     try:
-        _run(task, study, cfg.sweep)
+        _run(task, study, cfg.sweep, page)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         say(f"stopped; go on with: {shlex.join(_command())}")
         raise
     finally:
-        _conclude(cfg, task, study, parent, runs)
-        end_parent(parent, status)
+        try:
+            page.conclude()
+        finally:
+            end_parent(parent, status)
 
 
 # --- what there is to do ------------------------------------------------------------------------
@@ -90,7 +112,7 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
     from asl.sweeps.study import Direction, Place
 
     sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
-    overrides = (*sweep["fixed"], *_typed_overrides())
+    overrides = (*_own_groups(), *sweep["fixed"], *_typed_overrides())
     space = _space(sweep["space"])
     against = sweep["against"]
     fits = fitting(sweep["sampler"], sweep["pruner"], space, objectives=2 if against else 1)
@@ -141,6 +163,30 @@ def _task(cfg: DictConfig, store: "ClipStore", split: "Split") -> "Task":
         max_failures=sweep["max_failures"],
         final_seeds=tuple(range(cfg.seed, cfg.seed + sweep["final_seeds"])),
     )
+
+
+def _own_groups() -> list[str]:
+    """Where groups of the person's own lie (`--config-dir`), for whoever composes a trial."""
+    from asl.commands.trials import typed
+
+    places = [f"file://{folder}" for folder in _own_folders() if _has_groups(folder)]
+    return [f"hydra.searchpath={typed(places)}"] if places else []
+
+
+def _own_folders() -> list[Path]:
+    sources = HydraConfig.get().runtime.config_sources
+    folders = [Path(source.path).resolve() for source in sources if source.schema == "file"]
+    return [folder for folder in folders if folder != CONF]
+
+
+def _has_groups(folder: Path) -> bool:
+    return any(child.is_dir() and child.name != "sweep" for child in folder.iterdir())
+
+
+def _choices(key: str) -> list[str]:
+    """Of a group; empty where the key is none."""
+    folders = [folder / key for folder in (CONF, *_own_folders())]
+    return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
 def _typed_overrides() -> list[str]:
@@ -248,16 +294,13 @@ def _check_trials(
 
 
 def _check_group(parameter: "Parameter") -> None:
-    folder = CONF / parameter.key
-    if not folder.is_dir():
-        return
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if not parameter.choices:
+    known = _choices(parameter.key)
+    if known and not parameter.choices:
         raise UserError(
             f"sweep.space.{parameter.key}: is a group; give it choices of {', '.join(known)}"
         )
     for choice in parameter.choices:
-        if choice not in known:
+        if known and choice not in known:
             raise unknown(f"sweep.space.{parameter.key}", choice, known)
 
 
@@ -265,7 +308,7 @@ def _check_keys(overrides: Sequence[str], values: "Values") -> None:
     """Say which key is not there beside a trial's choices of groups."""
     from asl.commands.trials import composed_trial, overrides_of
 
-    groups = {key: value for key, value in values.items() if (CONF / key).is_dir()}
+    groups = {key: value for key, value in values.items() if _choices(key)}
     cfg, _ = composed_trial([*overrides, *overrides_of(groups)], test=False)
     for key in values.keys() - groups.keys():
         _check_key(cfg, key, groups)
@@ -308,33 +351,45 @@ def _away(keys: Sequence[str]) -> list[str]:
 
 
 class _Teller:
-    """Tells of trials as they end, and then of the final ones."""
+    """Tells of trials as they end, and then of the final ones: on a screen, or a line each."""
 
-    def __init__(self, task: "Task", study: "optuna.Study") -> None:
+    def __init__(
+        self, task: "Task", study: "optuna.Study", page: "Page", screen: "Screen | None"
+    ) -> None:
         from asl.commands.trials import say
         from asl.sweeps.report import Lines
         from asl.sweeps.study import finished
 
-        self._task, self._study, self._say = task, study, say
-        self._lines = Lines(study, task.total, say)
-        self._final: Lines | None = None
+        self._task, self._study, self._page, self._screen = task, study, page, screen
+        self._say = say
+        self._lines: list[Lines] = []
+        self._in_final = False
         if done := len(finished(study)):
             say(f"{done} of {task.total} trials are finished already")
+        self._show(study, task.total)
 
     def __call__(self) -> None:
         """Tell what there is to tell."""
         from asl.commands.trials import final_task, open_study
+
+        for lines in self._lines:
+            lines()
+        if not self._in_final and (final := final_task(self._task, self._study)):
+            self._say(f"the best values once more, with {final.total} seeds, tested once each")
+            self._show(open_study(final), final.total)
+            self._in_final = True
+        self._page.refresh()
+
+    def _show(self, study: "optuna.Study", total: int) -> None:
         from asl.sweeps.report import Lines
 
-        self._lines()
-        if not self._final and (final := final_task(self._task, self._study)):
-            self._say(f"the best values once more, with {final.total} seeds, tested once each")
-            self._final = Lines(open_study(final), final.total, self._say)
-        if self._final:
-            self._final()
+        if self._screen:
+            self._screen.show(study, total)
+        else:
+            self._lines.append(Lines(study, total, self._say))
 
 
-def _run(task: "Task", study: "optuna.Study", sweep: DictConfig) -> None:
+def _run(task: "Task", study: "optuna.Study", sweep: DictConfig, page: "Page") -> None:
     """Do a task's trials; raises UserError where too many crashed."""
     from datetime import datetime
 
@@ -342,14 +397,15 @@ def _run(task: "Task", study: "optuna.Study", sweep: DictConfig) -> None:
     from asl.sweeps.claim import crashed, is_over
 
     began = datetime.now()
-    tell = _Teller(task, study)
     stages = [(task, study)]
     deaths = 0
-    if sweep.workers > 1 or sweep.launcher != "local":
-        deaths = _run_beside(task, sweep, tell)
-    else:
-        work_on(0, task, tell)
-    tell()
+    with _screen() as screen:
+        tell = _Teller(task, study, page, screen)
+        if sweep.workers > 1 or sweep.launcher != "local":
+            deaths = _run_beside(task, sweep, tell)
+        else:
+            work_on(0, task, tell)
+        tell()
     if final := final_task(task, study):
         stages.append((final, open_study(final)))
     if not all(is_over(opened, stage.plan) for stage, opened in stages):
@@ -359,6 +415,17 @@ def _run(task: "Task", study: "optuna.Study", sweep: DictConfig) -> None:
             + (f" and {deaths} workers died" if deaths else "")
             + f"; runs have a traceback.txt, and {task.log} has what was printed"
         )
+
+
+def _screen() -> "contextlib.AbstractContextManager[Screen | None]":
+    """A table at a terminal; a log gets lines."""
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from rich.console import Console
+
+    from asl.sweeps.screen import Screen
+
+    return Screen(Console(file=sys.stderr))  # not what stderr is while a trial prints
 
 
 def _run_beside(task: "Task", sweep: DictConfig, tell: _Teller) -> int:
@@ -386,10 +453,28 @@ def _launched(task: "Task", sweep: DictConfig) -> "Processes | Jobs":
 
     options = cast("dict[str, Any]", OmegaConf.to_container(sweep.launcher_options, resolve=True))
     cluster: Literal["slurm", "local"] = "slurm" if sweep.launcher == "slurm" else "local"
-    return Jobs(cluster, options, sweep.workers, work_on, (task,), task.log.with_suffix(""))
+    os.environ[_ADDRESSES] = json.dumps([task.place.url, task.tracking["uri"]])
+    anywhere = replace(
+        task, place=replace(task.place, url=""), tracking={**task.tracking, "uri": ""}
+    )
+    folder = task.log.with_suffix("")
+    return Jobs(cluster, options, sweep.workers, _work_in_job, (anywhere,), folder)
 
 
-# --- what came of it ----------------------------------------------------------------------------
+def _work_in_job(number: int, task: "Task") -> None:
+    """A job's part: its arguments lie in a file that others may read, its environment does not."""
+    from asl.commands.trials import work_on
+
+    if _ADDRESSES not in os.environ:
+        raise UserError(f"{_ADDRESSES}: the cluster does not pass the environment on to its jobs")
+    url, uri = json.loads(os.environ[_ADDRESSES])
+    work_on(
+        number,
+        replace(task, place=replace(task.place, url=url), tracking={**task.tracking, "uri": uri}),
+    )
+
+
+# --- its run in MLflow --------------------------------------------------------------------------
 
 
 def _parent(
@@ -436,116 +521,6 @@ def _parent(
             forget_parent(parent)
             parent = open_parent(runs, task.place.name, tags, params, first)
     return parent
-
-
-def _conclude(
-    cfg: DictConfig, task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tracker"
-) -> None:
-    """Record how the sweep stands, and say it."""
-    from optuna.trial import TrialState
-
-    from asl.commands.trials import OVERRIDES
-    from asl.sweeps.report import trial_table
-    from asl.sweeps.study import best_trial
-    from asl.tracking.sweep import bury, children, record_sweep, runs_of_trial
-
-    trials = study.get_trials(deepcopy=False)
-    if not any(trial.state is TrialState.RUNNING for trial in trials):
-        for run in children(runs, parent.id):
-            bury(runs, run)
-    table = trial_table(study)
-    states = list(table["state"]) if len(table) else []
-    metrics = {
-        f"trials_{state.lower()}": float(states.count(state))
-        for state in ("COMPLETE", "PRUNED", "FAILED")
-    }
-    tags: dict[str, Any] = {"sweep.n_trials": task.total}
-    best = best_trial(study)
-    if best is None:
-        record_sweep(parent, table, metrics, tags)
-        return
-    own = runs_of_trial(runs, parent.id, str(best.number))
-    final = _final_runs(runs, parent.id, best.number)
-    winner = _winner(final or own, task)
-    metrics |= {"best_value": best.values[0], task.monitor: best.values[0], **_over_seeds(final)}
-    tags |= {"best_trial": best.number, "best_overrides": " ".join(best.user_attrs[OVERRIDES])}
-    if winner:
-        tags["best_child"] = winner.run_id
-    record_sweep(parent, table, metrics, tags)
-    if task.against:
-        table = _front(task, study, parent, runs)
-    _say_end(task, table, metrics, parent, winner, tags["best_overrides"])
-
-
-def _front(
-    task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tracker"
-) -> "pd.DataFrame":
-    """The trials that none other beats in both objectives; kept as front.csv."""
-    from asl.sweeps.front import front_table
-    from asl.tracking.record import record_table
-    from asl.tracking.sweep import TRIAL, children
-
-    labels = {run.tags.get(TRIAL, ""): run.run_id for run in children(runs, parent.id)}
-    table = front_table(study, {int(x): run_id for x, run_id in labels.items() if x.isdecimal()})
-    if task.against == "size":
-        table = table.astype({"size": int})
-    record_table(parent, table, "front.csv")
-    return table
-
-
-def _final_runs(runs: "Tracker", parent: str, best: int) -> "list[FoundRun]":
-    from asl.tracking.sweep import TRIAL, children
-
-    return [
-        run
-        for run in children(runs, parent)
-        if run.tags.get(TRIAL, "").startswith(f"final-{best}-") and run.status == "FINISHED"
-    ]
-
-
-def _winner(found: "Sequence[FoundRun]", task: "Task") -> "FoundRun | None":
-    """The run to export: by its validation, never by its test."""
-    measured = [run for run in found if run.status == "FINISHED" and task.monitor in run.metrics]
-    sign = 1 if task.directions[0] == "minimize" else -1
-    return min(measured, key=lambda run: sign * run.metrics[task.monitor], default=None)
-
-
-def _over_seeds(final: "Sequence[FoundRun]") -> dict[str, float]:
-    """Mean and deviation of each test metric of the best values' runs."""
-    figures: dict[str, float] = {}
-    for name in sorted({name for run in final for name in run.metrics if name.startswith("test/")}):
-        values = [run.metrics[name] for run in final if name in run.metrics]
-        figures[name] = fmean(values)
-        if len(values) > 1:
-            figures[f"{name}_std_seeds"] = stdev(values)
-    return figures
-
-
-def _say_end(
-    task: "Task",
-    table: Any,
-    metrics: dict[str, float],
-    parent: "TrackedRun",
-    winner: "FoundRun | None",
-    best: str,
-) -> None:
-    if task.against:
-        print(f"no other trial is better in {task.monitor} and in {task.against}:")
-    most = len(table) if task.against else _SHOWN
-    shown = table.head(most).dropna(axis=1, how="all")
-    print(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
-    if len(table) > most:
-        print(f"… {len(table) - most} more in trials.csv, in MLflow")
-    which = "most accurate" if task.against else "best"
-    print(f"{which}: {task.monitor} {metrics['best_value']:.4f} with {best}")
-    if "test/accuracy" in metrics:
-        spread = metrics.get("test/accuracy_std_seeds")
-        deviation = f" ± {spread:.4f} over seeds" if spread is not None else ""
-        print(
-            f"test: accuracy {metrics['test/accuracy']:.4f}{deviation}, f1 {metrics['test/f1']:.4f}"
-        )
-    how = f"  (asl export run={winner.run_id})" if winner else ""
-    print(f"sweep: {task.place.name}  id: {parent.id}{how}")
 
 
 def _validation(cfg: DictConfig, split: "Split") -> str:

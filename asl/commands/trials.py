@@ -92,11 +92,13 @@ class Task:
 def open_study(task: Task, number: int = 0) -> "optuna.Study":
     """The study of a task, for the worker of that number."""
     from asl.sweeps.methods import make_pruner, make_sampler
-    from asl.sweeps.study import join_study
+    from asl.sweeps.study import TOTAL, join_study
 
     name, options, seed = task.sampler
     names = [task.monitor, *([task.against] if task.against else [])]
     study = join_study(task.place, task.directions, task.identity, task.locks, names)
+    if study.user_attrs.get(TOTAL) != task.total:
+        study.set_user_attr(TOTAL, task.total)
     # Neither a worker beside this one nor the command that goes on may draw the same numbers again.
     begun = len(study.get_trials(deepcopy=False))
     study.sampler = make_sampler(name, options, seed + 1000 * number + begun)
@@ -111,7 +113,7 @@ def final_task(task: Task, study: "optuna.Study") -> Task | None:
     """
     from asl.sweeps.claim import is_over
     from asl.sweeps.space import Parameter
-    from asl.sweeps.study import best_trial
+    from asl.sweeps.study import best_trial, final_name
 
     best = best_trial(study)
     if best is None or not task.final_seeds or not is_over(study, task.plan):
@@ -120,7 +122,7 @@ def final_task(task: Task, study: "optuna.Study") -> Task | None:
     space = Space((Parameter("seed", choices=task.final_seeds),))
     return replace(
         task,
-        place=replace(task.place, name=f"{task.place.name}-final-{best.number}"),
+        place=replace(task.place, name=final_name(task.place.name, best.number)),
         identity={"overrides": list(own), **{k: task.identity[k] for k in ("data", "settings")}},
         label=f"final-{best.number}-",
         space=space,

@@ -131,14 +131,14 @@ def _undisturbed() -> Iterator[None]:
     """Ctrl-C and termination take effect when what is done inside is done."""
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = {n: signal.signal(n, lambda number, frame: came.append(number)) for n in numbers}
+    handlers = [(n, signal.signal(n, lambda number, _: came.append(number))) for n in numbers]
     try:
         yield
     finally:
-        for number, handler in handlers.items():
+        for number, handler in handlers:
             signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        for first in came[:1]:
+            signal.raise_signal(first)
 
 
 def is_over(study: optuna.Study, plan: Plan) -> bool:

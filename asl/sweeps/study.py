@@ -22,7 +22,11 @@ from asl.sweeps.methods import quieten
 
 Direction = Literal["maximize", "minimize"]
 
+# What a study says of itself.
 IDENTITY = "identity"
+TOTAL = "n_trials"
+COMMAND = "command"  # that goes on with it
+_FINAL = "-final-"
 SQLITE = "sqlite:///"
 HEARTBEAT_SECONDS = 20
 DEAD_AFTER_SECONDS = 120
@@ -53,8 +57,12 @@ def without_password(text: str) -> str:
     return re.sub(r"://([^/@\s:]*):[^/@\s]*@", r"://\1:***@", text)
 
 
-def open_storage(url: str) -> RDBStorage:
-    """Open a storage, made on first use.
+def open_storage(url: str, make: bool = True) -> RDBStorage:
+    """Open a storage.
+
+    Args:
+        url: of the database.
+        make: whether it is made on first use; else only what is there is read.
 
     Raises:
         UserError: it cannot be opened, or is no database.
@@ -66,7 +74,10 @@ def open_storage(url: str) -> RDBStorage:
         )
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith(SQLITE):
-        Path(url.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(url.removeprefix(SQLITE))
+        if not make and not file.exists():
+            raise UserError(f"sweep.storage={url}: there is no such file, and so no study yet")
+        file.parent.mkdir(parents=True, exist_ok=True)
         options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
     try:
         return RDBStorage(
@@ -74,6 +85,7 @@ def open_storage(url: str) -> RDBStorage:
             engine_kwargs=options,
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=DEAD_AFTER_SECONDS,
+            skip_table_creation=not make,
         )
     except ImportError:
         raise UserError(
@@ -135,13 +147,39 @@ def join_study(
 
 
 def find_study(place: Place) -> optuna.Study:
-    """The study of that name, to read; raises UserError where there is none."""
-    storage = open_storage(place.url)
+    """The study of that name, to be read; raises UserError where there is none."""
+    storage = open_storage(place.url, make=False)
     try:
         return optuna.load_study(storage=storage, study_name=place.name)
     except KeyError:
-        names = ", ".join(optuna.get_all_study_names(storage)[:10]) or "none yet"
-        raise UserError(f"sweep.name={place.name}: there is no such study; {names}") from None
+        names = study_names(storage)
+        choices = f"choose from {', '.join(names)}" if names else "there is none at all"
+        raise UserError(
+            f"status={place.name}: there is no such study in {place.said}; {choices}"
+        ) from None
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Every study but for those of best values done once more; see `final_studies`."""
+    names = optuna.get_all_study_names(storage)
+    return [name for name in names if not any(_is_final(name, of) for of in names)]
+
+
+def final_name(name: str, best: int) -> str:
+    """The study in which a study's best trial is done once more."""
+    return f"{name}{_FINAL}{best}"
+
+
+def final_studies(study: optuna.Study) -> list[optuna.Study]:
+    """The studies in which this one's best values were done once more, with the test."""
+    storage = study._storage
+    names = [n for n in optuna.get_all_study_names(storage) if _is_final(n, study.study_name)]
+    return [optuna.load_study(storage=storage, study_name=name) for name in names]
+
+
+def _is_final(name: str, of: str) -> bool:
+    number = name.removeprefix(f"{of}{_FINAL}")
+    return number != name and number.isdecimal()
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from asl.tracking.find import FoundRun, found_run
 from asl.tracking.logger import log_metrics
@@ -20,6 +21,8 @@ TRIAL = "sweep.trial"
 PART = "sweep.part"  # of a trial that is several runs, over folds or seeds
 STATE = "sweep.state"  # COMPLETE, PRUNED or FINAL; MLflow's own status says FAILED and KILLED
 OVERRIDES = "sweep.overrides"  # with which `asl train` repeats it
+
+_MOST_DESCRIBED = 4500  # characters; a tag of MLflow's holds 5,000
 
 
 def open_parent(
@@ -78,20 +81,34 @@ def record_sweep(
     table: pd.DataFrame,
     metrics: Mapping[str, float],
     tags: Mapping[str, object],
+    text: str,
+    pictures: Mapping[str, Figure],
+    pages: Mapping[str, str],
 ) -> None:
     """Log how the sweep stands on its run.
 
     Args:
         parent: its run.
         table: a row a trial, `trials.csv`.
-        metrics: the best value, and how many trials ended how.
+        metrics: the best value, and how many trials ended how; so many trials are MLflow's step.
         tags: the best child and its values.
+        text: what is printed of it, `summary.txt`; MLflow shows its beginning as the description.
+        pictures: by name.
+        pages: HTML, by name of the file.
     """
     if len(table):
         record_table(parent, table, "trials.csv")
-    log_metrics(parent, dict(metrics))
+    log_metrics(parent, dict(metrics), step=len(table))
     for name, value in tags.items():
         parent.client.set_tag(parent.id, name, str(value))
+    if text:
+        parent.client.log_text(parent.id, text + "\n", "summary.txt")
+        shown = f"```\n{text[:_MOST_DESCRIBED]}\n```"
+        parent.client.set_tag(parent.id, MLFLOW_RUN_NOTE, shown)
+    for name, figure in pictures.items():
+        parent.client.log_figure(parent.id, figure, f"pictures/{name}.png")
+    for name, page in pages.items():
+        parent.client.log_text(parent.id, page, name)
 
 
 def end_parent(parent: TrackedRun, status: str) -> None:
