@@ -508,7 +508,7 @@ def test_a_table_spoilt_in_several_ways(short, source, which, names, seed, optio
 
 
 @pytest.mark.slow
-@settings(max_examples=MANY, deadline=None, database=None, suppress_health_check=SLOWLY)
+@settings(max_examples=MANY, deadline=None, derandomize=True, suppress_health_check=SLOWLY)
 @given(**SPOILT)
 def test_tables_spoilt_in_many_ways(short, source, which, names, seed, options):
     check_spoilt(short, source, which, names, seed, options)
