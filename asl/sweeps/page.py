@@ -4,12 +4,12 @@ import html
 
 import optuna
 from optuna import visualization
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
+from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from asl.sweeps.pictures import objective_names
-from asl.sweeps.report import TARGET_QUANTILE, importances
+from asl.sweeps.report import importances
 
 
 def interactive_page(study: optuna.Study, text: str) -> str:
@@ -30,9 +30,9 @@ def interactive_page(study: optuna.Study, text: str) -> str:
             visualization.plot_parallel_coordinate(study, target=first, target_name=what[0]),
             visualization.plot_slice(study, target=first, target_name=what[0]),
         ]
-    if importances(study):
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
-        drawn.append(visualization.plot_param_importances(study, evaluator=evaluator))
+    if found := importances(study):  # Optuna's own figure weighs two objectives one by one
+        bars = go.Bar(x=list(found.values()), y=list(found), orientation="h")
+        drawn.append(go.Figure(bars, {"title": "Importance", "yaxis": {"autorange": "reversed"}}))
     if pruned:
         drawn.append(visualization.plot_intermediate_values(study))
     if len(what) > 1 and complete:

@@ -15,7 +15,7 @@ from asl.sweeps.study import best_trial, finished
 from asl.sweeps.worker import ERROR, WHY
 
 # A parameter matters as far as the best quarter's values of it differ from all trials' values.
-TARGET_QUANTILE = 0.25
+_QUARTER = 0.25
 FEWEST = 20  # complete trials for that: Optuna wants five in the quarter
 
 
@@ -128,7 +128,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
         warnings.simplefilter("ignore")  # of a choice that was drawn once
         found = get_param_importances(
             study,
-            evaluator=PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE),
+            evaluator=PedAnovaImportanceEvaluator(target_quantile=_QUARTER),
             params=sorted(varied),
         )
     return dict(sorted(found.items(), key=lambda item: -item[1]))
