@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from asl.sweeps.pictures import objective_names
+from asl.sweeps.pictures import objective_names, varying
 from asl.sweeps.report import importances
 
 
@@ -25,11 +25,14 @@ def interactive_page(study: optuna.Study, text: str) -> str:
     what = objective_names(study)
     if len(complete) > 1:
         first = _first if len(what) > 1 else None
-        drawn += [
-            visualization.plot_optimization_history(study, target=first, target_name=what[0]),
-            visualization.plot_parallel_coordinate(study, target=first, target_name=what[0]),
-            visualization.plot_slice(study, target=first, target_name=what[0]),
-        ]
+        drawn.append(
+            visualization.plot_optimization_history(study, target=first, target_name=what[0])
+        )
+        if varied := sorted(varying(complete)):
+            drawn += [
+                plot(study, varied, target=first, target_name=what[0])
+                for plot in (visualization.plot_parallel_coordinate, visualization.plot_slice)
+            ]
     if found := importances(study):  # Optuna's own figure weighs two objectives one by one
         bars = go.Bar(x=list(found.values()), y=list(found), orientation="h")
         drawn.append(go.Figure(bars, {"title": "Importance", "yaxis": {"autorange": "reversed"}}))
