@@ -27,13 +27,15 @@ class Result:
         table: a row a trial.
         metrics: the best value, how many trials ended how, what matters for it, and the test.
         tags: the best child and its values.
-        text: all of it, as it is printed.
+        printed: the first rows of the table, as they are printed.
+        summary: the rest of what is printed.
     """
 
     table: "pd.DataFrame"
     metrics: dict[str, float]
     tags: dict[str, Any]
-    text: str
+    printed: str
+    summary: str
 
 
 class Page:
@@ -67,8 +69,9 @@ class Page:
         if not any(trial.state is TrialState.RUNNING for trial in trials):
             for run in children(self._runs, self._parent.id):
                 bury(self._runs, run)
-        if text := self._record(interactive=True).text:
-            print(text)
+        found = self._record(interactive=True)
+        if found.summary:
+            print(found.printed, found.summary, sep="\n")
 
     def _record(self, interactive: bool) -> Result:
         from asl.sweeps.pictures import pictures
@@ -76,17 +79,18 @@ class Page:
         from asl.tracking.sweep import record_sweep
 
         found = result(self._task, self._study, self._parent, self._runs)
+        text = f"{found.summary}\n\n{found.printed}".strip()  # MLflow shows the first lines
         page = {}
         if interactive and len(found.table):
             from asl.sweeps.page import interactive_page
 
-            page["sweep.html"] = interactive_page(self._study, found.text)
+            page["sweep.html"] = interactive_page(self._study, text)
         record_sweep(
             self._parent,
             found.table,
             found.metrics,
             found.tags,
-            found.text,
+            text,
             pictures(self._study),
             page,
         )
@@ -111,7 +115,7 @@ def result(task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tra
     tags: dict[str, Any] = {"sweep.n_trials": task.total}
     best = best_trial(study)
     if best is None:
-        return Result(table, metrics, tags, "")
+        return Result(table, metrics, tags, "", "")
     own = runs_of_trial(runs, parent.id, str(best.number))
     final = _final_runs(runs, parent.id, best.number)
     winner = _winner(final or own, task)
@@ -121,8 +125,8 @@ def result(task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tra
     if winner:
         tags["best_child"] = winner.run_id
     shown = _front(task, study) if task.against else table
-    text = _text(task, study, shown, metrics, tags, parent.id)
-    return Result(table, metrics, tags, text)
+    printed = _printed(task, shown)
+    return Result(table, metrics, tags, printed, _summary(task, study, metrics, tags, parent.id))
 
 
 def _front(task: "Task", study: "optuna.Study") -> "pd.DataFrame":
@@ -163,24 +167,25 @@ def _over_seeds(final: "Sequence[FoundRun]") -> dict[str, float]:
     return figures
 
 
-def _text(
+def _printed(task: "Task", table: "pd.DataFrame") -> str:
+    from asl.sweeps.report import printed
+
+    if not task.against:
+        return printed(table, _SHOWN)
+    return f"no other trial is better in {task.monitor} and in {task.against}:\n{printed(table)}"
+
+
+def _summary(
     task: "Task",
     study: "optuna.Study",
-    table: "pd.DataFrame",
     metrics: dict[str, float],
     tags: dict[str, Any],
     parent: str,
 ) -> str:
-    from asl.sweeps.report import printed, said_importances
+    from asl.sweeps.report import said_importances
 
-    lines = []
-    if task.against:
-        lines.append(f"no other trial is better in {task.monitor} and in {task.against}:")
-    lines.append(printed(table, None if task.against else _SHOWN))
     which = "most accurate" if task.against else "best"
-    lines.append(
-        f"{which}: {task.monitor} {metrics['best_value']:.4f} with {tags['best_overrides']}"
-    )
+    lines = [f"{which}: {task.monitor} {metrics['best_value']:.4f} with {tags['best_overrides']}"]
     if "test/accuracy" in metrics:
         spread = metrics.get("test/accuracy_std_seeds")
         deviation = f" ± {spread:.4f} over seeds" if spread is not None else ""
