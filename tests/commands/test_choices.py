@@ -79,7 +79,9 @@ def test_data_and_trainer_choices_are_sound(data, trainer):
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_trains(experiment):
-    trains([f"+experiment={experiment}", "data=words15", "model.hidden=8"])
+    kinect = experiment == "isl30" or "kinect" in experiment
+    data = "isl30" if kinect else "words15"
+    trains([f"+experiment={experiment}", f"data={data}", "model.hidden=8"])
 
 
 def test_augment_chosen_by_hand_wins_over_the_regularizations_own():

@@ -119,7 +119,7 @@ def test_status_says_how_a_study_stands_and_changes_nothing(searches, capsys):
     printed = capsys.readouterr().out
     assert "2 of 2 trials: 2 complete" in printed
     assert f"best val/f1 {study.best_value:.4f}, trial {study.best_trial.number}" in printed
-    assert "goes on with: asl " in printed
+    assert "goes on with: asl" in printed
     assert searches.status("") == 0
     assert re.search(r"^page +2 of 2 trials", capsys.readouterr().out, re.MULTILINE)
     assert searches.status("pge") == 2
