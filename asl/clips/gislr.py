@@ -390,7 +390,8 @@ def _place_rows(path: Path, table: pa.Table) -> Reading:
         clip[cells, axis] = values
     by_landmark = np.argsort(slots, kind="stable")
     same = np.diff(slots[by_landmark]) == 0
-    backwards = (np.diff(frames[by_landmark].astype(np.int64)) < 0) & same
+    # Of ranks, because a difference of far numbers may be larger than a number can be.
+    backwards = (np.diff(rank[by_landmark]) < 0) & same
     note = "frames out of order, read in the order of their numbers" if backwards.any() else ""
     return Reading(clip.reshape(-1, _SIZE, 3), note)
 

@@ -501,6 +501,11 @@ def check_spoilt(short, source, which, names, seed, options):
     check(table, source, "several.parquet")
 
 
+def test_frames_as_far_apart_as_can_be_are_in_order(short, source):
+    table = MUTATIONS["frames as far apart as can be"](short[0], random.Random(0))
+    check_spoilt([table], source, 0, ["rows missing"], 0, {})
+
+
 @settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=SLOWLY)
 @given(**SPOILT)
 def test_a_table_spoilt_in_several_ways(short, source, which, names, seed, options):
