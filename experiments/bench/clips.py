@@ -5,19 +5,19 @@ and stores are warm in the page cache, so code is compared, not disks; but packi
 """
 
 # Imports little, because the processes that read files import it again.
-import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from experiments.bench.command import options
+
 if TYPE_CHECKING:
     from asl.clips.gislr import GislrSource
     from asl.clips.prepare import Dtype
     from experiments.bench.table import Row
 
-FOLDER = Path(__file__).parents[2] / "data" / "bench"
 PACKAGES = ("numpy", "pyarrow", "pandas", "torch", "pytorch-lightning")
 WORKERS = 2
 STORES: "list[tuple[Dtype, str]]" = [
@@ -55,10 +55,8 @@ QUICK = Size(repeats=1, slow=2, rounds=1, clips=300, files=12, reads=50, batches
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.bench.clips", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    parser = options("clips", __doc__)
     parser.add_argument("--reuse", action="store_true", help="the last run's store; do not pack")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="for data and results")
     chosen = parser.parse_args()
     size: Size = QUICK if chosen.quick else FULL
     chosen.folder.mkdir(parents=True, exist_ok=True)

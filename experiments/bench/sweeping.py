@@ -5,7 +5,6 @@ values as one `asl train` process after the other. A trial's training is what it
 (`fit_seconds`); a start-up is the time from a process's launch to its run, in `asl train`.
 """
 
-import argparse
 import itertools
 import statistics
 import subprocess
@@ -19,9 +18,9 @@ import yaml
 
 from asl.commands.parts import tracker
 from asl.tracking.find import FoundRun, find_runs
+from experiments.bench.command import SMALL, options
 from experiments.bench.table import Row, below, machine, report
 
-FOLDER = Path(__file__).parents[2] / "data" / "bench"
 PACKAGES = ("torch", "pytorch-lightning", "mlflow", "optuna", "hydra-core")
 ASL = (sys.executable, "-c", "from asl.cli import main; main()")
 MODELS = ("bigru", "cnn")
@@ -55,18 +54,12 @@ class Measured(NamedTuple):
 
 
 FULL = Size(epochs=10, rates=(1e-4, 3e-4, 1e-3, 2e-3, 4e-3, 8e-3), data=("data=synthetic",))
-SMALL = ("data.source.signs=2", "data.source.signers=4", "data.source.clips_per_sign=4")
 QUICK = Size(epochs=1, rates=(1e-3,), data=("data=synthetic", *SMALL))
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.bench.sweeping", description=__doc__
-    )
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="for results")
-    chosen = parser.parse_args()
+    chosen = options("sweeping", __doc__).parse_args()
     size: Size = QUICK if chosen.quick else FULL
     chosen.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as scratch:

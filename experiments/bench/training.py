@@ -6,7 +6,6 @@ turns with `asl train`, epoch by epoch in one process, so what else the machine 
 Figures are medians over epochs, the first one left out.
 """
 
-import argparse
 import contextlib
 import copy
 import io
@@ -35,10 +34,10 @@ from asl.training import classifier as training
 from asl.training.augment import Augmentation
 from asl.training.classifier import SignClassifier
 from asl.training.metrics import in_any_order
+from experiments.bench.command import SMALL, options
 from experiments.bench.stopwatch import Stopwatch
 from experiments.bench.table import Row, at_least, machine, report
 
-FOLDER = Path(__file__).parents[2] / "data" / "bench"
 PACKAGES = ("numpy", "torch", "pytorch-lightning", "torchmetrics", "mlflow")
 REAL = ("words15", "isl30")
 CHOICES = (
@@ -81,18 +80,12 @@ class Size(NamedTuple):
 
 
 FULL = Size(epochs=10, data=REAL, choices=CHOICES)
-SMALL = ("data.source.signs=2", "data.source.signers=4", "data.source.clips_per_sign=4")
 QUICK = Size(epochs=2, data=(), choices=(("model=cnn", "model.hidden=8", *SMALL),))
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.bench.training", description=__doc__
-    )
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="for results")
-    chosen = parser.parse_args()
+    chosen = options("training", __doc__).parse_args()
     size: Size = QUICK if chosen.quick else FULL
     chosen.folder.mkdir(parents=True, exist_ok=True)
 

@@ -88,12 +88,17 @@ def test_a_stopwatch_counts_a_part_s_own_time_while_it_runs(monkeypatch):
     assert watch.seconds == {"the rest": 8, "outer": 5, "inner": 2}
 
 
-@pytest.mark.slow
-def test_the_benchmark_of_training_runs(tmp_path):
-    command = [sys.executable, "-m", "experiments.bench.training", "--quick", "--folder", tmp_path]
+def measured(name: str, folder: Path) -> list[dict]:
+    """The rows of a benchmark in its smallest form."""
+    command = [sys.executable, "-m", f"experiments.bench.{name}", "--quick", "--folder", folder]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))["rows"]
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_runs(tmp_path):
+    rows = measured("training", tmp_path)
     assert all(row["value"] > 0 for row in rows)
     shares = {row["what"].split(": ")[1]: row["value"] for row in rows if "share" in row["what"]}
     assert sum(shares.values()) == pytest.approx(100)
@@ -105,10 +110,7 @@ def test_the_benchmark_of_training_runs(tmp_path):
 
 @pytest.mark.slow
 def test_the_benchmark_of_sweeps_runs(tmp_path):
-    command = [sys.executable, "-m", "experiments.bench.sweeping", "--quick", "--folder", tmp_path]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "sweeping.json").read_text(encoding="utf-8"))["rows"]
+    rows = measured("sweeping", tmp_path)
     sweep, training, *_ = rows
     assert 0 < training["value"] < sweep["value"]
     assert sweep["ratio"] == pytest.approx(sweep["value"] / training["value"])
@@ -116,10 +118,7 @@ def test_the_benchmark_of_sweeps_runs(tmp_path):
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path):
-    command = [sys.executable, "-m", "experiments.bench.clips", "--quick", "--folder", tmp_path]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "clips.json").read_text(encoding="utf-8"))["rows"]
+    rows = measured("clips", tmp_path)
     assert all(row["value"] > 0 for row in rows if "memory" not in row["what"])
     for what in ("notebook", "opening", "random clip", "batches", "first training step", "share"):
         assert any(what in row["what"] for row in rows)
