@@ -57,7 +57,7 @@ def make_pruner(name: str, options: Mapping[str, Any], epochs: int) -> pruners.B
     """A pruner of Optuna's, which is told every epoch.
 
     Args:
-        name: one of `PRUNERS`.
+        name: one of `PRUNERS`; with `none`, options say nothing.
         options: arguments of Optuna's class; of the median's too for `patient`, which prunes where
             the median rule would and the trial's own best is `patience` epochs old.
         epochs: most epochs that a trial has.
@@ -66,13 +66,14 @@ def make_pruner(name: str, options: Mapping[str, Any], epochs: int) -> pruners.B
         UserError: there is no such pruner, or it has no such option.
     """
     made: dict[str, tuple[Callable[..., pruners.BasePruner], dict[str, Any]]] = {
-        "none": (pruners.NopPruner, {}),
         "median": (pruners.MedianPruner, {}),
         "hyperband": (pruners.HyperbandPruner, {"max_resource": epochs}),
         "halving": (pruners.SuccessiveHalvingPruner, {"min_resource": 1}),
         "patient": (_patient, {"patience": 5}),
         "threshold": (pruners.ThresholdPruner, {}),
     }
+    if name == "none":
+        return pruners.NopPruner()
     if name not in made:
         raise unknown("sweep.pruner", name, PRUNERS)
     pruner, defaults = made[name]
@@ -146,5 +147,6 @@ def _check_options(
     for option, value in options.items():
         if option not in known:
             raise UserError(
-                f"{key}.{option}={value}: {name} has no such option; choose from {', '.join(known)}"
+                f"{key}.{option}={value}: {name} has no such option; choose from "
+                f"{', '.join(known) or 'none'}, and take this one out by '~{key}.{option}'"
             )
