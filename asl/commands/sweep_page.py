@@ -4,12 +4,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from asl.config import PROJECT
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+    from asl.clips.splits import Split
+    from asl.clips.store import ClipStore
     from asl.commands.trials import Task
     from asl.tracking.find import FoundRun
     from asl.tracking.run import TrackedRun
@@ -17,6 +24,59 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 300
 _SHOWN = 10  # trials in the printed table
+
+
+def parent_run(
+    cfg: DictConfig,
+    task: "Task",
+    study: "optuna.Study",
+    store: "ClipStore",
+    split: "Split",
+    runs: "Tracker",
+) -> "TrackedRun":
+    """The sweep's run in MLflow, the same for all processes."""
+    from filelock import FileLock
+
+    from asl.tracking.record import provenance_tags
+    from asl.tracking.sweep import forget_parent, open_parent
+
+    sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
+    shown = ("sampler", "pruner", "against", "folds", "seeds", "max_failures")
+    params = {
+        "sweep": HydraConfig.get().runtime.choices["sweep"],
+        "data": cfg.data.name,
+        "monitor": task.monitor,
+        **{key: sweep[key] for key in shown},
+        **{f"space.{node.pop('key')}": node for node in task.space.as_json()},
+    }
+    tags = {
+        "data": cfg.data.name,
+        "data.fingerprint": store.fingerprint,
+        "split": split.protocol,
+        "signer_independent": str(split.signer_independent).lower(),
+        "val_protocol": validation(cfg, split),
+        "study": task.place.name,
+        "storage": task.place.said,
+        **provenance_tags(PROJECT),
+    }
+    key = f"parent.{runs.experiment_id}"
+    with FileLock(task.locks / "sweep-studies.lock"):
+        known = study.user_attrs.get(key)
+        parent = open_parent(runs, task.place.name, tags, params, known)
+        if parent.id != known and study.user_attrs.get(key) == known:
+            study.set_user_attr(key, parent.id)
+        first = study.user_attrs[key]
+        if first != parent.id:  # another machine was first
+            forget_parent(parent)
+            parent = open_parent(runs, task.place.name, tags, params, first)
+    return parent
+
+
+def validation(cfg: DictConfig, split: "Split") -> str:
+    """Which clips the trials go by, as it is printed."""
+    if cfg.sweep.folds > 1:
+        return f"{cfg.sweep.folds} groups of training signers, each in turn"
+    return split.val_protocol
 
 
 @dataclass(frozen=True)
