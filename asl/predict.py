@@ -1,10 +1,9 @@
-"""asl predict: the signs in clips, by an exported .tflite alone.
+"""The signs in clips, by an exported .tflite alone.
 
-Neither torch nor TensorFlow is imported: this is what runs on the phone's side of the house, and it
-starts in a fraction of a second.
+Neither torch nor TensorFlow nor MLflow is imported: this is what runs on the phone's side of the
+house, and it starts in a fraction of a second.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Column, Table
 
 from asl.errors import UserError
 
 LABELS = "labels.json"
 """The label map: inside the .tflite, as a zip entry behind the model, and as a file beside it."""
+
+LABELS_TEXT = "labels.txt"
+"""The signs alone, a line each, where TFLite's metadata has them: as a zip entry too."""
 
 Recognise = Callable[[np.ndarray], np.ndarray]
 Prediction = list[tuple[str, float]]
@@ -76,12 +76,16 @@ def interpreter(path: str | Path, threads: int = 1) -> Any:
 def read_labels(model_path: str | Path) -> list[str]:
     """The signs in the order of the outputs: from the file itself, else labels.json beside it.
 
+    A stranger's file has them as labels.txt.
+
     Raises:
         UserError: neither has them.
     """
     try:
         with zipfile.ZipFile(model_path) as archive:
-            return list(json.loads(archive.read(LABELS))["signs"])
+            if LABELS in archive.namelist():
+                return list(json.loads(archive.read(LABELS))["signs"])
+            return archive.read(LABELS_TEXT).decode().splitlines()
     except (zipfile.BadZipFile, KeyError):
         pass
     beside = Path(model_path).with_name(LABELS)
@@ -155,50 +159,6 @@ def predict(
         best = np.argsort(-probabilities, kind="stable")[:top]
         predictions[str(path)] = [(signs[i], float(probabilities[i])) for i in best]
     return predictions, problems
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command: 0, 1 where a clip could not be read, 2 where the model cannot be used."""
-    parser = argparse.ArgumentParser(
-        "asl predict", description="Name the signs in clips with an exported .tflite."
-    )
-    parser.add_argument("model", metavar="FILE.tflite")
-    parser.add_argument("clips", metavar="CLIP", nargs="+", help="GISLR .parquet, .npy or .npz")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="signs a clip (default 5)")
-    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
-    options = parser.parse_args(arguments)
-    try:
-        predictions, problems = predict(options.model, options.clips, options.top)
-    except UserError as error:
-        print(f"asl predict: {error}", file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps(_as_objects(predictions), ensure_ascii=False, indent=2))
-    elif predictions:
-        _print_table(predictions)
-    for path, reason in problems.items():
-        print(f"asl predict: {path}: {reason}", file=sys.stderr)
-    return 1 if problems else 0
-
-
-def _as_objects(predictions: dict[str, Prediction]) -> list[dict[str, object]]:
-    return [
-        {"clip": clip, "predictions": [{"sign": sign, "probability": p} for sign, p in best]}
-        for clip, best in predictions.items()
-    ]
-
-
-def _print_table(predictions: dict[str, Prediction]) -> None:
-    table = Table(Column("clip", overflow="fold"), "sign", "probability")
-    for clip, best in predictions.items():
-        for rank, (sign, probability) in enumerate(best):
-            table.add_row(
-                clip if rank == 0 else "",
-                sign,
-                f"{probability:.3f}",
-                end_section=rank == len(best) - 1,
-            )
-    Console().print(table)
 
 
 def _reason(error: Exception) -> str:

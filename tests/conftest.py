@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,71 @@ def isl30_store(shared_data, tmp_path_factory):
 
     source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
     return prepare(source, tmp_path_factory.mktemp("stores") / "isl30", workers=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_tflite() -> Callable[[Path], Path]:
+    """Writes a file of the competition's contract for three signs, without TensorFlow.
+
+    It gives the softmax of the mean x, y and z.
+    """
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as tfl
+
+    from asl.export.flatbuffer import pack
+
+    def tensor(name, shape, signature=None, buffer=0, kind=tfl.TensorType.FLOAT32):
+        return tfl.TensorT(
+            name=name, shape=shape, shapeSignature=signature, buffer=buffer, type=kind
+        )
+
+    def operator(code, inputs, outputs, kind, options):
+        return tfl.OperatorT(
+            opcodeIndex=code,
+            inputs=inputs,
+            outputs=outputs,
+            builtinOptionsType=kind,
+            builtinOptions=options,
+        )
+
+    options = tfl.BuiltinOptions
+    graph = tfl.SubGraphT(
+        tensors=[
+            tensor("inputs", [1, 543, 3], [-1, 543, 3]),
+            tensor("axes", [2], buffer=1, kind=tfl.TensorType.INT32),
+            tensor("mean", [3]),
+            tensor("outputs", [3]),
+        ],
+        inputs=[0],
+        outputs=[3],
+        operators=[
+            operator(0, [0, 1], [2], options.ReducerOptions, tfl.ReducerOptionsT()),
+            operator(1, [2], [3], options.SoftmaxOptions, tfl.SoftmaxOptionsT(beta=1.0)),
+        ],
+    )
+    operators = [tfl.BuiltinOperator.MEAN, tfl.BuiltinOperator.SOFTMAX]
+    model = tfl.ModelT(
+        version=3,
+        operatorCodes=[
+            tfl.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=1)
+            for code in operators
+        ],
+        subgraphs=[graph],
+        buffers=[
+            tfl.BufferT(),
+            tfl.BufferT(data=np.array([0, 1], np.int32).view(np.uint8)),
+        ],
+        signatureDefs=[
+            tfl.SignatureDefT(
+                inputs=[tfl.TensorMapT(name="inputs", tensorIndex=0)],
+                outputs=[tfl.TensorMapT(name="outputs", tensorIndex=3)],
+                signatureKey="serving_default",
+            )
+        ],
+    )
+
+    def write(path: Path) -> Path:
+        path.write_bytes(pack(model, 1000))
+        return path
+
+    return write

@@ -3,7 +3,11 @@
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+ALIGNMENT = 16
+"""Of a buffer's bytes: `force_align` in TFLite's schema, which Python's generated code forgets."""
 
 
 def parse(tflite: bytes) -> Any:
@@ -13,9 +17,15 @@ def parse(tflite: bytes) -> Any:
 
 def pack(model: Any, size: int) -> bytes:
     """The object tree as a .tflite; `size` is about how many bytes it will have."""
-    builder = flatbuffers.Builder(size)
+    builder = _Builder(size)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        self.Prep(ALIGNMENT, x.nbytes)
+        return int(super().CreateNumpyVector(x))
 
 
 def without_cell_clip(tflite: bytes) -> bytes:
