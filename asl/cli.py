@@ -25,7 +25,7 @@ COMMANDS = {
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
-    "predict": ("asl.predict", "name the signs in clips with a .tflite"),
+    "predict": ("asl.commands.predict", "name the signs in clips with a .tflite"),
     "ui": ("asl.commands.ui", "open the MLflow UI on the tracked runs"),
     "completion": ("asl.commands.completion", "print the shell code for tab completion"),
 }

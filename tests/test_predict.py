@@ -2,18 +2,22 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from asl.cli import run
+from asl.commands.predict import main
 from asl.errors import UserError
-from asl.export.export import add_labels
+from asl.export.export import labels
+from asl.export.metadata import add_metadata
 from asl.export.onnx import to_onnx
 from asl.export.tflite import to_tflite
 from asl.landmarks import landmark_set
-from asl.predict import main, predict, read_labels
+from asl.predict import predict, read_labels
 from asl.recognizer.cnn import Cnn
 from asl.recognizer.features import Features
 from asl.recognizer.head import Head
@@ -37,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     (folder / "model_float32.tflite").rename(folder / "bare.tflite")
     (folder / "with.json").write_text(json.dumps({"signs": SIGNS}))
     shutil.copy(folder / "bare.tflite", folder / "model.tflite")
-    add_labels(folder / "model.tflite", folder / "with.json")
+    add_metadata(folder / "model.tflite", labels(recognizer))
     clip = np.random.default_rng(0).random((9, 543, 3), dtype=np.float32)
     np.save(folder / "clip.npy", clip)
     np.savez(folder / "clip.npz", clip=clip)
@@ -90,7 +94,7 @@ def test_json_and_a_bad_clip_among_good_ones(folder, capsys):
 
 @pytest.mark.parametrize("name", ["none.tflite", "clip.npy", "torn.parquet"])
 def test_a_file_that_is_no_model(folder, capsys, name):
-    assert main([str(folder / name), str(folder / "clip.npy")]) == 2
+    assert run(["predict", str(folder / name), str(folder / "clip.npy")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
@@ -105,6 +109,13 @@ def test_labels_beside_the_file_where_none_are_inside(folder, tmp_path):
     assert read_labels(model) == SIGNS
 
 
+def test_labels_of_a_strangers_metadata(folder, tmp_path):
+    model = shutil.copy(folder / "bare.tflite", tmp_path / "model.tflite")
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr("labels.txt", "again\nbird\ncat\n")
+    assert read_labels(model) == SIGNS
+
+
 def test_neither_torch_nor_tensorflow_nor_mlflow(folder):
     arguments = [
         str(folder / "model.tflite"),
@@ -113,14 +124,14 @@ def test_neither_torch_nor_tensorflow_nor_mlflow(folder):
         "--json",
     ]
     script = (
-        "import sys\nfrom asl.predict import main\nstatus = main(sys.argv[1:])\n"
+        "import sys\nfrom asl.commands.predict import main\nstatus = main(sys.argv[1:])\n"
         "heavy = {'torch', 'tensorflow', 'mlflow', 'pandas'} & set(sys.modules)\n"
         "print(heavy or '', file=sys.stderr, end='')\nsys.exit(status)"
     )
-    run = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
-    assert run.returncode == 1
-    (complaint,) = run.stderr.splitlines()
+    ran = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert ran.returncode == 1
+    (complaint,) = ran.stderr.splitlines()
     assert complaint.startswith(
         f"asl predict: {folder / 'torn.parquet'}: is not a readable parquet"
     )
-    assert len(json.loads(run.stdout)) == 1
+    assert len(json.loads(ran.stdout)) == 1
