@@ -29,8 +29,12 @@ class Ranger(RAdam):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step of RAdam; at every `sync`-th the return."""
+        loss = None
+        if closure is not None:  # before anything else: it makes the gradients
+            with torch.enable_grad():
+                loss = closure()
         before = {p: p.clone() for p in self._trained() if "slow" not in self.state[p]}
-        loss = super().step(closure)
+        super().step()
         for parameter in self._trained():
             state = self.state[parameter]
             if parameter in before:
