@@ -1,0 +1,40 @@
+"""submission.zip for Kaggle's competition Google – Isolated Sign Language Recognition."""
+
+import json
+import zipfile
+from pathlib import Path
+
+from asl.export.report import MOST_BYTES
+from asl.predict import LABELS
+
+SUBMISSION = "submission.zip"
+LAYOUT = "mediapipe_holistic"
+SIGNS = 250
+"""The competition's, in the order of their names, which is that of its label map."""
+
+
+def write_submission(tflite: Path, directory: Path) -> str:
+    """Write submission.zip, with the file as model.tflite at its top, where it can be one.
+
+    Args:
+        tflite: an exported and verified file, so its signature is the competition's; labels inside.
+        directory: of submission.zip.
+
+    Returns:
+        one sentence: what was written and what Kaggle would make of it, or why nothing was.
+    """
+    with zipfile.ZipFile(tflite) as archive:
+        labels = json.loads(archive.read(LABELS))
+    megabytes = tflite.stat().st_size / 1e6
+    if labels["layout"] != LAYOUT:
+        return f"no {SUBMISSION}: Kaggle's clips are {LAYOUT}, this model's {labels['layout']}"
+    if tflite.stat().st_size >= MOST_BYTES:
+        most = MOST_BYTES / 1e6
+        return f"no {SUBMISSION}: {tflite.name} has {megabytes:.2f} MB, Kaggle takes < {most:.0f}"
+    with zipfile.ZipFile(directory / SUBMISSION, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tflite, "model.tflite")
+    written = f"{directory / SUBMISSION} ({tflite.name}, {megabytes:.2f} MB)"
+    signs = labels["signs"]
+    if len(signs) != SIGNS or signs != sorted(signs):
+        return f"{written}; its {len(signs)} signs are not Kaggle's {SIGNS}, which it would score"
+    return written
