@@ -36,6 +36,12 @@ REPORTED = ("test/accuracy", "test/f1")
 FILE = "file"  # tag: the .tflite among the artifacts of the version's run
 
 
+def check_name(name: str) -> None:
+    """Raises UserError where a registered model can't be called so."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"export.register={name}: choose a name of letters, digits and . _ + -")
+
+
 @dataclass(frozen=True)
 class Registered:
     """A new version of a registered model.
@@ -78,8 +84,7 @@ def register(
     Raises:
         UserError: the name is not one.
     """
-    if not NAME.fullmatch(name):
-        raise UserError(f"export.register={name}: choose a name of letters, digits and . _ + -")
+    check_name(name)
     client = tracker.client
     digest = hashlib.sha256(tflite.read_bytes()).hexdigest()[:8]
     folder = f"registered/{digest}"  # of its own: a later export of the run leaves it as it is
