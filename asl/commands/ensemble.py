@@ -34,8 +34,7 @@ def _ensemble(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.commands.results import record_results
     from asl.config import PROJECT
-    from asl.tracking.logger import log_metrics
-    from asl.tracking.record import provenance_tags
+    from asl.tracking.record import log_metrics, provenance_tags
     from asl.tracking.run import tracked_run
     from asl.training.checkpoint import join_checkpoints, load_recognizer
 
@@ -183,8 +182,7 @@ def _record_start(
     split: "Split",
     ensemble: "Recognizer",
 ) -> None:
-    from asl.tracking.logger import log_metrics
-    from asl.tracking.record import environment, record_data, record_params
+    from asl.tracking.record import environment, log_metrics, record_data, record_params
 
     data = config.data
     record_params(run, {"members": ", ".join(names), "data": data.name})

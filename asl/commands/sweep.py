@@ -196,7 +196,7 @@ class _Teller:
         self, task: "Task", study: "optuna.Study", page: "Page", screen: "Screen | None"
     ) -> None:
         from asl.commands.trials import say
-        from asl.sweeps.report import Lines
+        from asl.sweeps.lines import Lines
         from asl.sweeps.study import finished
 
         self._task, self._study, self._page, self._screen = task, study, page, screen
@@ -220,7 +220,7 @@ class _Teller:
         self._page.refresh()
 
     def _show(self, study: "optuna.Study", total: int) -> None:
-        from asl.sweeps.report import Lines
+        from asl.sweeps.lines import Lines
 
         if self._screen:
             self._screen.show(study, total)

@@ -123,7 +123,8 @@ class Page:
         """Record what came of the sweep, and print it."""
         from optuna.trial import TrialState
 
-        from asl.tracking.sweep import bury, children
+        from asl.tracking.find import children
+        from asl.tracking.sweep import bury
 
         trials = self._study.get_trials(deepcopy=False)
         if not any(trial.state is TrialState.RUNNING for trial in trials):
@@ -200,7 +201,8 @@ def _front(task: "Task", study: "optuna.Study") -> "pd.DataFrame":
 
 
 def _final_runs(runs: "Tracker", parent: str, best: int) -> "list[FoundRun]":
-    from asl.tracking.sweep import TRIAL, children
+    from asl.tracking.find import children
+    from asl.tracking.sweep import TRIAL
 
     return [
         run

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from asl.sweeps.report import described, readable
+from asl.sweeps.lines import described, readable
 from asl.sweeps.status import elapsed, ended_rows, said_best, standing
 
 _SECONDS = 2  # between looks at the study

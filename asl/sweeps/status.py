@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from asl.sweeps.claim import AGAIN, END, SURPLUS
-from asl.sweeps.report import described, readable, result
+from asl.sweeps.lines import described, readable, result
 from asl.sweeps.study import best_trial
 
 _SAID = {

@@ -13,9 +13,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.errors import UserError
 from asl.tracking import pictures
-from asl.tracking.find import FoundRun, download, find_runs
-from asl.tracking.logger import log_metrics
-from asl.tracking.record import record_frame, record_table
+from asl.tracking.find import FoundRun, children, download, runs_where, tagged
+from asl.tracking.record import log_metrics, record_frame, record_table
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker
 
@@ -90,29 +89,24 @@ def digest_of(identity: Sequence[Any]) -> str:
 
 
 def _same(tracker: Tracker, digest: str, multirun: str | None) -> list[FoundRun]:
-    wanted = (digest, multirun)
-    runs = find_runs(tracker)
-    return [r for r in runs if (r.tags.get(IDENTITY), r.tags.get(MLFLOW_PARENT_RUN_ID)) == wanted]
+    same = runs_where(tracker, tagged(IDENTITY, digest))
+    return [run for run in same if run.tags.get(MLFLOW_PARENT_RUN_ID) == multirun]
 
 
 def folds_of(tracker: Tracker, parent: str) -> list[Fold]:
     """The newest run of each fold and seed, a finished one before all others."""
     found: dict[tuple[int, int], Fold] = {}
-    children = [run for run in _children(tracker, parent) if "split.fold" in run.params]
-    for run in sorted(children, key=lambda run: (run.status == "FINISHED", run.started)):
+    runs = [run for run in children(tracker, parent) if "split.fold" in run.params]
+    for run in sorted(runs, key=lambda run: (run.status == "FINISHED", run.started)):
         fold, seed = int(run.params["split.fold"]), int(run.params["seed"])
         begun = any((tracker.work / run.run_id).glob("last-*.ckpt"))
         found[fold, seed] = Fold(run.run_id, fold, seed, run.status == "FINISHED", begun)
     return list(found.values())
 
 
-def _children(tracker: Tracker, parent: str) -> list[FoundRun]:
-    return [run for run in find_runs(tracker) if run.tags.get(MLFLOW_PARENT_RUN_ID) == parent]
-
-
 def end_the_dead(tracker: Tracker, parent: str) -> None:
     """Gives runs their end whose process was killed; only for who alone is at work on a parent."""
-    for run in _children(tracker, parent):
+    for run in children(tracker, parent):
         if run.status == "RUNNING":
             tracker.client.set_terminated(run.run_id, "KILLED")
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.errors import UserError
 from asl.tracking.store import Tracker
@@ -72,9 +73,7 @@ def find_runs(
     Raises:
         UserError: no run has that metric.
     """
-    runs = [found_run(run) for run in _all(tracker)]
-    if data:
-        runs = [run for run in runs if run.data == data]
+    runs = runs_where(tracker, tagged("data", data)) if data else runs_where(tracker)
     if split:
         runs = [run for run in runs if run.split.startswith(split)]
     if metric and runs and not any(metric in run.metrics for run in runs):
@@ -119,10 +118,11 @@ def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
     Raises:
         UserError: there is none.
     """
-    runs = [found_run(run) for run in _all(tracker)]
-    for run in runs:
-        if run_id in (run.run_id, run.name) and (key != "resume" or run.is_training):
-            return run
+    for attribute in ("run_id", "run_name"):
+        for run in runs_where(tracker, f"attributes.{attribute} = {_quoted(run_id)}"):
+            if key != "resume" or run.is_training:
+                return run
+    runs = runs_where(tracker)
     if key == "resume":
         fitting = [run for run in runs if run.is_training and run.status != "FINISHED"]
     else:
@@ -160,12 +160,20 @@ def run_config(tracker: Tracker, run_id: str) -> dict[str, Any]:
     return loaded
 
 
-def _all(tracker: Tracker) -> Sequence[Run]:
+def children(tracker: Tracker, parent: str, condition: str = "") -> list[FoundRun]:
+    """The runs under a parent, the newest first; with a condition, those for which it holds."""
+    own = tagged(MLFLOW_PARENT_RUN_ID, parent)
+    return runs_where(tracker, f"{own} and {condition}" if condition else own)
+
+
+def runs_where(tracker: Tracker, condition: str = "") -> list[FoundRun]:
+    """The runs for which MLflow's filter holds, the newest first; only these are read."""
     runs: list[Run] = []
     token = None
     while True:
         page = tracker.client.search_runs(
             [tracker.experiment_id],
+            condition,
             run_view_type=ViewType.ACTIVE_ONLY,
             max_results=FOUND_AT_ONCE,
             order_by=["attributes.start_time DESC"],
@@ -174,7 +182,17 @@ def _all(tracker: Tracker) -> Sequence[Run]:
         runs += page
         token = page.token
         if not token:
-            return runs
+            return [found_run(run) for run in runs]
+
+
+def tagged(tag: str, value: str) -> str:
+    """The condition that a tag has a value."""
+    return f"tags.`{tag}` = {_quoted(value)}"
+
+
+def _quoted(text: str) -> str:
+    """Text as MLflow's filter takes it, which knows no escape."""
+    return f"'{text}'" if "'" not in text else '"' + text.replace('"', "") + '"'
 
 
 def found_run(run: Run) -> FoundRun:

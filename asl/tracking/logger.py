@@ -4,12 +4,11 @@ Lightning's own MLFlowLogger also decides the run's status, copies checkpoints a
 here the run has one owner (`asl.tracking.run`), so only metrics pass.
 """
 
-import time
 from typing import Any
 
-from mlflow.entities import Metric
 from pytorch_lightning.loggers import Logger
 
+from asl.tracking.record import log_metrics
 from asl.tracking.run import TrackedRun
 
 
@@ -37,10 +36,3 @@ class EpochLogger(Logger):
         """Log in one request; Lightning passes the epoch among the metrics."""
         epoch = int(metrics.get("epoch", step or 0))
         log_metrics(self._run, {k: v for k, v in metrics.items() if k != "epoch"}, epoch)
-
-
-def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> None:
-    """Log metrics at one step."""
-    now = int(time.time() * 1000)
-    batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
-    run.client.log_batch(run.id, metrics=batch)

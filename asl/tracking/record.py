@@ -7,13 +7,14 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from asl.tracking.run import TrackedRun
@@ -29,6 +30,13 @@ def record_params(run: TrackedRun, params: Mapping[str, Any]) -> None:
     known = run.client.get_run(run.id).data.params
     fresh = [Param(key, str(value)) for key, value in params.items() if key not in known]
     run.client.log_batch(run.id, params=fresh)
+
+
+def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> None:
+    """Log metrics at one step, in one request."""
+    now = int(time.time() * 1000)
+    batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+    run.client.log_batch(run.id, metrics=batch)
 
 
 def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split: str) -> None:

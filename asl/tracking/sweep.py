@@ -1,17 +1,15 @@
 """A sweep in MLflow: one parent run, and each trial's runs below it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from asl.tracking.find import FoundRun, found_run
-from asl.tracking.logger import log_metrics
-from asl.tracking.record import record_params, record_table
+from asl.tracking.find import FoundRun, children, tagged
+from asl.tracking.record import log_metrics, record_params, record_table
 from asl.tracking.run import TrackedRun, create_run
 from asl.tracking.store import Tracker
 
@@ -56,12 +54,7 @@ def forget_parent(parent: TrackedRun) -> None:
 
 def runs_of_trial(tracker: Tracker, parent: str, trial: str) -> list[FoundRun]:
     """A trial's runs, the newest first."""
-    return _children(tracker, parent, f" and tags.`{TRIAL}` = '{trial}'")
-
-
-def children(tracker: Tracker, parent: str) -> list[FoundRun]:
-    """All runs of the sweep, the newest first."""
-    return _children(tracker, parent, "")
+    return children(tracker, parent, tagged(TRIAL, trial))
 
 
 def mark(tracker: Tracker, run_id: str, **tags: object) -> None:
@@ -114,14 +107,3 @@ def record_sweep(
 def end_parent(parent: TrackedRun, status: str) -> None:
     """FINISHED, FAILED where too much crashed, or KILLED where it was stopped."""
     parent.client.set_terminated(parent.id, status)
-
-
-def _children(tracker: Tracker, parent: str, condition: str) -> list[FoundRun]:
-    found: Sequence[Any] = tracker.client.search_runs(
-        [tracker.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'{condition}",
-        run_view_type=ViewType.ACTIVE_ONLY,
-        max_results=10_000,
-        order_by=["attributes.start_time DESC"],
-    )
-    return [found_run(run) for run in found]

@@ -65,8 +65,7 @@ class Sweeps:
         return tracker({"uri": self.tracking.partition("=")[2], "experiment": "asl"})
 
     def runs(self, name=None):
-        from asl.tracking.find import find_runs
-        from asl.tracking.sweep import children
+        from asl.tracking.find import children, find_runs
 
         (parent,) = [
             found
