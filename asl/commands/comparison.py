@@ -4,7 +4,6 @@ A multirun is found again by its overrides: what is finished under its run in ML
 is, and the rest is done.
 """
 
-import os
 import shlex
 import sys
 import traceback
@@ -13,14 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from asl.commands.train import NOT_A_CHOICE, PARENT
+from asl.commands.multirun import Multirun
+from asl.commands.train import NOT_A_CHOICE
 from asl.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import FileLock
 
     from asl.tracking.find import FoundRun
     from asl.tracking.multirun import Job
@@ -28,30 +28,18 @@ if TYPE_CHECKING:
 
 MOST_OF_A_FAILURE = 300
 
-_begun: "list[Comparison]" = []  # Hydra keeps its callbacks to itself
 
+class Comparison(Multirun):
+    """A multirun of cross-validations: one MLflow run, new or found again, that ends in tables."""
 
-class Comparison(Callback):
-    """Hydra's hook round a multirun: one MLflow run, new or found again, that ends in tables."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent and tell the jobs of it."""
-        from asl.commands.parts import tracker
+    def opened(self, config: DictConfig) -> "tuple[str, FileLock]":
+        """The unfinished run of the same jobs, or a new one."""
         from asl.config import PROJECT
         from asl.tracking.multirun import reopen_parent
         from asl.tracking.record import provenance_tags
 
         self.overrides = _choosing(config.hydra.overrides.task)
-        try:
-            self.tracker = tracker(config.tracking)
-            self.run_id, self.lock = reopen_parent(
-                self.tracker, self.overrides, provenance_tags(PROJECT)
-            )
-        except UserError as mistake:  # Hydra makes but a warning of what a callback raises
-            print(f"asl crossval: {mistake}", file=sys.stderr)
-            sys.exit(2)
-        os.environ[PARENT] = self.run_id
-        _begun.append(self)
+        return reopen_parent(self.tracker, self.overrides, provenance_tags(PROJECT))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compare the jobs' results, print and record them, and close the parent."""
@@ -78,19 +66,6 @@ class Comparison(Callback):
                 "the same command tries them again and takes the others as they are"
             )
         print(f"comparison: {name}  id: {self.run_id}  (tables and picture: asl ui)")
-
-    def close(self, status: str) -> None:
-        """Give the parent its end; one that is not FINISHED is found again."""
-        _begun.remove(self)
-        del os.environ[PARENT]
-        self.tracker.client.set_terminated(self.run_id, status)
-        self.lock.release()
-
-
-def close_interrupted() -> None:
-    """Give a multirun its end that has none, after Ctrl-C say."""
-    for comparison in list(_begun):
-        comparison.close("KILLED")
 
 
 def carry_out(

@@ -52,17 +52,15 @@ class Job(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    from asl.commands.comparison import close_interrupted
+    from asl.commands.multirun import ended_in_any_case
 
-    try:
+    with ended_in_any_case():
         run_with_hydra(_run, "crossval", arguments)
-    finally:
-        close_interrupted()
 
 
 def _run(cfg: DictConfig) -> None:
     from asl.commands.comparison import carry_out
-    from asl.commands.train import PARENT
+    from asl.commands.multirun import PARENT
 
     try:
         if multirun := os.environ.get(PARENT):

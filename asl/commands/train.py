@@ -4,27 +4,28 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from asl.commands.hydra import run_with_hydra
+from asl.commands.multirun import PARENT, Multirun, ended_in_any_case
 from asl.errors import UserError
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
     from asl.landmarks import LandmarkSet
     from asl.tracking.run import TrackedRun
-    from asl.tracking.store import Tracker
     from asl.training.augment import Augmentation
     from asl.training.classifier import SignClassifier
     from asl.training.fit import AfterEpoch, Fitted
     from asl.training.regularization import Regularization
 
-PARENT = "ASL_PARENT_RUN"  # a multirun's parent, for jobs in processes of their own
 DDP_RUN = "ASL_DDP_RUN"  # the run whose extra data-parallel processes these are
 GROUPS = (
     "data", "split", "landmarks", "handedness", "scaler", "features", "model", "head",
@@ -46,7 +47,8 @@ class Trained:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_train, "train", arguments)
+    with ended_in_any_case():
+        run_with_hydra(_train, "train", arguments)
 
 
 def _train(cfg: DictConfig) -> float | None:
@@ -313,8 +315,7 @@ def _record_start(
     run: "TrackedRun",
     classifier: "SignClassifier",
 ) -> None:
-    from asl.tracking.logger import log_metrics
-    from asl.tracking.record import environment, record_data, record_params
+    from asl.tracking.record import environment, log_metrics, record_data, record_params
 
     record_params(run, params)
     record_data(run, cfg.data.name, store.fingerprint, cfg.data.root, split.protocol)
@@ -337,7 +338,7 @@ def _record_results(
 ) -> dict[str, float]:
     """Measure the kept epoch; its numbers come last, so MLflow's table shows them."""
     from asl.commands.results import record_results
-    from asl.tracking.logger import log_metrics
+    from asl.tracking.record import log_metrics
     from asl.training.checkpoint import load_recognizer
 
     recognizer = load_recognizer(fitted.checkpoint)
@@ -391,25 +392,30 @@ def _say_end(run: "TrackedRun", split: "Split", metrics: Mapping[str, float]) ->
     print(f"run: {run.name}  id: {run.id}  (asl export run={run.id})")
 
 
-class ParentRun(Callback):
-    """Hydra's hook round a multirun: one MLflow run under which the jobs' runs appear."""
+class ParentRun(Multirun):
+    """A multirun of trainings: one MLflow run that says which of its children is the best."""
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent and tell the jobs of it."""
-        from asl.commands.parts import tracker
+    def opened(self, config: DictConfig) -> "tuple[str, FileLock]":
+        """A new run; those that were killed get their end."""
         from asl.config import PROJECT
-        from asl.tracking.multirun import open_parent
+        from asl.tracking.multirun import end_killed, open_locked
         from asl.tracking.record import provenance_tags, without_tracking
 
-        self.tracker: Tracker = tracker(config.tracking)
+        for name in end_killed(self.tracker):
+            print(f"{name} had been killed, and says so now", file=sys.stderr)
+        self._monitor = config.monitor
         overrides = without_tracking(config.hydra.overrides.task)
-        self.run_id = open_parent(self.tracker, overrides, provenance_tags(PROJECT))
-        os.environ[PARENT] = self.run_id
+        return open_locked(self.tracker, overrides, provenance_tags(PROJECT))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Close the parent, with the best of its children on it."""
-        from asl.tracking.multirun import close_parent
+        """Close the run."""
+        self.close("FINISHED")
 
-        del os.environ[PARENT]
-        best = close_parent(self.tracker, self.run_id, config.monitor)
+    def close(self, status: str) -> None:
+        """Give the run its end, with the best of its children on it."""
+        from asl.tracking.multirun import record_best
+
+        best = record_best(self.tracker, self.run_id, self._monitor)
+        Path(self._lock.lock_file).unlink()
+        super().close(status)
         print(f"multirun: {self.run_id}{best}  (compare: asl ui)")

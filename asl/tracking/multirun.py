@@ -1,19 +1,20 @@
 """The parent run of a Hydra multirun."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from filelock import FileLock, Timeout
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.exceptions import MlflowException
 
 from asl.errors import UserError
 from asl.tracking.crossval import digest_of, end_the_dead
-from asl.tracking.find import find_runs
+from asl.tracking.find import children, runs_where, tagged
 from asl.tracking.store import Tracker
 
 IDENTITY = "multirun.identity"
+_LOCK = "multirun-of-"  # and its run's id: the file that its process holds
 JOB = "job."  # and its number: the tag that says what became of a job
 
 
@@ -42,6 +43,38 @@ def open_parent(tracker: Tracker, overrides: Sequence[str], tags: Mapping[str, s
     return str(run.info.run_id)
 
 
+def open_locked(
+    tracker: Tracker, overrides: Sequence[str], tags: Mapping[str, str]
+) -> tuple[str, FileLock]:
+    """Open such a run, with the lock by which `end_killed` knows that its process lives."""
+    tracker.work.mkdir(parents=True, exist_ok=True)
+    run_id = open_parent(tracker, overrides, tags)
+    lock = FileLock(tracker.work / f"{_LOCK}{run_id}.lock")
+    lock.acquire()
+    return run_id, lock
+
+
+def end_killed(tracker: Tracker) -> Iterator[str]:
+    """Give multiruns of this store their end whose process was killed on this machine.
+
+    Their jobs may live on, on a cluster; whose own process was killed is resumed by hand.
+
+    Yields:
+        Their names.
+    """
+    for file in tracker.work.glob(f"{_LOCK}*.lock"):
+        run_id = file.stem.removeprefix(_LOCK)
+        try:
+            with FileLock(file, blocking=False):
+                run = tracker.client.get_run(run_id)
+                if run.info.status == "RUNNING":
+                    tracker.client.set_terminated(run_id, "KILLED")
+                    yield run.info.run_name
+        except (Timeout, MlflowException):  # it lives, or is another store's
+            continue
+        file.unlink(missing_ok=True)
+
+
 def reopen_parent(
     tracker: Tracker, identity: Sequence[str], tags: Mapping[str, str]
 ) -> tuple[str, FileLock]:
@@ -65,8 +98,8 @@ def reopen_parent(
         lock.acquire()
     except Timeout:
         raise UserError("the same multirun is running already") from None
-    for run in find_runs(tracker):
-        if run.tags.get(IDENTITY) == digest and run.status != "FINISHED":
+    for run in runs_where(tracker, tagged(IDENTITY, digest)):
+        if run.status != "FINISHED":
             tracker.client.update_run(run.run_id, status="RUNNING")
             for tag in run.tags:
                 if tag.startswith(JOB):
@@ -88,25 +121,19 @@ def jobs_of(tracker: Tracker, multirun: str) -> list[Job]:
     return sorted(jobs, key=lambda job: job.number)
 
 
-def close_parent(tracker: Tracker, run_id: str, metric: str) -> str:
-    """End the parent: FINISHED if all children are, else FAILED; say which child is best.
+def record_best(tracker: Tracker, run_id: str, metric: str) -> str:
+    """Say on the parent which of its children is the best, and return it as it is printed.
 
     The child is chosen by a validation metric, never by test numbers.
     """
     client = tracker.client
-    children = client.search_runs(
-        [tracker.experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
-    )
-    finished = [child for child in children if child.info.status == "FINISHED"]
-    status = "FINISHED" if finished and len(finished) == len(children) else "FAILED"
-    client.set_tag(run_id, "children", str(len(children)))
-    measured = [child for child in finished if metric in child.data.metrics]
-    client.set_terminated(run_id, status)
+    jobs = children(tracker, run_id)
+    client.set_tag(run_id, "children", str(len(jobs)))
+    measured = [job for job in jobs if job.status == "FINISHED" and metric in job.metrics]
     if not measured:
         return ""
     sign = -1 if metric.endswith("loss") else 1
-    best = max(measured, key=lambda child: sign * child.data.metrics[metric])
-    value = best.data.metrics[metric]
-    client.set_tag(run_id, "best_child", best.info.run_id)
-    client.log_metric(run_id, metric, value)
-    return f"  best of {len(children)} by {metric}: {best.info.run_name} {value:.4f}"
+    best = max(measured, key=lambda job: sign * job.metrics[metric])
+    client.set_tag(run_id, "best_child", best.run_id)
+    client.log_metric(run_id, metric, best.metrics[metric])
+    return f"  best of {len(jobs)} by {metric}: {best.name} {best.metrics[metric]:.4f}"

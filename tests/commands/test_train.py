@@ -1,6 +1,7 @@
 """What a person relies on when a run is trained, interrupted, resumed, repeated or failing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,52 @@ def test_a_servers_password_reaches_no_run_and_no_message(trained, store, capsys
     assert "tracking." not in run.tags["command"]
     assert asl(["runs", "tracking.uri=nonsense://me:secret@host/db"]) == 2
     assert "secret" not in capsys.readouterr().err
+
+
+def multirun_after(store, before):
+    new = [run for run in find_runs(store) if run.run_id not in before]
+    (parent,) = [run for run in new if run.tags["kind"] == "multirun"]
+    return parent, [run for run in new if run.is_training]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("a fault"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_a_multirun_has_an_end_however_its_jobs_end(
+    workbench, store, monkeypatch, capsys, error, status
+):
+    step = SignClassifier.training_step
+
+    def fall(self, batch, number):
+        if "Recurrent" in type(self.recognizer.backbone).__name__:
+            raise error
+        return step(self, batch, number)
+
+    before = {run.run_id for run in find_runs(store)}
+    monkeypatch.setattr(SignClassifier, "training_step", fall)
+    with pytest.raises((RuntimeError, SystemExit)):
+        workbench("train", "-m", "model=cnn,gru", "model.hidden=8", "trainer.max_epochs=1")
+    parent, jobs = multirun_after(store, before)
+    assert (parent.status, {job.status for job in jobs}) == (status, {"FINISHED", status})
+    (finished,) = [job for job in jobs if job.status == "FINISHED"]
+    assert parent.tags["best_child"] == finished.run_id
+    assert finished.name in capsys.readouterr().out
+    assert "ASL_PARENT_RUN" not in os.environ
+
+
+def test_a_killed_multirun_gets_its_end_from_the_next_one_a_living_one_does_not(
+    workbench, store, capsys
+):
+    from asl.tracking.multirun import open_locked
+
+    before = {run.run_id for run in find_runs(store)}
+    killed, lock = open_locked(store, ["model=cnn"], {})
+    lock.release()  # as the system does for who is killed
+    living, lock = open_locked(store, ["model=gru"], {})
+    assert workbench("train", "-m", "model=cnn", "model.hidden=8", "trainer.max_epochs=1") == 0
+    assert f"{find_run(store, killed).name} had been killed" in capsys.readouterr().err
+    lock.release()
+    statuses = {r.run_id: r.status for r in find_runs(store) if r.run_id not in before}
+    assert (statuses.pop(killed), statuses.pop(living)) == ("KILLED", "RUNNING")
+    assert set(statuses.values()) == {"FINISHED"}
+    store.client.set_terminated(living, "KILLED")
