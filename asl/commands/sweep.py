@@ -56,7 +56,7 @@ def _sweep(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.commands.sweep_page import Page, parent_run, validation
     from asl.commands.sweep_task import make_task
-    from asl.commands.trials import open_study, say
+    from asl.commands.trials import log_of, open_study, say
     from asl.config import check
     from asl.sweeps.methods import quieten
     from asl.sweeps.study import COMMAND
@@ -68,8 +68,7 @@ def _sweep(cfg: DictConfig) -> None:
     split = make_split(cfg.split, store)
     task = make_task(cfg, store, split)
     runs = tracker(cfg.tracking)
-    log = runs.work / f"sweep-{task.place.name}.log"
-    task = replace(task, locks=runs.work, log=log)
+    task = replace(task, locks=runs.work, log=log_of(runs.work, task.place.name))
     study = open_study(task)
     parent = parent_run(cfg, task, study, store, split, runs)
     task = replace(task, parent=parent.id)
@@ -164,15 +163,18 @@ def _launched(task: "Task", sweep: DictConfig) -> "Processes | Jobs":
 
 def _work_in_job(number: int, task: "Task") -> None:
     """A job's part: its arguments lie in a file that others may read, its environment does not."""
-    from asl.commands.trials import work_on
+    from asl.commands.trials import log_of, work_on
 
     if _ADDRESSES not in os.environ:
         raise UserError(f"{_ADDRESSES}: the cluster does not pass the environment on to its jobs")
     url, uri = json.loads(os.environ[_ADDRESSES])
-    work_on(
-        number,
-        replace(task, place=replace(task.place, url=url), tracking={**task.tracking, "uri": uri}),
+    here = replace(
+        task,
+        place=replace(task.place, url=url),
+        tracking={**task.tracking, "uri": uri},
+        log=log_of(task.log.parent, task.place.name),
     )
+    work_on(number, here)
 
 
 # --- telling of it ------------------------------------------------------------------------------

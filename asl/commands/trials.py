@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,6 +165,11 @@ def _import_what_trials_need() -> None:
     import asl.commands.results
     import asl.tracking.pictures
     import asl.training.fit  # noqa: F401
+
+
+def log_of(folder: Path, sweep: str) -> Path:
+    """What a sweep's runs print on this machine: others may share the folder, but no file in it."""
+    return folder / f"sweep-{sweep}-{socket.gethostname()}.log"
 
 
 @contextlib.contextmanager

@@ -53,16 +53,22 @@ class Worker:
         self._file(self.name).unlink(missing_ok=True)
 
     def is_dead(self, name: str) -> bool:
-        """Whether another worker of this machine is no more; False for other machines'."""
-        if name == self.name or name.partition(":")[0] != self.name.partition(":")[0]:
+        """Whether another worker of this machine is no more; False for other machines'.
+
+        Machines may have one host name and share no folder: who never had a lock here is another's.
+        """
+        here = name.partition(":")[0] == self.name.partition(":")[0] and self._file(name).exists()
+        if name == self.name or not here:
             return False
         try:
             with FileLock(self._file(name), blocking=False):
-                pass
+                return True
         except Timeout:
             return False
+
+    def forget(self, name: str) -> None:
+        """Clear up after a worker that was killed."""
         self._file(name).unlink(missing_ok=True)
-        return True
 
     def _file(self, name: str) -> Path:
         return self.locks / f"sweep-worker-{name.partition(':')[2]}.lock"
@@ -113,6 +119,7 @@ def next_attempt(study: optuna.Study, plan: Plan, worker: Worker) -> Attempt | N
         try:
             with _undisturbed():  # or nobody would know whose the trial is
                 trial = study.ask()
+                study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
                 trial.set_user_attr(WORKER, worker.name)
             if not _superfluous(trial, study.get_trials(deepcopy=False), plan):
                 values = plan.space.draw(trial)
@@ -162,6 +169,7 @@ def end_the_dead(study: optuna.Study, worker: Worker) -> list[int]:
     ]
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        worker.forget(trial.user_attrs.get(WORKER, ""))
     return [trial.number for trial in dead]
 
 

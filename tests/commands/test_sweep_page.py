@@ -217,7 +217,7 @@ def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
         tracking={"uri": "http://ann:secret@localhost:1", "experiment": "asl"},
         parent="",
         locks=tmp_path,
-        log=tmp_path / "sweep-mine.log",
+        log=trials.log_of(tmp_path, "mine"),
         max_failures=1,
         final_seeds=(),
     )

@@ -235,3 +235,41 @@ def test_processes_that_die_and_race_come_to_the_exact_total(tmp_path, worker):
     done = [trial.params for trial in finished(study)]
     lost = [t for t in study.trials if t.state is TrialState.FAIL and END not in t.user_attrs]
     assert all(trial.params in done for trial in lost)
+
+
+def test_machines_of_one_name_that_share_nothing_leave_each_other_alone(tmp_path):
+    """Containers, say; but on one machine the dead are known at once, and again after a kill."""
+    study = opened(tmp_path)
+    mine, stranger, killed = (Worker(tmp_path / name) for name in ("a", "b", "a"))
+    for other in (stranger, killed):
+        assert next_attempt(study, Plan(SPACE, 3), other)
+    assert end_the_dead(study, mine) == []
+    killed._lock.release()
+    stranger._lock.release()
+    assert mine.is_dead(killed.name)
+    assert end_the_dead(study, mine) == [1]
+    assert states(study) == ["RUNNING", "FAIL"]
+    assert len(list((tmp_path / "a").glob("sweep-worker-*"))) == 1
+
+
+def test_who_is_killed_while_values_are_drawn_is_missed_on_other_machines_too(
+    tmp_path, monkeypatch
+):
+    class Killed(optuna.samplers.RandomSampler):
+        def sample_independent(self, study, trial, name, distribution):
+            monkeypatch.setattr(optuna.Study, "tell", lambda *a, **k: None)
+            raise SystemExit
+
+    study, worker = opened(tmp_path), Worker(tmp_path / "there")
+    study.sampler = Killed()
+    with pytest.raises(SystemExit):
+        next_attempt(study, Plan(SPACE, 3), worker)
+    monkeypatch.undo()
+    here = Worker(tmp_path / "here")
+    monkeypatch.setattr(studies, "DEAD_AFTER_SECONDS", 1)
+    study = opened(tmp_path)
+    end_the_dead(study, here)
+    assert states(study) == ["RUNNING"]
+    time.sleep(2.1)
+    end_the_dead(study, here)
+    assert states(study) == ["FAIL"]
