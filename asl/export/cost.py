@@ -1,17 +1,16 @@
 """What a recognizer costs on the phone: the figures of a sweep's second objective."""
 
 import copy
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from asl.export.export import add_labels, labels
+from asl.export.export import labels
 from asl.export.latency import latency
+from asl.export.metadata import add_metadata
 from asl.export.onnx import to_onnx
 from asl.export.tflite import to_tflite
-from asl.predict import LABELS
 from asl.recognizer.recognizer import Recognizer
 
 
@@ -33,9 +32,6 @@ def cost(recognizer: Recognizer, clip: np.ndarray) -> dict[str, float]:
         made = Path(folder)
         to_onnx(recognizer, made / "model.onnx")
         path = to_tflite(made / "model.onnx", made, ["float16"])["float16"]
-        (made / LABELS).write_text(
-            json.dumps(labels(recognizer), ensure_ascii=False, indent=2), encoding="utf-8"
-        )
-        add_labels(path, made / LABELS)
+        add_metadata(path, labels(recognizer))
         taken = latency(path, np.asarray(clip, np.float32))["median_ms"]
         return {"size": float(path.stat().st_size), "latency": taken}

@@ -5,8 +5,7 @@ import json
 import platform
 import tempfile
 import time
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,8 +18,10 @@ from torch import nn
 from asl.errors import UserError, unknown
 from asl.export import ExportError
 from asl.export.latency import latency
+from asl.export.metadata import add_metadata
 from asl.export.onnx import to_onnx
 from asl.export.report import to_markdown
+from asl.export.submission import SUBMISSION
 from asl.export.tflite import VARIANTS, to_tflite
 from asl.export.verify import (
     compare,
@@ -35,7 +36,7 @@ from asl.predict import LABELS
 from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
 
-USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS)
+USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS, SUBMISSION)
 NEEDED = ("onnx", "onnx2tf", "onnxruntime", "onnxscript", "tensorflow", "tf_keras")
 REPORTS = ("report.json", "report.md")
 TOOLS = (
@@ -56,6 +57,7 @@ def export(
     clips: Sequence[np.ndarray],
     clip_names: Sequence[str],
     variants: Sequence[str] = ("float32", "float16"),
+    run: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
@@ -69,6 +71,8 @@ def export(
         clips: real ones, float32 [n, N, 3] of the recognizer's layout, NaN = not detected.
         clip_names: one for each clip, for the report.
         variants: of `asl.export.tflite.VARIANTS`.
+        run: what the files say of the run that the recognizer comes from: `id`, `name`, `data`,
+            `split`.
 
     Returns:
         the content of report.json.
@@ -88,7 +92,8 @@ def export(
         made = Path(scratch)
         report = _report_head(recognizer, clips, all_clips)
         try:
-            _write(recognizer, made, variants, all_clips, report)
+            facts = labels(recognizer) | ({"run": dict(run)} if run else {})
+            _write(recognizer, made, variants, all_clips, facts, report)
         except ExportError as error:
             report["failure"] = str(error)
             _write_reports(report, made)
@@ -121,12 +126,11 @@ def _write(
     made: Path,
     variants: Sequence[str],
     clips: dict[str, np.ndarray],
+    facts: dict[str, Any],
     report: dict[str, Any],
 ) -> None:
     """Make and verify the files in the folder `made`, filling the report in as far as it comes."""
-    (made / LABELS).write_text(
-        json.dumps(labels(recognizer), ensure_ascii=False, indent=2), encoding="utf-8"
-    )
+    (made / LABELS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
     wanted = probabilities(torch_recognise(recognizer), clips, "torch")
     started = time.perf_counter()
     to_onnx(recognizer, made / "model.onnx")
@@ -143,7 +147,7 @@ def _write(
     paths = to_tflite(made / "model.onnx", made, variants)
     report["seconds"]["tflite"] = time.perf_counter() - started
     for variant, path in paths.items():
-        add_labels(path, made / LABELS)
+        add_metadata(path, facts)
         hop, operators = verify_tflite(variant, path, wanted, clips)
         report["hops"].append(asdict(hop))
         judge(hop)
@@ -183,15 +187,6 @@ def _facts(module: nn.Module) -> dict[str, Any]:
     return {"class": type(module).__name__} | {
         k: v for k, v in plain.items() if k != "training" and k[0] != "_"
     }
-
-
-def add_labels(tflite_path: Path, labels_path: Path) -> None:
-    """Put the label map behind the model as a zip archive, where TFLite's metadata puts it.
-
-    LiteRT reads the model from the front of the file, every unzip program the labels from its end.
-    """
-    with zipfile.ZipFile(tflite_path, "a") as archive:
-        archive.write(labels_path, LABELS)
 
 
 def _latencies(path: Path, clips: dict[str, np.ndarray], real: int) -> dict[str, dict[str, float]]:
