@@ -27,25 +27,30 @@ def main(arguments: Sequence[str]) -> int:
 
 def _export(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
+    from asl.commands.ship import model_name, provenance, ship
     from asl.export.export import export
 
     runs = tracker(cfg.tracking)
     run, recognizer, trained = trained_run(cfg, runs)
+    name = model_name(cfg, run)
     store = open_store(cfg.get("data") or trained.data)
     split = make_split(trained.split, store)
     # Clips that the run did not train on, where there are any.
     rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
     rows = rows[: cfg.export.clips]
     directory = Path(cfg.export.dir) if cfg.export.dir else PROJECT / "exports" / run.name
+    clips = [store.read(row) for row in rows]
     report = export(
         recognizer,
         directory,
-        clips=[store.read(row) for row in rows],
+        clips=clips,
         clip_names=[f"{store.clips['path'][row]} (clip {row})" for row in rows],
         variants=list(cfg.export.variants),
+        run=provenance(run),
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")
     _print_summary(report)
+    ship(runs, run, directory, report, clips[0], name, force=cfg.export.champion == "force")
     print(f"export: {directory}")
 
 

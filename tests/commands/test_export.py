@@ -19,6 +19,7 @@ def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
         "labels.json",
         "report.json",
         "report.md",
+        "submission.zip",
     }
     assert wanted == names
     assert json.loads((exported / "report.json").read_text())["verified"]
