@@ -29,8 +29,13 @@ SCHEME = "models:/"
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("ai-edge-litert", "numpy")  # MLflow adds itself
 
-PROTOCOL = ("data", "split", "val_protocol")
-"""Tags of runs and versions that must be the same for their numbers to compare."""
+PROTOCOL = {
+    "data": "the data set",
+    "data.fingerprint": "the packed clips",
+    "split": "the split",
+    "val_protocol": "the validation",
+}
+"""Tags of runs and versions that must be the same for their numbers to compare, and their words."""
 
 REPORTED = ("test/accuracy", "test/f1")
 FILE = "file"  # tag: the .tflite among the artifacts of the version's run
@@ -200,9 +205,9 @@ def _verdict(
 
 def _better(new: Mapping[str, str], old: Mapping[str, str]) -> tuple[bool, str]:
     """Whether a version's tags say that it is better than another, and why or why not."""
-    for key in PROTOCOL:
+    for key, what in PROTOCOL.items():
         if new.get(key) != old.get(key):
-            return False, f"no number compares: {key} is {new.get(key)}, there {old.get(key)}"
+            return False, f"no number compares: {what} was {new.get(key)}, there {old.get(key)}"
     metric = next((m for m in CHOOSING_METRICS if m in new and m in old), None)
     if metric is None:
         return False, f"no number compares: no {' or '.join(CHOOSING_METRICS)} of both"

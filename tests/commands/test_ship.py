@@ -30,6 +30,7 @@ def test_files_name_their_run(exported, trained, store):
         "id": run.run_id,
         "name": trained,
         "data": "synthetic",
+        "data.fingerprint": run.tags["data.fingerprint"],
         "split": run.split,
         "val_protocol": run.tags["val_protocol"],
     }

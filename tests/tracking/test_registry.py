@@ -16,7 +16,12 @@ from asl.tracking.registry import Registered, register, registered_file
 from asl.tracking.run import create_run
 from asl.tracking.store import open_tracker
 
-PROTOCOL = {"data": "words15", "split": "signer_holdout test=[3]", "val_protocol": "signers [2]"}
+PROTOCOL = {
+    "data": "words15",
+    "data.fingerprint": "7be3",
+    "split": "signer_holdout test=[3]",
+    "val_protocol": "signers [2]",
+}
 SIGNS = ["again", "bird", "cat"]
 
 
@@ -94,22 +99,23 @@ def test_the_champion_is_the_best_by_validation(store, finished, registered, nam
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("key", "other"),
     [
-        {"data": "isl30"},
-        {"split": "signer_holdout test=[1]"},
-        {"val_protocol": "20 % of the training signers' clips"},
+        ("data", "isl30"),
+        ("data.fingerprint", "fewer-clips"),
+        ("split", "signer_holdout test=[1]"),
+        ("val_protocol", "20 % of the training signers' clips"),
     ],
 )
 def test_numbers_of_another_protocol_move_nothing_but_by_force(
-    store, finished, registered, name, other
+    store, finished, registered, name, key, other
 ):
     registered(finished({"val/f1": 0.5}))
-    run = finished({"val/f1": 0.99}, **other)
-    (key,) = other
+    run = finished({"val/f1": 0.99}, **{key: other})
     stays = registered(run)
     assert not stays.champion
-    assert f"no number compares: {key} is {other[key]}, there {PROTOCOL[key]}" in stays.why
+    assert stays.why.startswith("no number compares: the ")
+    assert f" was {other}, there {PROTOCOL[key]}; it stays version 1 (cnn-" in stays.why
     forced = registered(run, force=True)
     assert forced.champion
     assert forced.why.startswith("by force, instead of version 1 (cnn-")
