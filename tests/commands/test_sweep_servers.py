@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asl.cli import run
 from asl.config import PROJECT
 
 SECRET = "Zwiebelkuchen"
@@ -90,11 +91,12 @@ def server(tmp_path):
 
 
 def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
-    workbench, storage, server, tmp_path
+    workbench, storage, server, tmp_path, capsys
 ):
     import optuna
 
     from asl.commands.parts import tracker
+    from asl.commands.trials import log_of
     from asl.tracking.find import find_runs
 
     name = f"servers-{os.getpid()}"
@@ -111,13 +113,19 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
     ]
     command = [sys.executable, "-c", START, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    log = PROJECT / f"mlruns/work/sweep-{name}.log"
+    log = log_of(PROJECT / "mlruns/work", name)
     said = done.stdout + done.stderr + log.read_text()
     log.unlink()
     assert done.returncode == 0, said
     trials = optuna.load_study(study_name=name, storage=storage).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+    for asked, said_of_it in ((name, "goes on with: asl sweep"), ("", name)):
+        assert run(["sweep", f"status={asked}", f"sweep.storage={storage}"]) == 0
+        printed = capsys.readouterr().out
+        assert "4 of 4 trials: 4 complete" in printed
+        assert said_of_it in printed
+        assert SECRET not in printed
 
     runs = find_runs(tracker({"uri": server, "experiment": "asl"}))
     assert {found.status for found in runs} == {"FINISHED"}
