@@ -70,7 +70,10 @@ def _check_group(parameter: Parameter) -> None:
 def _check_keys(overrides: Sequence[str], values: Values) -> None:
     """Say which key is not there beside a trial's choices of groups."""
     groups = {key: value for key, value in values.items() if _choices(key)}
-    cfg, _ = composed_trial([*overrides, *overrides_of(groups)], test=False)
+    try:
+        cfg, _ = composed_trial([*overrides, *overrides_of(groups)], test=False)
+    except HydraException as error:  # what was typed is composed already
+        raise UserError(f"sweep.fixed: {str(error).splitlines()[0]}") from None
     for key in values.keys() - groups.keys():
         _check_key(cfg, key, groups)
 

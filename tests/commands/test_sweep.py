@@ -158,6 +158,7 @@ def test_the_same_name_with_another_question_is_refused(finished, capsys):
         ({"split": {"choices": ["random"]}}, [], ["space.split", "all trials"]),
         (RATE, ["sweep.n_trials=0"], ["sweep.n_trials=0", "greater than 0"]),
         (RATE, ["sweep.sampler=grid"], ["sampler=grid", "continuous"]),
+        (RATE, ["sweep.fixed=['trainer.max_epoch=1']"], ["sweep.fixed", "trainer.max_epoch"]),
         (RATE, ["sweep.folds=9"], ["sweep.folds=9", "sweep.seeds"]),
         (
             RATE,
