@@ -6,6 +6,8 @@ import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from asl.export.lstm import step_by_step
+
 ALIGNMENT = 16
 """Of a buffer's bytes: `force_align` in TFLite's schema, which Python's generated code forgets."""
 
@@ -29,13 +31,14 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def without_cell_clip(tflite: bytes) -> bytes:
-    """The same model with fused LSTMs that let their cells grow.
+    """The same model with LSTMs that let their cells grow, step by step where they can be.
 
     TensorFlow's converter gives every fused LSTM a `cell_clip` of 10, which neither Keras nor
     PyTorch has. An untrained network never reaches it; a trained one that counts frames in a cell
     does, and is then silently another network.
     """
     model = parse(tflite)
+    taken_apart = step_by_step(model)
     fused = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
     found = [
         operator
@@ -45,4 +48,4 @@ def without_cell_clip(tflite: bytes) -> bytes:
     ]
     for operator in found:
         operator.builtinOptions.cellClip = 0.0  # 0 is no clip
-    return pack(model, len(tflite)) if found else tflite
+    return pack(model, len(tflite)) if found or taken_apart else tflite

@@ -43,7 +43,7 @@ class Ensemble(Recognizer):
             rows = self.landmarks.positions(member.landmarks.indices)
             self.register_buffer(f"rows{number}", torch.tensor(rows), persistent=False)
 
-    def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
         """The logits of a batch, `[B, S]`; the arguments are those of `Recognizer.forward`."""
         logits = [
             member(clips.index_select(2, self.get_buffer(f"rows{number}")), lengths)

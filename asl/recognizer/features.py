@@ -81,6 +81,14 @@ class Features(nn.Module):
             steps = torch.arange(values.shape[1], device=lengths.device)
             mask = steps < lengths.clamp(max=self.frames)[:, None]
             present = present * mask[:, :, None]
+        elif self.length == "last":
+            start = (lengths - self.frames).clamp(min=0)[:, None]
+            frames = start + torch.arange(self.frames, device=lengths.device)
+            mask = frames < lengths[:, None]
+            clip = torch.arange(len(frames), device=lengths.device)[:, None]
+            frames = frames.clamp(max=values.shape[1] - 1)
+            values, present = values[clip, frames], present[clip, frames]
+            present = present * mask[:, :, None]
         else:
             moments, mask = self._moments(lengths, values.dtype)
             values, present = resample(values, present, moments)
@@ -100,9 +108,6 @@ class Features(nn.Module):
 
     def _moments(self, lengths: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         steps = torch.arange(self.frames, device=lengths.device)
-        if self.length == "last":
-            start = (lengths - self.frames).clamp(min=0)[:, None]
-            return (start + steps).to(dtype), steps < lengths[:, None]
         last = (lengths[:, None] - 1).to(dtype)
         moments = last * steps.to(dtype) / (self.frames - 1) if self.frames > 1 else last / 2
         return moments, torch.ones_like(moments, dtype=torch.bool)

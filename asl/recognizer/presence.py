@@ -12,19 +12,22 @@ LARGEST = 1e6
 """No coordinate in image units or metres comes near; what does not lie below it is missing."""
 
 
-def presence(clips: Tensor, lengths: Tensor) -> Tensor:
+def presence(clips: Tensor, lengths: Tensor | None) -> Tensor:
     """1.0 where a clip has a coordinate, 0.0 where it is NaN, infinite, absurd or behind the end.
 
     Args:
         clips: `[B, T, P, 3]`.
-        lengths: `[B]`, in frames.
+        lengths: `[B]`, in frames; None where no clip is padded.
 
     Returns:
         `[B, T, P, 3]`, of the type of `clips`.
     """
-    real = torch.arange(clips.shape[1], device=clips.device) < lengths[:, None]  # [B, T]
     # A comparison with NaN is false on every runtime; isnan and isinf are not built in on some.
-    return ((clips.abs() < LARGEST) & real[:, :, None, None]).to(clips.dtype)
+    there = clips.abs() < LARGEST
+    if lengths is not None:
+        real = torch.arange(clips.shape[1], device=clips.device) < lengths[:, None]  # [B, T]
+        there = there & real[:, :, None, None]
+    return there.to(clips.dtype)
 
 
 def present_mean(values: Tensor, present: Tensor) -> Tensor:

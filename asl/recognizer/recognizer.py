@@ -49,20 +49,20 @@ class Recognizer(nn.Module):
         self.indices: Tensor
         self.register_buffer("indices", torch.tensor(landmarks.indices), persistent=False)
 
-    def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
         """The logits of a batch; a padded clip's are those that it has alone.
 
         Args:
             clips: `[B, T, P, 3]`, already reduced to `landmarks.indices`; NaN where nothing was
                 detected.
-            lengths: `[B]`, frames of each clip, at least 1.
+            lengths: `[B]`, frames of each clip, at least 1; None where all have T.
 
         Returns:
             `[B, S]`.
         """
         return self.head(self.backbone(*self.steps(clips, lengths)))
 
-    def steps(self, clips: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def steps(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the backbone is given of a batch; the arguments are those of `forward`.
 
         Returns:
@@ -72,6 +72,8 @@ class Recognizer(nn.Module):
         values, present = self._placed(clips, lengths)
         values = self.scaler(values, present)
         own = self.landmarks.size
+        if lengths is None:
+            lengths = torch.full((len(clips),), clips.shape[1], device=clips.device)
         return self.features(values[:, :, :own], present[:, :, :own], lengths)
 
     def fit(self, batches: Batches) -> None:
@@ -83,9 +85,10 @@ class Recognizer(nn.Module):
         if self.scaler.fitted:
             cast("Fitted", self.scaler).fit(self._as_scaled(batches))
 
-    def _placed(self, clips: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _placed(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         present = presence(clips, lengths)
-        values = torch.where(present > 0, clips, torch.zeros_like(clips))
+        # Where it is 0, so is what is filled in: a tensor of zeros costs the phone more than this.
+        values = torch.where(present > 0, clips, present)
         return self.handedness(values, present)
 
     def _as_scaled(self, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
@@ -104,5 +107,4 @@ class Recognizer(nn.Module):
             `[S]`, in the order of `signs`, summing to 1.
         """
         chosen = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
-        lengths = torch.full((1,), clip.shape[0], device=clip.device)
-        return self.forward(chosen, lengths).softmax(-1)[0]
+        return self.forward(chosen, None).softmax(-1)[0]

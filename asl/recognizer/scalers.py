@@ -235,10 +235,10 @@ class ClipMinMax(nn.Module):
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
-        own, there = values[:, :, : self.own], present[:, :, : self.own] > 0
-        far = torch.full_like(own, 2e6)
-        low = torch.where(there, own, far).amin((1, 2), keepdim=True)
-        high = torch.where(there, own, -far).amax((1, 2), keepdim=True)
+        own, there = values[:, :, : self.own], present[:, :, : self.own]
+        own, far = own * there, 2e6 * (1 - there)
+        low = (own + far).amin((1, 2), keepdim=True)
+        high = (own - far).amax((1, 2), keepdim=True)
         return (values - low) / usable_or_one(high - low)
 
 
