@@ -33,6 +33,7 @@ bench: $(DONE)
 	$(BIN)/python -m experiments.bench.clips
 	$(BIN)/python -m experiments.bench.training
 	$(BIN)/python -m experiments.bench.sweeping
+	$(BIN)/python -m experiments.bench.exporting
 
 lint: $(DONE)
 	$(BIN)/ruff check .

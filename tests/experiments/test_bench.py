@@ -122,3 +122,13 @@ def test_the_benchmark_runs(tmp_path):
     assert all(row["value"] > 0 for row in rows if "memory" not in row["what"])
     for what in ("notebook", "opening", "random clip", "batches", "first training step", "share"):
         assert any(what in row["what"] for row in rows)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_exports_runs(tmp_path):
+    rows = measured("exporting", tmp_path)
+    assert all(row["value"] > 0 for row in rows)
+    ours, narrow, keras, _, size, _ = rows
+    assert ours["ratio"] == pytest.approx(ours["value"] / keras["value"])
+    assert "float16" in narrow["what"]
+    assert size["met"]
