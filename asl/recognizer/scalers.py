@@ -242,6 +242,13 @@ class ClipMinMax(nn.Module):
         return (values - low) / usable_or_one(high - low)
 
 
+def usual(landmarks: LandmarkSet) -> nn.Module:
+    """`HandShape` where the landmarks have hands, else `ClipDeviation`."""
+    if landmarks.left_hand or landmarks.right_hand:
+        return HandShape(landmarks)
+    return ClipDeviation(landmarks)
+
+
 def reference_points(landmarks: LandmarkSet, name: str) -> Tensor:
     """Positions of a named reference point of the layout, `[number of landmarks it is made of]`."""
     return torch.tensor(landmarks.positions(landmarks.layout.reference[name]))

@@ -4,7 +4,7 @@ import torch
 from asl.errors import UserError
 from asl.landmarks import landmark_set
 from asl.recognizer.presence import presence
-from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted, HandShape
+from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted, HandShape, usual
 
 LANDMARKS = landmark_set("hands_pose")
 POINTS = len(LANDMARKS.indices)
@@ -172,3 +172,8 @@ def test_a_single_point_is_not_blown_up(scaler):
     clips[0, 1, 5] = 0.7
 
     assert scaled(scaler, clips).nan_to_num().abs().max() < 1
+
+
+def test_usual_is_hands_where_there_are_hands():
+    assert isinstance(usual(landmark_set("hands_pose")), HandShape)
+    assert isinstance(usual(landmark_set("kinect20")), ClipDeviation)
