@@ -81,13 +81,10 @@ def read_labels(model_path: str | Path) -> list[str]:
     Raises:
         UserError: neither has them.
     """
-    try:
-        with zipfile.ZipFile(model_path) as archive:
-            if LABELS in archive.namelist():
-                return list(json.loads(archive.read(LABELS))["signs"])
-            return archive.read(LABELS_TEXT).decode().splitlines()
-    except (zipfile.BadZipFile, KeyError):
-        pass
+    if facts := read_facts(model_path):
+        return list(facts["signs"])
+    with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(model_path) as archive:
+        return archive.read(LABELS_TEXT).decode().splitlines()
     beside = Path(model_path).with_name(LABELS)
     if not beside.is_file():
         raise UserError(f"{model_path}: has no label map inside and no {LABELS} beside it")
@@ -95,6 +92,13 @@ def read_labels(model_path: str | Path) -> list[str]:
         return list(json.loads(beside.read_text(encoding="utf-8"))["signs"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f'{beside}: must be a JSON object with the list "signs"') from error
+
+
+def read_facts(model_path: str | Path) -> dict[str, Any]:
+    """The labels.json inside a file: signs, inputs, preprocessing, run; empty where none is."""
+    with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(model_path) as archive:
+        return dict(json.loads(archive.read(LABELS)))
+    return {}
 
 
 def read_clip(path: str | Path) -> np.ndarray:

@@ -129,8 +129,18 @@ def _of_tflite(cfg: DictConfig) -> Measured:
     asked = np.arange(len(rows)) < len(both[0])
     val = predictions.of(~asked) if len(both[1]) else None
     name = f"{model.resolve().parent.name}-{model.stem}"
-    said = "not known, as a .tflite does not say what it was trained on; see run=…"
-    return Measured(name, store, split, predictions.of(asked), val, said)
+    return Measured(name, store, split, predictions.of(asked), val, _trained_on(model))
+
+
+def _trained_on(model: Path) -> str:
+    """What a .tflite says of the clips that it has seen: the data and split of its run."""
+    from asl.predict import read_facts
+
+    run = read_facts(model).get("run")
+    if not run:
+        return "not known, as this file does not say what it was trained on"
+    on = ", ".join(run[key] for key in ("data", "split", "val_protocol") if key in run)
+    return f"not known clip by clip; its run {run['name']} was trained on {on}; see run={run['id']}"
 
 
 def _order_of_signs(model: Path, store: "ClipStore") -> list[int]:

@@ -80,6 +80,7 @@ def test_a_tflite_measures_as_its_run_does(exported, workbench, of_run, tmp_path
     found = evaluated(workbench, tmp_path, exported / f"model_{variant}.tflite")
     for name in ("loss", "accuracy", "accuracy_top5", "f1", "mrr", "ece_calibrated"):
         assert found[name] == pytest.approx(wanted[name], abs=2e-3)
+    assert "its run " in (tmp_path / "report.txt").read_text()
     mine, theirs = (pd.read_csv(folder / "by_missing_hands.csv") for folder in (tmp_path, of_run))
     pd.testing.assert_frame_equal(mine, theirs)
 
@@ -94,6 +95,7 @@ def test_a_strangers_file_without_names_is_measured_in_the_data_sets_order(
     stranger.write_bytes(model_alone)
     found = evaluated(workbench, tmp_path / "out", stranger)
     assert "names no signs" in capsys.readouterr().err
+    assert "does not say what it was trained on" in (tmp_path / "out/report.txt").read_text()
     wanted = json.loads((of_run / "metrics.json").read_text())
     assert found["accuracy"] == pytest.approx(wanted["accuracy"])
 
