@@ -84,7 +84,8 @@ def _draw(made: list[FoundRun], losses: dict[str, np.ndarray], start: int) -> Fi
         loss, label = losses[run.run_id], "early stopping waits" if settles else "does not wait"
         axes.plot(
             np.arange(1, len(loss) + 1), loss, color="#4878a8" if settles else "#c0504d",
-            linewidth=1.2 if settles else 3, zorder=3 if settles else 2, label=label if run.params["seed"] == "0" else None,
+            linewidth=1.2 if settles else 3, zorder=3 if settles else 2,
+            label=label if run.params["seed"] == "0" else None,
         )  # fmt: skip
     axes.axvline(start + 0.5, color="grey", linestyle=":")
     axes.text(start + 0.8, axes.get_ylim()[1] * 0.95, "late dropout and AWP begin", va="top")
