@@ -12,6 +12,8 @@ from asl.commands.hydra import run_with_hydra
 from asl.commands.trained import trained_run
 from asl.config import PROJECT
 
+PIPE_WIDTH = 200
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when a verification failed."""
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 def _export(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.commands.ship import model_name, provenance, ship
+    from asl.export.choice import spread, untrained
     from asl.export.export import export
 
     runs = tracker(cfg.tracking)
@@ -35,9 +38,7 @@ def _export(cfg: DictConfig) -> None:
     name = model_name(cfg, run)
     store = open_store(cfg.get("data") or trained.data)
     split = make_split(trained.split, store)
-    # Clips that the run did not train on, where there are any.
-    rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
-    rows = rows[: cfg.export.clips]
+    rows = spread(store, untrained(split)[1], cfg.export.clips)
     directory = Path(cfg.export.dir) if cfg.export.dir else PROJECT / "exports" / run.name
     clips = [store.read(row) for row in rows]
     report = export(
@@ -47,6 +48,8 @@ def _export(cfg: DictConfig) -> None:
         clip_names=[f"{store.clips['path'][row]} (clip {row})" for row in rows],
         variants=list(cfg.export.variants),
         run=provenance(run),
+        data=(store, split),
+        max_drop=cfg.export.max_drop,
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")
     _print_summary(report)
@@ -55,17 +58,41 @@ def _export(cfg: DictConfig) -> None:
 
 
 def _print_summary(report: dict[str, Any]) -> None:
+    from asl.export.accuracy import TORCH
+    from asl.export.report import conclusions, name_of, protocols
+
+    parts = report["accuracy"]
     table = Table(box=None, pad_edge=False)
-    for heading in ("file", "MB", "largest difference", "same top sign", "ms a clip"):
+    headings = ["file", "MB", "largest difference", "same top sign"]
+    headings += [f"{name_of(part, found)} accuracy, F1" for part, found in parts.items()]
+    for heading in (*headings, "ms a clip", "peak MB"):
         table.add_column(heading, justify="left" if heading == "file" else "right")
+    if parts:
+        table.add_row("PyTorch", "", "", "", *_figures(parts, TORCH))
     for hop in report["hops"]:
-        latency = report["latency"].get(hop["name"])
-        name = f"model_{hop['name']}.tflite" if latency else "model.onnx"
+        variant = hop["name"]
+        latency, peak = report["latency"].get(variant), report["memory"].get(variant)
+        name = f"model_{variant}.tflite" if latency else "model.onnx"
         table.add_row(
             name,
             f"{report['bytes'][name] / 1e6:.2f}",
             f"{hop['largest']:.1e}",
             f"{hop['same_top']:.1%} of {hop['clips']}",
+            *_figures(parts, variant),
             f"{latency['median']['median_ms']:.2f}" if latency else "",
+            f"{peak / 1e6:.1f}" if peak is not None else "",
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    console.print(table)
+    for line in (*protocols(report), *conclusions(report)):
+        print(line)
+
+
+def _figures(parts: dict[str, Any], name: str) -> list[str]:
+    """Accuracy and macro F1 of one file on each part; nothing of model.onnx."""
+    found = [part["files"].get(name) for part in parts.values()]
+    return [
+        f"{figures['accuracy']:.4f}, {figures['f1']:.4f}" if figures else "" for figures in found
+    ]

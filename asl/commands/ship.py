@@ -80,7 +80,12 @@ def ship(
 
 
 def best_file(directory: Path, report: dict[str, Any]) -> Path | None:
-    """The .tflite that the report calls best, else float16's, else another; None without any."""
+    """The .tflite that the report calls best, else float16's, else another; None without any.
+
+    Where the report offers none, none is shipped.
+    """
+    if "best" in report and report["best"] is None:
+        return None
     variants = [report.get("best"), *PREFERRED, *report["latency"]]
     files = [directory / f"model_{variant}.tflite" for variant in variants]
     return next((file for file in files if file.is_file()), None)

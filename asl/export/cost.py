@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.export.export import labels
+from asl.export.labels import labels
 from asl.export.latency import latency
 from asl.export.metadata import add_metadata
 from asl.export.onnx import to_onnx
@@ -22,7 +22,8 @@ def cost(recognizer: Recognizer, clip: np.ndarray) -> dict[str, float]:
         clip: that it is timed on, float32 [n, N, 3].
 
     Returns:
-        `size`, the file's bytes; `latency`, LiteRT's median milliseconds on one thread.
+        `size`, the file's bytes without the name of the run, which `asl export` adds; `latency`,
+        LiteRT's median milliseconds on one thread.
 
     Raises:
         ExportError: the conversion failed.

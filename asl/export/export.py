@@ -1,29 +1,35 @@
 """A trained recognizer becomes a folder of verified files."""
 
+import contextlib
 import copy
 import json
 import platform
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
+from asl.clips.splits import Split
+from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError
-from asl.export.latency import latency
+from asl.export.choice import spread, untrained
+from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_int8
+from asl.export.labels import labels
+from asl.export.measure import measure
 from asl.export.metadata import add_metadata
+from asl.export.offer import offer
 from asl.export.onnx import to_onnx
-from asl.export.report import to_markdown
+from asl.export.report import timed, to_markdown
 from asl.export.submission import SUBMISSION
-from asl.export.tflite import VARIANTS, to_tflite
+from asl.export.tflite import QUANTIZED, VARIANTS, to_tflite
 from asl.export.verify import (
+    Hop,
     compare,
     cruel_clips,
     judge,
@@ -47,6 +53,7 @@ TOOLS = (
     "tensorflow",
     "tf-keras",
     "ai-edge-litert",
+    "ai-edge-quantizer",
     "onnxruntime",
 )
 
@@ -58,12 +65,15 @@ def export(
     clip_names: Sequence[str],
     variants: Sequence[str] = ("float32", "float16"),
     run: Mapping[str, str] | None = None,
+    data: tuple[ClipStore, Split] | None = None,
+    max_drop: float = 0.005,
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
     Each file is compared with the recognizer on the clips given and on cruel ones made of them
     (`asl.export.verify`). Nothing appears in `directory` before all is verified. After a failed
     verification it holds the reports, which say what failed, and no file of an earlier export.
+    A quantized file that fails is kept, but not offered: `asl.export.offer`.
 
     Args:
         recognizer: as `asl.recognizer.recognizer.Recognizer`; it stays as it is.
@@ -73,6 +83,9 @@ def export(
         variants: of `asl.export.tflite.VARIANTS`.
         run: what the files say of the run that the recognizer comes from: `id`, `name`, `data`,
             `split`.
+        data: on whose validation and test clips each file's accuracy is measured; int8 takes its
+            ranges from training clips of it, or else from `clips`.
+        max_drop: of accuracy on the validation clips, from which on a file is not offered.
 
     Returns:
         the content of report.json.
@@ -91,15 +104,25 @@ def export(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
         made = Path(scratch)
         report = _report_head(recognizer, clips, all_clips)
+        if data:
+            report["clips"]["part"] = untrained(data[1])[0]
         try:
             facts = labels(recognizer) | ({"run": dict(run)} if run else {})
-            _write(recognizer, made, variants, all_clips, facts, report)
+            (made / LABELS).write_text(
+                json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8"
+            )
+            paths = _write(recognizer, made, variants, all_clips, facts, report, data)
+            measure(recognizer, paths, list(all_clips.values())[: len(clips)], report, data)
+            sizes = {variant: path.stat().st_size for variant, path in paths.items()}
+            found = offer(sizes, report["not_offered"], report["accuracy"], max_drop)
+            report |= {**found._asdict(), "max_drop": max_drop}
         except ExportError as error:
             report["failure"] = str(error)
             _write_reports(report, made)
             _move(made, directory, REPORTS)
             raise
         report["verified"] = True
+        report["bytes"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
         _write_reports(report, made)
         _move(made, directory, [path.name for path in made.iterdir()])
     return report
@@ -128,73 +151,73 @@ def _write(
     clips: dict[str, np.ndarray],
     facts: dict[str, Any],
     report: dict[str, Any],
-) -> None:
+    data: tuple[ClipStore, Split] | None,
+) -> dict[str, Path]:
     """Make and verify the files in the folder `made`, filling the report in as far as it comes."""
-    (made / LABELS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
-    wanted = probabilities(torch_recognise(recognizer), clips, "torch")
-    started = time.perf_counter()
-    to_onnx(recognizer, made / "model.onnx")
-    report["seconds"]["onnx"] = time.perf_counter() - started
-    hop = compare(
-        "onnx",
-        wanted,
-        probabilities(onnx_recognise(made / "model.onnx"), clips, "onnx"),
-        list(clips),
-    )
+    with timed(report, "torch"):
+        wanted = probabilities(torch_recognise(recognizer), clips, "torch")
+    onnx = made / "model.onnx"
+    with timed(report, "onnx"):
+        to_onnx(recognizer, onnx)
+        got = probabilities(onnx_recognise(onnx), clips, "onnx")
+    hop = compare("onnx", wanted, got, list(clips))
     report["hops"].append(asdict(hop))
     judge(hop)
-    started = time.perf_counter()
-    paths = to_tflite(made / "model.onnx", made, variants)
-    report["seconds"]["tflite"] = time.perf_counter() - started
+    real = list(clips.values())[: report["clips"]["real"]]
+    paths = _convert(made, variants, _representative(real, data), report)
     for variant, path in paths.items():
         add_metadata(path, facts)
-        hop, operators = verify_tflite(variant, path, wanted, clips)
+        with timed(report, f"verifying {variant}"):
+            hop, operators = verify_tflite(variant, path, wanted, clips)
         report["hops"].append(asdict(hop))
-        judge(hop)
         report["operators"][variant] = dict(operators.most_common())
-        report["latency"][variant] = _latencies(path, clips, report["clips"]["real"])
-    report["bytes"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
+        _judge(hop, report)
+    return paths
 
 
-def labels(recognizer: Recognizer) -> dict[str, Any]:
-    """What a program needs to use the file: the signs in order, and what goes in."""
-    layout = recognizer.landmarks.layout
-    return {
-        "signs": list(recognizer.signs),
-        "layout": layout.name,
-        "inputs": ["frames", layout.size, 3],
-        **_preprocessing(recognizer),
-    }
+def _convert(
+    made: Path,
+    variants: Sequence[str],
+    representative: Sequence[np.ndarray],
+    report: dict[str, Any],
+) -> dict[str, Path]:
+    """The .tflite of each variant; one that a model's operators do not allow is reported."""
+    converted = [variant for variant in variants if variant != "int8"]
+    if "int8" in variants:
+        converted = list(dict.fromkeys([*converted, "float32"]))
+    with timed(report, "tflite"):
+        paths = to_tflite(made / "model.onnx", made, converted)
+    if "int8" in variants:
+        path = made / "model_int8.tflite"
+        with timed(report, "int8"):
+            try:
+                path.write_bytes(to_int8(paths["float32"].read_bytes(), representative))
+                paths["int8"] = path
+            except NotQuantizedError as error:
+                report["not_made"]["int8"] = str(error)
+    for variant in set(paths) - set(variants):
+        paths.pop(variant).unlink()
+    return paths
 
 
-def _preprocessing(recognizer: Recognizer) -> dict[str, Any]:
-    """What a recognizer looks at and makes of it, or what each member of an ensemble does."""
-    landmarks = recognizer.landmarks
-    looks_at = {"landmarks": {"name": landmarks.name, "rows": list(landmarks.own)}}
-    if isinstance(recognizer, Ensemble):
-        return looks_at | {"members": [_preprocessing(member) for member in recognizer.members]}
-    return looks_at | {
-        "scaler": _facts(recognizer.scaler),
-        "features": _facts(recognizer.features),
-    }
+def _representative(
+    clips: Sequence[np.ndarray], data: tuple[ClipStore, Split] | None
+) -> Sequence[np.ndarray]:
+    """Training clips, or without data the first of those given."""
+    if data is None:
+        return clips[:CALIBRATED_ON]
+    store, split = data
+    return [store.read(row) for row in spread(store, split.train, CALIBRATED_ON)]
 
 
-def _facts(module: nn.Module) -> dict[str, Any]:
-    """A module's class and those of its attributes that are plain values."""
-    plain = {
-        k: v for k, v in vars(module).items() if isinstance(v, str | int | float | list | tuple)
-    }
-    return {"class": type(module).__name__} | {
-        k: v for k, v in plain.items() if k != "training" and k[0] != "_"
-    }
-
-
-def _latencies(path: Path, clips: dict[str, np.ndarray], real: int) -> dict[str, dict[str, float]]:
-    by_length = sorted(list(clips.values())[:real], key=len)
-    return {
-        name: latency(path, by_length[place])
-        for name, place in (("median", real // 2), ("longest", -1))
-    }
+def _judge(hop: Hop, report: dict[str, Any]) -> None:
+    """Refuse a hop that breaks its limit; of a quantized file it is the report that says so."""
+    try:
+        judge(hop)
+    except ExportError as error:
+        if hop.name not in QUANTIZED:
+            raise
+        report["not_offered"][hop.name] = str(error)
 
 
 def _network(recognizer: Recognizer) -> str:
@@ -214,14 +237,26 @@ def _report_head(
         "signs": len(recognizer.signs),
         "clips": {"real": len(clips), "cruel": list(all_clips)[len(clips) :]},
         "hops": [],
+        "not_made": {},
+        "not_offered": {},
         "operators": {},
+        "accuracy": {},
         "latency": {},
+        "memory": {},
         "bytes": {},
         "seconds": {},
         "backend": "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter",
-        "versions": {"python": platform.python_version()} | {tool: version(tool) for tool in TOOLS},
+        "versions": {"python": platform.python_version()} | _versions(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for tool in TOOLS:
+        with contextlib.suppress(PackageNotFoundError):  # only int8 needs the quantizer
+            found[tool] = version(tool)
+    return found
 
 
 def _write_reports(report: dict[str, Any], made: Path) -> None:

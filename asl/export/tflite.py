@@ -8,7 +8,9 @@ from pathlib import Path
 
 from asl.export import ExportError
 
-VARIANTS = ("float32", "float16", "dynamic")
+VARIANTS = ("float32", "float16", "dynamic", "int8")
+QUANTIZED = ("dynamic", "int8")
+"""Variants that compute in other numbers than the recognizer, so that accuracy must judge them."""
 
 
 def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict[str, Path]:
@@ -20,7 +22,8 @@ def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict
     Args:
         onnx_path: as `asl.export.onnx.to_onnx` writes it: `inputs` [n, N, 3], `outputs` [signs].
         directory: where the files go; exists.
-        variants: of VARIANTS. `dynamic` stores weights as int8 and computes in float32.
+        variants: of VARIANTS without int8, which `asl.export.int8` makes of float32. `dynamic`
+            stores weights as int8, and products quantize what they multiply as they go.
 
     Raises:
         ExportError: the conversion failed.

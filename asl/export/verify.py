@@ -37,6 +37,7 @@ LIMITS = {
     "float32": Limit(1e-4, 1.0, 1e-5),
     "float16": Limit(2e-2, 0.995, 1e-3),
     "dynamic": Limit(2e-1, 0.98, 1e-2),
+    "int8": Limit(5e-1, 0.95, 5e-2),
 }
 
 

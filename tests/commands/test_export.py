@@ -29,6 +29,17 @@ def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
     assert {f"export/{name}" for name in wanted} == logged
 
 
+def test_files_are_as_accurate_as_the_recognizer(exported):
+    report = json.loads((exported / "report.json").read_text())
+    assert report["clips"]["part"] == "validation"
+    for part in ("val", "test"):
+        found = report["accuracy"][part]
+        assert found["signer_independent"]
+        assert found["files"]["float32"] == found["files"]["torch"]
+    assert report["best"] == "float16"
+    assert "Accuracy" in (exported / "report.md").read_text()
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])
 def test_the_genuine_competition_file_gets_probabilities(exported, shared_data, frames):
     from asl.clips.gislr import read_clip

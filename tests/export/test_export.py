@@ -12,11 +12,13 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 
 import asl.export.export as exporting
+from asl.config import CONF
 from asl.errors import UserError
 from asl.export import ExportError
 from asl.export.export import export
 from asl.export.flatbuffer import pack, parse
 from asl.export.lstm import MOST_STEPS
+from asl.export.tflite import VARIANTS
 from asl.export.verify import check_no_kept_state, compare, judge
 from asl.predict import load
 
@@ -146,21 +148,27 @@ def test_report_says_what_was_proved(exported, clips):
     assert {"1 frame", "1000 frames", "nothing at all"} <= set(report["clips"]["cruel"])
     assert not any(name.startswith("CUSTOM") for name in report["operators"]["float32"])
     assert report["latency"]["float16"]["median"]["median_ms"] > 0
+    assert report["latency"]["float16"]["longest"]["two_threads"]["p95_ms"] > 0
+    assert report["best"] == "float16"
     markdown = (exported / "report.md").read_text()
     assert "Verified." in markdown
     assert "| float16 |" in markdown
 
 
+def forget(path, recognizer):
+    """Zeros for the recurrent weights of a float16 file."""
+    model = bytearray(path.read_bytes())
+    for row in recognizer.backbone.ahead[0].weight_hh_l0.detach().numpy().astype(np.float16):
+        place = model.find(row.tobytes())
+        assert place > 0
+        model[place : place + row.nbytes] = bytes(row.nbytes)
+    path.write_bytes(model)
+
+
 def test_a_wrong_weight_is_caught_and_named(converted, recognizer, clips, tmp_path, monkeypatch):
     def sabotaged(onnx_path, directory, variants):
         paths = converted(onnx_path, directory, variants)
-        model = bytearray(paths["float16"].read_bytes())
-        weights = recognizer.backbone.ahead[0].weight_hh_l0.detach().numpy().astype(np.float16)
-        for row in weights:
-            place = model.find(row.tobytes())
-            assert place > 0
-            model[place : place + row.nbytes] = bytes(row.nbytes)
-        paths["float16"].write_bytes(model)
+        forget(paths["float16"], recognizer)
         return paths
 
     monkeypatch.setattr(exporting, "to_tflite", sabotaged)
@@ -173,6 +181,27 @@ def test_a_wrong_weight_is_caught_and_named(converted, recognizer, clips, tmp_pa
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["notes.txt", "report.json", "report.md"]
     assert "Failed" in (tmp_path / "report.md").read_text()
+
+
+def test_a_quantized_file_that_fails_is_kept_but_not_offered(
+    converted, exported, recognizer, clips, tmp_path, monkeypatch
+):
+    def sabotaged(onnx_path, directory, variants):
+        paths = converted(onnx_path, directory, ["float32"])
+        paths["dynamic"] = Path(
+            shutil.copy(exported / "model_float16.tflite", directory / "model_dynamic.tflite")
+        )
+        forget(paths["dynamic"], recognizer)
+        return paths
+
+    monkeypatch.setattr(exporting, "to_tflite", sabotaged)
+    report = export(recognizer, tmp_path, list(clips.values()), list(clips), ["float32", "dynamic"])
+
+    assert report["verified"]
+    assert report["best"] == "float32"
+    assert "differs" in report["not_offered"]["dynamic"]
+    assert (tmp_path / "model_dynamic.tflite").is_file()
+    assert "dynamic: not offered: " in (tmp_path / "report.md").read_text()
 
 
 def test_other_weights_in_torch_are_caught(converted, recognizer_of, recognizer, clips, tmp_path):
@@ -217,11 +246,16 @@ def test_importing_the_room_is_light():
     assert run.stdout.strip() == "set()"
 
 
+MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
+RECURRENT = {"lstm", "bilstm", "gru", "bigru", "conv_gru"}
+
+
+def test_the_matrix_lacks_no_model():
+    assert set(MODELS) == {path.stem for path in (CONF / "model").glob("*.yaml")}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "model",
-    ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"],
-)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     ("hidden", "frames", "more"),
     [
@@ -241,8 +275,9 @@ def test_every_backbone_with_equal_axes(
     )
     clips = made_up(20)
 
-    report = export(
-        recognizer, tmp_path, list(clips.values()), list(clips), ["float32", "float16", "dynamic"]
-    )
+    report = export(recognizer, tmp_path, list(clips.values()), list(clips), VARIANTS)
 
     assert report["verified"]
+    assert set(report["not_made"]) == ({"int8"} if model in RECURRENT else set())
+    assert set(report["latency"]) | set(report["not_made"]) == set(VARIANTS)
+    assert "dynamic" not in report["not_offered"]
