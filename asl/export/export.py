@@ -19,12 +19,13 @@ from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError
 from asl.export.choice import spread, untrained
+from asl.export.diagnosis import diagnose
 from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_int8
 from asl.export.labels import labels
 from asl.export.measure import measure
 from asl.export.metadata import add_metadata
 from asl.export.offer import offer
-from asl.export.onnx import to_onnx
+from asl.export.onnx import Recognise, to_onnx
 from asl.export.report import timed, to_markdown
 from asl.export.submission import SUBMISSION
 from asl.export.tflite import QUANTIZED, VARIANTS, to_tflite
@@ -162,7 +163,11 @@ def _write(
         got = probabilities(onnx_recognise(onnx), clips, "onnx")
     hop = compare("onnx", wanted, got, list(clips))
     report["hops"].append(asdict(hop))
-    judge(hop)
+    try:
+        judge(hop)
+    except ExportError as error:
+        where = diagnose(Recognise(recognizer).eval(), onnx, clips[hop.worst_clip])
+        raise ExportError(f"{error} {where}".rstrip()) from error
     real = list(clips.values())[: report["clips"]["real"]]
     paths = _convert(made, variants, _representative(real, data), report)
     for variant, path in paths.items():

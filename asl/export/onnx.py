@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asl.export import ExportError
+from asl.export.diagnosis import diagnose
 from asl.export.recurrent import TRANSLATIONS, exportable
 from asl.recognizer.recognizer import Recognizer
 
@@ -18,8 +19,11 @@ OPSET = 20  # the first with Gelu as one operator
 LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
 
 
-class _Recognise(nn.Module):
-    """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else."""
+class Recognise(nn.Module):
+    """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else.
+
+    It holds a copy, in which recurrent networks are in the form that they are exported in.
+    """
 
     def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
@@ -27,6 +31,7 @@ class _Recognise(nn.Module):
         exportable(self.recognizer)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Probabilities `[signs]` of a clip `[n, N, 3]`."""
         return self.recognizer.recognise(inputs)
 
 
@@ -46,7 +51,7 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
     with _quiet():
         try:
             program = torch.onnx.export(
-                _Recognise(recognizer).eval(),
+                Recognise(recognizer).eval(),
                 (_clip(37, landmarks),),
                 dynamo=True,
                 opset_version=OPSET,
@@ -79,8 +84,10 @@ def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
             wanted = recognizer.recognise(clip).numpy()
         difference = float(np.abs(probabilities - wanted).max())
         if not difference <= 1e-4:
+            where = diagnose(Recognise(recognizer).eval(), path, clip.numpy())
             raise ExportError(
-                f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames"
+                f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames. "
+                f"{where}".rstrip()
             )
 
 

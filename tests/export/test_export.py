@@ -15,9 +15,11 @@ import asl.export.export as exporting
 from asl.config import CONF
 from asl.errors import UserError
 from asl.export import ExportError
+from asl.export.diagnosis import diagnose
 from asl.export.export import export
 from asl.export.flatbuffer import pack, parse
 from asl.export.lstm import MOST_STEPS
+from asl.export.onnx import Recognise
 from asl.export.tflite import VARIANTS
 from asl.export.verify import check_no_kept_state, compare, judge
 from asl.predict import load
@@ -278,6 +280,8 @@ def test_every_backbone_with_equal_axes(
     report = export(recognizer, tmp_path, list(clips.values()), list(clips), VARIANTS)
 
     assert report["verified"]
+    whole = Recognise(recognizer.eval()).eval()
+    assert diagnose(whole, tmp_path / "model.onnx", next(iter(clips.values()))) == ""
     assert set(report["not_made"]) == ({"int8"} if model in RECURRENT else set())
     assert set(report["latency"]) | set(report["not_made"]) == set(VARIANTS)
     assert "dynamic" not in report["not_offered"]

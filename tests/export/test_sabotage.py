@@ -37,8 +37,17 @@ def scaler_not_exported(recognizer):
     recognizer.scaler = Unscaled(recognizer.landmarks)
 
 
-@pytest.mark.parametrize("fault", [wrong_weight, swapped_landmark, scaler_not_exported])
-def test_a_fault_in_the_graph_is_caught(sound, clips, tmp_path, monkeypatch, fault):
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        (wrong_weight, r"It begins at head\.layers\.1 \(Linear\)"),
+        (swapped_landmark, r"looks at other landmarks: number 0 of \d+ is row \d+ of the clip"),
+        (scaler_not_exported, r"The graph lacks scaler \(Fitted\)"),
+    ],
+)
+def test_a_fault_in_the_graph_is_caught_and_named(
+    sound, clips, tmp_path, monkeypatch, fault, named
+):
     to_onnx = exporting.to_onnx
 
     def sabotaged(recognizer, path):
@@ -47,7 +56,7 @@ def test_a_fault_in_the_graph_is_caught(sound, clips, tmp_path, monkeypatch, fau
         to_onnx(other, path)
 
     monkeypatch.setattr(exporting, "to_onnx", sabotaged)
-    with pytest.raises(ExportError, match=r"^onnx: .*clip "):
+    with pytest.raises(ExportError, match=rf"^onnx: .*clip .*{named}"):
         export(sound, tmp_path, list(clips.values()), list(clips), ["float32"])
     assert not list(tmp_path.glob("*.tflite"))
     assert not list(tmp_path.glob("*.onnx"))

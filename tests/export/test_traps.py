@@ -89,7 +89,7 @@ def with_dropout(recognizer_of):
 
 
 def test_dropout_left_on_in_the_graph_is_noticed(with_dropout, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx._Recognise, "eval", lambda self: self.train())
+    monkeypatch.setattr(onnx.Recognise, "eval", lambda self: self.train())
 
-    with pytest.raises(ExportError, match="differs from PyTorch"):
+    with pytest.raises(ExportError, match=r"differs from PyTorch .* dropout was left on\."):
         to_onnx(with_dropout, tmp_path / "model.onnx")
