@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 def _export(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.commands.ship import model_name, provenance, ship
-    from asl.export.choice import spread, untrained
+    from asl.export.choice import compared
     from asl.export.export import export
 
     runs = tracker(cfg.tracking)
@@ -38,7 +38,7 @@ def _export(cfg: DictConfig) -> None:
     name = model_name(cfg, run)
     store = open_store(cfg.get("data") or trained.data)
     split = make_split(trained.split, store)
-    rows = spread(store, untrained(split)[1], cfg.export.clips)
+    _, rows = compared(store, split, cfg.export.clips)
     directory = Path(cfg.export.dir) if cfg.export.dir else PROJECT / "exports" / run.name
     clips = [store.read(row) for row in rows]
     report = export(

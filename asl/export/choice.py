@@ -6,10 +6,22 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 
 
-def untrained(split: Split) -> tuple[str, np.ndarray]:
-    """The name and the rows of clips that a run did not train on, where there are any."""
-    parts = (("validation", split.val), ("test", split.test), ("training", split.train))
-    return next((part, rows) for part, rows in parts if len(rows))
+def compared(store: ClipStore, split: Split, most: int) -> tuple[str, np.ndarray]:
+    """At most so many clips that a run did not train on: validation first, then test.
+
+    Where there are neither, of those that it trained on.
+
+    Returns:
+        where they are from, in words; their rows.
+    """
+    names, chosen = [], np.array([], int)
+    for name, rows in (("validation", split.val), ("test", split.test)):
+        if len(rows) and len(chosen) < most:
+            names.append(name)
+            chosen = np.concatenate([chosen, spread(store, rows, most - len(chosen))])
+    if not names:
+        return "training", spread(store, split.train, most)
+    return " and ".join(names), chosen
 
 
 def spread(store: ClipStore, rows: np.ndarray, most: int) -> np.ndarray:

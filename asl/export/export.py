@@ -18,7 +18,7 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError
-from asl.export.choice import spread, untrained
+from asl.export.choice import compared, spread
 from asl.export.diagnosis import diagnose
 from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_int8
 from asl.export.labels import labels
@@ -106,7 +106,7 @@ def export(
         made = Path(scratch)
         report = _report_head(recognizer, clips, all_clips)
         if data:
-            report["clips"]["part"] = untrained(data[1])[0]
+            report["clips"]["part"] = compared(*data, len(clips))[0]
         try:
             facts = labels(recognizer) | ({"run": dict(run)} if run else {})
             (made / LABELS).write_text(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from asl.export.choice import spread
+from asl.clips.splits import Split
+from asl.export.choice import compared, spread
 from asl.export.memory import STATUS, peak_memory
 from asl.export.offer import offer
 
@@ -45,6 +46,18 @@ def test_clips_of_all_signs_and_signers(synthetic_store):
     assert np.bincount(synthetic_store.sign[chosen]).tolist() == [5, 5, 5, 5]
     assert np.bincount(synthetic_store.signer[chosen]).tolist() == [4, 4, 4, 4, 4]
     assert (spread(synthetic_store, rows[:7], 20) == rows[:7]).all()
+
+
+def test_clips_that_were_not_trained_on_come_first(synthetic_store):
+    parts = np.split(np.arange(len(synthetic_store)), [4, 10])
+    split = Split(*reversed(parts), "", True, "")
+    assert compared(synthetic_store, split, 3)[0] == "validation"
+    name, rows = compared(synthetic_store, split, 9)
+    assert name == "validation and test"
+    assert len(set(rows.tolist()) & set(split.val.tolist())) == len(split.val)
+    assert not set(rows.tolist()) & set(split.train.tolist())
+    alone = Split(split.train, rows[:0], rows[:0], "", True, "")
+    assert compared(synthetic_store, alone, 9)[0] == "training"
 
 
 @pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells a process's peak")
