@@ -14,7 +14,7 @@ import onnx2tf
 import tensorflow as tf
 
 from asl.export import operators
-from asl.export.flatbuffer import without_cell_clip
+from asl.export.flatbuffer import with_exact_lstms
 from asl.export.float16 import to_float16
 
 
@@ -60,7 +60,7 @@ def to_tflite(directory: Path, dynamic: bool = False) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if dynamic:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return without_cell_clip(converter.convert())
+    return with_exact_lstms(converter.convert())
 
 
 def main() -> None:

@@ -30,8 +30,8 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
         return int(super().CreateNumpyVector(x))
 
 
-def without_cell_clip(tflite: bytes) -> bytes:
-    """The same model with LSTMs that let their cells grow, step by step where they can be.
+def with_exact_lstms(tflite: bytes) -> bytes:
+    """The same model with LSTMs that let their cells grow, taken apart into steps where that pays.
 
     TensorFlow's converter gives every fused LSTM a `cell_clip` of 10, which neither Keras nor
     PyTorch has. An untrained network never reaches it; a trained one that counts frames in a cell

@@ -1,5 +1,6 @@
 """How a study stands, for whoever asks while it runs or long after."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
@@ -12,12 +13,7 @@ from asl.sweeps.claim import AGAIN, END, SURPLUS
 from asl.sweeps.lines import described, readable, result
 from asl.sweeps.study import best_trial
 
-_SAID = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-}
+SAID = ("complete", "pruned", "failed", "interrupted", "running")
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,8 @@ class Standing:
         return max(0.0, left) / max(1, len(at_work))
 
     def __str__(self) -> str:
-        counts = [f"{len(of)} {said}" for state, said in _SAID.items() if (of := self.of(state))]
+        found = Counter(_said(trial) for trial in self.of(*TrialState))
+        counts = [f"{found[said]} {said}" for said in SAID if found[said]]
         done = f"{len(self.finished)} of {self.total or '?'} trials"
         parts = [f"{done}: {', '.join(counts)}" if counts else done]
         if (left := self.seconds_left) and self.total != len(self.finished):
@@ -75,6 +72,12 @@ class Standing:
         if trial.state is not TrialState.FAIL or END in trial.user_attrs:
             return False
         return any(other.user_attrs.get(AGAIN) == trial.number for other in self.trials)
+
+
+def _said(trial: FrozenTrial) -> str:
+    if trial.state is TrialState.FAIL:
+        return "failed" if END in trial.user_attrs else "interrupted"
+    return trial.state.name.lower()
 
 
 def standing(study: optuna.Study, total: int | None) -> Standing:

@@ -7,6 +7,7 @@ import pytest
 
 from asl.sweeps.claim import WORKER, Plan, Worker, next_attempt
 from asl.sweeps.space import parse
+from asl.sweeps.status import standing
 from asl.sweeps.study import Place, join_study
 
 SPACE = parse({"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}})
@@ -43,6 +44,7 @@ def test_interrupted_while_values_are_drawn_the_trial_does_not_seem_to_run(tmp_p
     assert trial.state.name == "FAIL"
     assert trial.user_attrs[WORKER] == worker.name
     assert signal.getsignal(signal.SIGINT) is before
+    assert str(standing(study, 3)) == "0 of 3 trials: 1 interrupted"
     study.sampler = optuna.samplers.RandomSampler(seed=1)
     attempt = next_attempt(study, Plan(SPACE, 3), worker)
     assert trial.params.items() <= attempt.values.items()
