@@ -47,6 +47,10 @@ def _outline(module: Any, loop: Any, name: str) -> None:
     for old, new in zip(loop.results, made.results, strict=False):
         old.replace_all_uses_with(new)
     loop.erase()
+    # Tensors that nobody reads would keep the weights' type when these are quantized.
+    for constant in constants:
+        if not list(constant.uses):
+            constant.owner.erase()
 
 
 def _from_outside(loop: Any) -> list[Any]:
@@ -79,8 +83,10 @@ def _function(
     given = list(start.arguments)
     known = dict(zip([*block.arguments, *more], given, strict=True))
     with ir.InsertionPoint(start):
+        used = [operand for operation in operations for operand in operation.operands]
         for constant in constants:
-            known[constant] = constant.owner.clone().results[0]
+            if constant in used:
+                known[constant] = constant.owner.clone().results[0]
         for operation in operations:
             copy = operation.operation.clone()
             for place, operand in enumerate(operation.operands):
