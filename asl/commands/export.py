@@ -50,6 +50,7 @@ def _export(cfg: DictConfig) -> None:
         run=provenance(run),
         data=(store, split),
         max_drop=cfg.export.max_drop,
+        backend=cfg.export.backend,
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")
     _print_summary(report)

@@ -23,7 +23,7 @@ def notes(space: Space, sampler: str, pruner: str, against: str | None) -> list[
     """
     fits = fitting(sampler, pruner, space, objectives=2 if against else 1)
     if against:
-        from asl.export.export import check_installed
+        from asl.export.backends import check_installed
 
         check_installed()
     return [*warnings(space), *fits]

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ import numpy as np
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
-from asl.export import ExportError
+from asl.export import ExportError, litert
+from asl.export.backends import BACKENDS, check_installed
 from asl.export.choice import compared, spread
 from asl.export.diagnosis import diagnose
-from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_int8
+from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_dynamic, to_int8
 from asl.export.labels import labels
 from asl.export.measure import measure
 from asl.export.metadata import add_metadata
@@ -44,15 +44,11 @@ from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS, SUBMISSION)
-NEEDED = ("onnx", "onnx2tf", "onnxruntime", "onnxscript", "tensorflow", "tf_keras")
 REPORTS = ("report.json", "report.md")
 TOOLS = (
     "torch",
     "onnx",
     "onnxscript",
-    "onnx2tf",
-    "tensorflow",
-    "tf-keras",
     "ai-edge-litert",
     "ai-edge-quantizer",
     "onnxruntime",
@@ -68,6 +64,7 @@ def export(
     run: Mapping[str, str] | None = None,
     data: tuple[ClipStore, Split] | None = None,
     max_drop: float = 0.005,
+    backend: str = "onnx2tf",
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
@@ -87,16 +84,17 @@ def export(
         data: on whose validation and test clips each file's accuracy is measured; int8 takes its
             ranges from training clips of it, or else from `clips`.
         max_drop: of accuracy on the validation clips, from which on a file is not offered.
+        backend: the way to TFLite, of `asl.export.backends.BACKENDS`.
 
     Returns:
         the content of report.json.
 
     Raises:
-        UserError: an unknown variant, no clip, or the packages of the extra `export` are absent.
+        UserError: an unknown backend or variant, no clip, or packages that are needed are absent.
         ExportError: the conversion or a verification failed; names the file, the clip and by how
             much.
     """
-    _check(variants, clips)
+    _check(backend, variants, clips)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()
@@ -104,7 +102,7 @@ def export(
     all_clips |= cruel_clips(list(all_clips.values()), recognizer.landmarks.layout)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
         made = Path(scratch)
-        report = _report_head(recognizer, clips, all_clips)
+        report = _report_head(recognizer, clips, all_clips, backend)
         if data:
             report["clips"]["part"] = compared(*data, len(clips))[0]
         try:
@@ -112,7 +110,7 @@ def export(
             (made / LABELS).write_text(
                 json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8"
             )
-            paths = _write(recognizer, made, variants, all_clips, facts, report, data)
+            paths = _write(recognizer, made, backend, variants, all_clips, facts, report, data)
             measure(recognizer, paths, list(all_clips.values())[: len(clips)], report, data)
             sizes = {variant: path.stat().st_size for variant, path in paths.items()}
             found = offer(sizes, report["not_offered"], report["accuracy"], max_drop)
@@ -129,15 +127,8 @@ def export(
     return report
 
 
-def check_installed() -> None:
-    """Raises UserError where packages of the extra `export` are absent."""
-    if absent := [module for module in NEEDED if find_spec(module) is None]:
-        packages = ", ".join(absent)
-        raise UserError(f"asl export needs {packages}: pip install -e '.[export]' installs them")
-
-
-def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
-    check_installed()
+def _check(backend: str, variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
+    check_installed(backend)
     for variant in variants:
         if variant not in VARIANTS:
             raise unknown("export.variants", variant, VARIANTS)
@@ -148,6 +139,7 @@ def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
 def _write(
     recognizer: Recognizer,
     made: Path,
+    backend: str,
     variants: Sequence[str],
     clips: dict[str, np.ndarray],
     facts: dict[str, Any],
@@ -169,7 +161,7 @@ def _write(
         where = diagnose(Recognise(recognizer).eval(), onnx, clips[hop.worst_clip])
         raise ExportError(f"{error} {where}".rstrip()) from error
     real = list(clips.values())[: report["clips"]["real"]]
-    paths = _convert(made, variants, _representative(real, data), report)
+    paths = _convert(recognizer, made, backend, variants, _representative(real, data), report)
     for variant, path in paths.items():
         add_metadata(path, facts)
         with timed(report, f"verifying {variant}"):
@@ -181,28 +173,39 @@ def _write(
 
 
 def _convert(
+    recognizer: Recognizer,
     made: Path,
+    backend: str,
     variants: Sequence[str],
     representative: Sequence[np.ndarray],
     report: dict[str, Any],
 ) -> dict[str, Path]:
     """The .tflite of each variant; one that a model's operators do not allow is reported."""
-    converted = [variant for variant in variants if variant != "int8"]
-    if "int8" in variants:
+    quantized = [variant for variant in variants if variant in BACKENDS[backend].quantized]
+    converted = [variant for variant in variants if variant not in quantized]
+    if quantized:
         converted = list(dict.fromkeys([*converted, "float32"]))
     with timed(report, "tflite"):
-        paths = to_tflite(made / "model.onnx", made, converted)
-    if "int8" in variants:
-        path = made / "model_int8.tflite"
-        with timed(report, "int8"):
+        if backend == "litert_torch":
+            paths = litert.to_tflite(recognizer, made, converted)
+        else:
+            paths = to_tflite(made / "model.onnx", made, converted)
+    for variant in quantized:
+        path = made / f"model_{variant}.tflite"
+        with timed(report, variant):
             try:
-                path.write_bytes(to_int8(paths["float32"].read_bytes(), representative))
-                paths["int8"] = path
+                path.write_bytes(_quantized(variant, paths["float32"], representative))
+                paths[variant] = path
             except NotQuantizedError as error:
-                report["not_made"]["int8"] = str(error)
+                report["not_made"][variant] = str(error)
     for variant in set(paths) - set(variants):
         paths.pop(variant).unlink()
     return paths
+
+
+def _quantized(variant: str, float32: Path, representative: Sequence[np.ndarray]) -> bytes:
+    model = float32.read_bytes()
+    return to_int8(model, representative) if variant == "int8" else to_dynamic(model)
 
 
 def _representative(
@@ -233,7 +236,10 @@ def _network(recognizer: Recognizer) -> str:
 
 
 def _report_head(
-    recognizer: Recognizer, clips: Sequence[np.ndarray], all_clips: dict[str, np.ndarray]
+    recognizer: Recognizer,
+    clips: Sequence[np.ndarray],
+    all_clips: dict[str, np.ndarray],
+    backend: str,
 ) -> dict[str, Any]:
     return {
         "verified": False,
@@ -250,15 +256,15 @@ def _report_head(
         "memory": {},
         "bytes": {},
         "seconds": {},
-        "backend": "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter",
-        "versions": {"python": platform.python_version()} | _versions(),
+        "backend": BACKENDS[backend].route,
+        "versions": {"python": platform.python_version()} | _versions(backend),
         "machine": f"{platform.system()} {platform.machine()}",
     }
 
 
-def _versions() -> dict[str, str]:
+def _versions(backend: str) -> dict[str, str]:
     found = {}
-    for tool in TOOLS:
+    for tool in (*TOOLS, *BACKENDS[backend].tools):
         with contextlib.suppress(PackageNotFoundError):  # only int8 needs the quantizer
             found[tool] = version(tool)
     return found

@@ -6,7 +6,7 @@ with NaN and infinity among them; and sums, normalisations and softmax in betwee
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -43,25 +43,59 @@ def to_int8(tflite: bytes, clips: Sequence[np.ndarray]) -> bytes:
     Raises:
         NotQuantizedError: its operators do not allow it, or the package is absent.
     """
-    products = _products(parse(tflite))
+    model = parse(tflite)
+    _refuse_recurrent(model)
+    quantizer = _quantizer(tflite)
+    quantizer.add_static_config(
+        _names(_products(model)), _every_operator(), activation_num_bits=8, weight_num_bits=8
+    )
+
+    def quantize() -> Any:
+        ranges = quantizer.calibrate(
+            {"serving_default": [{"inputs": clip} for clip in clips]}, num_threads=1
+        )
+        return quantizer.quantize(ranges, enable_progress_report=False)
+
+    return _made(quantize)
+
+
+def to_dynamic(tflite: bytes) -> bytes:
+    """The same model with its products' weights as int8; they quantize their inputs as they go.
+
+    Args:
+        tflite: a float32 model.
+
+    Raises:
+        NotQuantizedError: it has no large weight, or the package is absent or refuses the model.
+    """
+    quantizer = _quantizer(tflite)
+    quantizer.add_dynamic_config(_names(_products(parse(tflite))), _every_operator(), num_bits=8)
+    return _made(lambda: quantizer.quantize(enable_progress_report=False))
+
+
+def _quantizer(tflite: bytes) -> Any:
     if not find_spec("ai_edge_quantizer"):
         raise NotQuantizedError("it needs ai-edge-quantizer: pip install -e '.[export]'")
     with silent_stderr():
-        from ai_edge_quantizer.qtyping import TFLOperationName
         from ai_edge_quantizer.quantizer import Quantizer
 
-        quantizer = Quantizer(bytearray(tflite))
-        quantizer.add_static_config(
-            "|".join(f"^{re.escape(product)};?$" for product in products),
-            TFLOperationName.ALL_SUPPORTED,
-            activation_num_bits=8,
-            weight_num_bits=8,
-        )
+        return Quantizer(bytearray(tflite))
+
+
+def _every_operator() -> Any:
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    return TFLOperationName.ALL_SUPPORTED
+
+
+def _names(products: Sequence[str]) -> str:
+    return "|".join(f"^{re.escape(product)};?$" for product in products)
+
+
+def _made(quantize: Callable[[], Any]) -> bytes:
+    with silent_stderr():
         try:
-            ranges = quantizer.calibrate(
-                {"serving_default": [{"inputs": clip} for clip in clips]}, num_threads=1
-            )
-            made = quantizer.quantize(ranges, enable_progress_report=False).quantized_model
+            made = quantize().quantized_model
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise NotQuantizedError(f"ai-edge-quantizer refuses its graph: {reason}") from error
@@ -82,12 +116,7 @@ def _in_one(tflite: bytes) -> bytes:
     return pack(model, len(tflite))
 
 
-def _products(model: Any) -> list[str]:
-    """The names of the outputs of all operators that have a large weight.
-
-    Raises:
-        NotQuantizedError: the model is recurrent, or has no such operator.
-    """
+def _refuse_recurrent(model: Any) -> None:
     codes = [code.builtinCode for code in model.operatorCodes]
     for code, name in RECURRENT.items():
         if code in codes:
@@ -95,9 +124,18 @@ def _products(model: Any) -> list[str]:
                 f"its recurrent layers are {name}, whose products cannot be given ranges for int8; "
                 "`dynamic` quantizes their weights"
             )
-    graph = model.subgraphs[0]
+
+
+def _products(model: Any) -> list[str]:
+    """The names of the outputs of all operators that have a large weight.
+
+    Raises:
+        NotQuantizedError: the model has no such operator.
+    """
+    codes = [code.builtinCode for code in model.operatorCodes]
     found = [
         graph.tensors[operator.outputs[0]].name.decode()
+        for graph in model.subgraphs
         for operator in graph.operators
         if codes[operator.opcodeIndex] in WEIGHTED
         and _values(model, graph.tensors[operator.inputs[1]]) >= SMALLEST

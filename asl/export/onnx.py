@@ -52,7 +52,7 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
         try:
             program = torch.onnx.export(
                 Recognise(recognizer).eval(),
-                (_clip(37, landmarks),),
+                (made_up_clip(37, landmarks),),
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
@@ -73,7 +73,7 @@ def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for frames in LENGTHS:
-        clip = _clip(frames, landmarks)
+        clip = made_up_clip(frames, landmarks)
         try:
             (probabilities,) = session.run(None, {"inputs": clip.numpy()})
         except Exception as error:
@@ -91,8 +91,8 @@ def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
             )
 
 
-def _clip(frames: int, landmarks: int) -> Tensor:
-    """A made-up clip [frames, landmarks, 3], a fifth of its points missing."""
+def made_up_clip(frames: int, landmarks: int) -> Tensor:
+    """A clip [frames, landmarks, 3] of random numbers, a fifth of its points missing."""
     generator = torch.Generator().manual_seed(frames)
     clip = torch.rand(frames, landmarks, 3, generator=generator)
     clip[torch.rand(frames, landmarks, generator=generator) < 0.2] = torch.nan

@@ -28,10 +28,28 @@ def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict
     Raises:
         ExportError: the conversion failed.
     """
+    return in_its_own_process("asl.export.convert", onnx_path, directory, variants)
+
+
+def in_its_own_process(
+    converter: str, source: Path, directory: Path, variants: Sequence[str]
+) -> dict[str, Path]:
+    """Have a converter make one file a variant of what it reads.
+
+    Args:
+        converter: a module, to be run with two arguments: the source, and as JSON each variant's
+            file.
+        source: what it reads.
+        directory: where the files go; exists.
+        variants: of VARIANTS.
+
+    Raises:
+        ExportError: the conversion failed.
+    """
     paths = {variant: directory / f"model_{variant}.tflite" for variant in variants}
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log.txt"
-        command = [sys.executable, "-m", "asl.export.convert", str(onnx_path.resolve())]
+        command = [sys.executable, "-m", converter, str(source.resolve())]
         command += [json.dumps({variant: str(path.resolve()) for variant, path in paths.items()})]
         with log.open("w") as out:
             # From the scratch folder, so that whatever a converter leaves behind goes with it.
@@ -41,7 +59,7 @@ def to_tflite(onnx_path: Path, directory: Path, variants: Sequence[str]) -> dict
         if status != 0:
             said = log.read_text(errors="replace").strip().splitlines()[-30:]
             raise ExportError(
-                f"The conversion of {onnx_path.name} to TFLite ended with status {status}; "
+                f"The conversion of {source.name} to TFLite ended with status {status}; "
                 "its last lines:\n" + "\n".join(said)
             )
     return paths
