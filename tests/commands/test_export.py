@@ -31,7 +31,7 @@ def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
 
 def test_files_are_as_accurate_as_the_recognizer(exported):
     report = json.loads((exported / "report.json").read_text())
-    assert report["clips"]["part"] == "validation"
+    assert report["clips"]["part"] == "validation and test"
     for part in ("val", "test"):
         found = report["accuracy"][part]
         assert found["signer_independent"]

@@ -31,6 +31,14 @@ class Interrupting(optuna.samplers.RandomSampler):
         return super().sample_independent(study, trial, name, distribution)
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C raises, also where the tests run in the background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("moment", ["relative", "x", "y"])
 def test_interrupted_while_values_are_drawn_the_trial_does_not_seem_to_run(tmp_path, moment):
     place = Place(f"sqlite:///{tmp_path}/optuna.db", "study")
