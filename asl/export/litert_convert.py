@@ -12,10 +12,10 @@ import litert_torch
 import torch
 from torch import Tensor, nn
 
-from asl.export import lowerings
+from asl.export import litert_lowerings
 from asl.export.float16 import to_float16
+from asl.export.litert_loops import outline
 from asl.export.onnx import Recognise, made_up_clip
-from asl.export.outline import outline
 from asl.recognizer.recognizer import Recognizer
 
 
@@ -33,7 +33,7 @@ class Named(nn.Module):
 
 def to_tflite(recognizer: Recognizer, file: Path) -> None:
     """Write the float32 .tflite, `inputs` [n, N, 3] with n free -> `outputs` [signs]."""
-    lowerings.install()
+    litert_lowerings.install()
     model = litert_torch.convert(
         Named(recognizer).eval(),
         sample_kwargs={"inputs": made_up_clip(37, recognizer.landmarks.layout.size)},
