@@ -5,7 +5,9 @@ with NaN and infinity among them; and sums, normalisations and softmax in betwee
 (whole networks in int8 were measured to be no faster, and their probabilities wrong by up to 128).
 """
 
+import contextlib
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -76,7 +78,9 @@ def to_dynamic(tflite: bytes) -> bytes:
 def _quantizer(tflite: bytes) -> Any:
     if not find_spec("ai_edge_quantizer"):
         raise NotQuantizedError("it needs ai-edge-quantizer: pip install -e '.[export]'")
-    with silent_stderr():
+    # It imports absl, whose log handler closes the stderr that it finds once logging is set up anew
+    # and stderr is another: a notebook's would be gone.
+    with silent_stderr(), contextlib.redirect_stderr(sys.__stderr__):
         from ai_edge_quantizer.quantizer import Quantizer
 
         return Quantizer(bytearray(tflite))

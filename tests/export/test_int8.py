@@ -1,5 +1,8 @@
 """Integers where a product has weights, floats where raw coordinates are."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -39,6 +42,21 @@ def test_products_with_weights_are_of_integers_and_preprocessing_is_not(exported
     assert schema.TensorType.INT8 in kinds["FULLY_CONNECTED"]
     for name in ("BATCH_MATMUL", "SELECT_V2", "DIV", "SOFTMAX"):
         assert set(kinds[name]) <= {schema.TensorType.FLOAT32, schema.TensorType.BOOL}
+
+
+def test_setting_logging_up_anew_leaves_the_callers_stderr_open(exported):
+    script = f"""
+import io, logging.config, sys
+sys.stderr = mine = io.TextIOWrapper(io.BytesIO())  # as in a notebook
+from pathlib import Path
+from asl.export.int8 import _quantizer
+_quantizer(Path({str(exported[0] / "model_float32.tflite")!r}).read_bytes())
+sys.stderr = io.StringIO()
+logging.config.dictConfig({{"version": 1}})
+print(mine.closed)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("frames", [1, 3, 500])
