@@ -316,7 +316,7 @@ def _gather(x: Value, result: Any, axis: int, places: Value) -> Value:
 
 def _index(context: Any, x: Value, places: Sequence[Value]) -> Value:
     """`x[rows, columns]`, as many indices as given, of shapes that fit each other."""
-    if None in places:
+    if any(place is None for place in places):
         raise NotImplementedError("an index that leaves out an axis")
     (result,) = _stated(context)
     common = list(result.shape)[: len(result.shape) - len(x.type.shape) + len(places)]
