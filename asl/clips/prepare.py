@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from asl.clips.shards import (
+    TEMPORARY,
     Draft,
     Job,
     Packed,
@@ -49,7 +50,7 @@ from asl.clips.shards import (
 )
 from asl.clips.source import BadClip, Entry, Problem, Source
 from asl.clips.splits import sorted_signers
-from asl.clips.store import FORMAT, MANIFEST, PROBLEMS, SHARDS, ClipStore, read_manifest
+from asl.clips.store import FORMAT, MANIFEST, PROBLEMS, SHARDS, ClipStore, is_store, read_manifest
 from asl.errors import UserError, unknown
 from asl.landmarks import LANDMARK_SETS, landmark_set
 from asl.workers import cores, serve_parent
@@ -63,6 +64,9 @@ _CLIPS_A_SHARD, _MOST_SHARDS = 64, 128
 _CLIPS_WORTH_A_POOL = 400
 _SECONDS_A_LINE = 15
 LOCK = ".lock"
+# The names that this writer gives to files; nothing else is ever deleted.
+_TABLE_FILE = re.compile(r"clips-[0-9a-f]{16}\.arrow")
+_SHARD_FILE = re.compile(r"\d{3}-[0-9a-f]{16}\.(npy|json)")
 
 
 def prepare(
@@ -90,7 +94,7 @@ def prepare(
 
     Raises:
         UserError: the data set is not there, holds no clip at all, has a problem under
-            `on_problem="fail"`, or the store cannot be written.
+            `on_problem="fail"`, or the store cannot be written, or its folder holds other files.
     """
     store_dir, began = Path(store_dir), time.perf_counter()
     _check_choices(dtype, on_problem)
@@ -319,15 +323,41 @@ def _finish(
     if changed:
         _write_table(store_dir / manifest["table"], table)
         write_text(store_dir / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
-    _drop_all_but(folder, {f"{shard.name}{s}" for shard in shards for s in (".npy", ".json")})
-    _drop_all_but(store_dir, {MANIFEST, PROBLEMS, SHARDS, LOCK, manifest["table"]})
+    _drop_all_but(
+        {f"{shard.name}{s}" for shard in shards for s in (".npy", ".json")}, folder, _SHARD_FILE
+    )
+    _drop_all_but({manifest["table"]}, store_dir, _TABLE_FILE)
     return changed
 
 
-def _drop_all_but(folder: Path, names: set[str]) -> None:
+def _drop_all_but(names: set[str], folder: Path, named_like: re.Pattern[str]) -> None:
+    """Deletes an earlier store's files; a file that a user put beside them stays."""
     for path in folder.iterdir():
-        if path.name not in names and path.suffix in (".npy", ".json", ".arrow"):
+        if path.name not in names and named_like.fullmatch(path.name):
             path.unlink()
+
+
+def _refuse_other_folders(store_dir: Path) -> None:
+    """Raises UserError where a folder holds files and is neither a store nor the start of one."""
+    if not store_dir.exists() or is_store(store_dir):
+        return
+    others = sorted(path.name for path in store_dir.iterdir() if not _is_written_here(path))
+    if others:
+        raise UserError(
+            f"data.store={store_dir}: this folder holds other files ({others[0]} for one) and is "
+            "not a clip store; name an empty folder, or one that is not there yet"
+        )
+
+
+def _is_written_here(path: Path) -> bool:
+    """Whether an interrupted `prepare` may have left this in a store without a manifest."""
+    if path.name == SHARDS:
+        shards = (child.name for child in path.iterdir())
+        return all(_SHARD_FILE.fullmatch(n) or n.startswith(TEMPORARY) for n in shards)
+    if path.name == PROBLEMS:
+        return (path.parent / SHARDS).is_dir()
+    by_name = path.name == LOCK or path.name.startswith(TEMPORARY)
+    return by_name or bool(_TABLE_FILE.fullmatch(path.name))
 
 
 def _table(
@@ -405,8 +435,13 @@ def _write_table(path: Path, table: pa.Table) -> None:
 
 @contextmanager
 def _writing(store_dir: Path) -> Iterator[None]:
-    """Makes the folder, and turns a full or forbidden disk into one sentence."""
+    """Makes the folder, and turns a full or forbidden disk into one sentence.
+
+    Raises:
+        UserError: the folder cannot be written, or holds something that is not a store.
+    """
     try:
+        _refuse_other_folders(store_dir)
         (store_dir / SHARDS).mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:

@@ -194,8 +194,20 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """A store's manifest, or None where there is none of this format."""
+    manifest = _any_manifest(directory)
+    return manifest if manifest and manifest["format"] == FORMAT else None
+
+
+def is_store(directory: Path) -> bool:
+    """Whether a folder is a finished store, of this format or another one."""
+    return _any_manifest(directory) is not None
+
+
+def _any_manifest(directory: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return manifest if manifest.get("format") == FORMAT else None
+    # Other programs have a manifest.json, too.
+    ours = isinstance(manifest, dict) and {"format", "fingerprint", "signs"} <= manifest.keys()
+    return manifest if ours else None

@@ -224,6 +224,43 @@ def test_a_place_that_cannot_be_written_is_one_sentence(synthetic_raw, tmp_path)
         pack(synthetic_raw, tmp_path / "file" / "store")
 
 
+@pytest.mark.parametrize(
+    "name", ["clip.npy", "notes.txt", "manifest.json", "problems.csv", "shards/clip.npy"]
+)
+def test_a_folder_that_is_no_store_is_refused_and_left_as_it_was(raw, tmp_path, name):
+    folder = tmp_path / "folder"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text('{"format": 2}')
+    with pytest.raises(UserError, match="data.store=.*folder: this folder holds other files"):
+        pack(raw, folder)
+    assert files(folder) == {name: b'{"format": 2}'}
+
+
+def test_the_recordings_folder_is_no_place_for_the_store(tmp_path):
+    from asl.clips.npz import NpzSource
+
+    arrays = {"X": np.ones((2, 3, 20, 3), np.float32), "sign": np.array(["yes", "no"])}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    before = files(tmp_path)
+    source = NpzSource(tmp_path, clips="X.npy", sign="sign.npy", signer="none", layout="kinect20")
+    with pytest.raises(UserError, match=f"data.store={tmp_path}"):
+        prepare(source, tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_files_that_a_user_put_into_a_store_stay(raw, tmp_path):
+    pack(raw, tmp_path / "store")
+    users = [tmp_path / "store" / name for name in ("a.npy", "b.json", "c.arrow", "shards/d.npy")]
+    for path in users:
+        path.write_text("mine")
+    paths(raw)[0].write_bytes(paths(raw)[5].read_bytes())
+    pack(raw, tmp_path / "store")
+    assert all(path.read_text() == "mine" for path in users)
+    assert len(list((tmp_path / "store").glob("clips-*.arrow"))) == 1
+    assert len(list((tmp_path / "store/shards").glob("000-*.npy"))) == 1
+
+
 def test_the_summary_counts_the_reasons(raw, tmp_path):
     from asl.clips.synthetic import write_clip
 
