@@ -30,10 +30,10 @@ test-all: $(DONE)
 
 # Some minutes and 14 GB of disk, in data/bench; `rm -r data/bench` gives them back.
 bench: $(DONE)
-	$(BIN)/python -m experiments.bench.clips
-	$(BIN)/python -m experiments.bench.training
-	$(BIN)/python -m experiments.bench.sweeping
-	$(BIN)/python -m experiments.bench.exporting
+	$(BIN)/python -m benchmarks.clips
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.sweeping
+	$(BIN)/python -m benchmarks.exporting
 
 lint: $(DONE)
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ class Layout:
         y_up: whether y grows upwards, as in space, and not downwards, as in pictures.
         skeleton: of each joint, the joint before it on the way from the root and an adult's metres
             between them, from the root outwards; empty where no lengths in space are measured.
-        reach: pairs of raw rows whose distance says where a hand is or what it does.
+        distance_pairs: pairs of raw rows whose distance says where a hand is or what it does.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Layout:
     bones: tuple[tuple[int, int], ...]
     y_up: bool = False
     skeleton: dict[int, tuple[int, float]] = field(default_factory=dict)
-    reach: tuple[tuple[int, int], ...] = ()
+    distance_pairs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class LandmarkSet:
         return self._own_pairs(self.layout.bones)
 
     @cached_property
-    def reach(self) -> tuple[tuple[int, int], ...]:
+    def distance_pairs(self) -> tuple[tuple[int, int], ...]:
         """Pairs of positions whose distance says where a hand is or what it does."""
-        return self._own_pairs(self.layout.reach)
+        return self._own_pairs(self.layout.distance_pairs)
 
     def positions(self, raw: Iterable[int]) -> tuple[int, ...]:
         """Where raw rows lie inside `indices`.
@@ -217,7 +217,7 @@ _FACE_BONES = [
 _TIPS = (0, 4, 8, 12)
 _PLACES = (0, 1, 33, 263, 489, 491, 494, 496, 497, 498, 499, 500, 501)
 _SHAPE = [*((4, tip) for tip in (8, 12, 16, 20)), *((0, tip) for tip in (4, 8, 12, 16, 20))]
-_REACH = (
+_DISTANCE_PAIRS = (
     *product((_LEFT_HAND[tip] for tip in _TIPS), _PLACES),
     *product((_RIGHT_HAND[tip] for tip in _TIPS), _PLACES),
     *((_LEFT_HAND[a], _RIGHT_HAND[b]) for a, b in product(_TIPS, _TIPS)),
@@ -242,7 +242,7 @@ MEDIAPIPE_HOLISTIC = Layout(
             *zip(_LEFT_HAND, _RIGHT_HAND, strict=True),
         ],
     ),
-    reach=_REACH,
+    distance_pairs=_DISTANCE_PAIRS,
     reference={"shoulders": (500, 501), "nose": (489,), "lip": (17,), "hips": (512, 513)},
     lengths={"shoulders": (500, 501), "trunk": (500, 512)},
     bones=(
@@ -272,7 +272,7 @@ KINECT20 = Layout(
         *_chain((18, 16, 14, 12, 11, 13, 15, 17, 19)),
     ),
     y_up=True,
-    reach=(*product((6, 7, 8, 9), (0, 1, 2, 3, 10, 11)), (8, 9)),
+    distance_pairs=(*product((6, 7, 8, 9), (0, 1, 2, 3, 10, 11)), (8, 9)),
     # Round figures of an adult as a Kinect sees one: its shoulders are closer, its hands end at the
     # palm.
     skeleton={

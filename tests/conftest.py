@@ -29,7 +29,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def synthetic_raw(tmp_path_factory) -> Path:
     """A small generated data set in the competition's layout: 4 signs, 5 signers, 40 clips."""
-    from asl.clips.synthetic import synthetic_source
+    from asl.clips.synthetic.generator import synthetic_source
 
     root = tmp_path_factory.mktemp("synthetic") / "raw"
     synthetic_source(root, signs=4, signers=5, clips_per_sign=2)
@@ -38,8 +38,8 @@ def synthetic_raw(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def synthetic_store(synthetic_raw):
-    from asl.clips.gislr import GislrSource
     from asl.clips.prepare import prepare
+    from asl.clips.sources.gislr import GislrSource
 
     return prepare(GislrSource(synthetic_raw), synthetic_raw.parent / "store", name="synthetic")
 
@@ -47,8 +47,8 @@ def synthetic_store(synthetic_raw):
 @pytest.fixture(scope="session")
 def words15_store(shared_data, tmp_path_factory):
     """The real clips of words15, packed by two processes."""
-    from asl.clips.gislr import GislrSource
     from asl.clips.prepare import prepare
+    from asl.clips.sources.gislr import GislrSource
 
     store = tmp_path_factory.mktemp("stores") / "words15"
     return prepare(GislrSource(shared_data / "words15"), store, workers=2)
@@ -57,8 +57,8 @@ def words15_store(shared_data, tmp_path_factory):
 @pytest.fixture(scope="session")
 def isl30_store(shared_data, tmp_path_factory):
     """The real Kinect clips of isl30."""
-    from asl.clips.npz import NpzSource
     from asl.clips.prepare import prepare
+    from asl.clips.sources.npz import NpzSource
 
     source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
     return prepare(source, tmp_path_factory.mktemp("stores") / "isl30", workers=1)
@@ -73,7 +73,7 @@ def tiny_tflite() -> Callable[[Path], Path]:
     import numpy as np
     from ai_edge_litert import schema_py_generated as tfl
 
-    from asl.export.flatbuffer import pack
+    from asl.export.passes.flatbuffer import pack
 
     def tensor(name, shape, signature=None, buffer=0, kind=tfl.TensorType.FLOAT32):
         return tfl.TensorT(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from asl.clips.gislr import read_clip
+from asl.clips.sources.gislr import read_clip
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, LAYOUTS, landmark_set, layout
 

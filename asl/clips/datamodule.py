@@ -56,7 +56,7 @@ class ClipDataModule(pl.LightningDataModule):
         batch_size: int = 64,
         workers: int = 0,
         seed: int = 0,
-        like_length: bool = False,
+        bucket_by_length: bool = False,
     ) -> None:
         """Takes the split's rows of the store, and of each clip the set's `indices`.
 
@@ -67,12 +67,12 @@ class ClipDataModule(pl.LightningDataModule):
             batch_size: clips a batch.
             workers: processes that load batches; none where 0.
             seed: of the training order.
-            like_length: training batches of clips of like length, see `in_like_length`.
+            bucket_by_length: training batches of clips of like length, see `in_like_length`.
         """
         super().__init__()
         self.store, self.split, self.landmarks = store, split, landmarks
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.like_length = like_length
+        self.bucket_by_length = bucket_by_length
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""
@@ -95,7 +95,7 @@ class ClipDataModule(pl.LightningDataModule):
         frames = self.store.frames
         if seed is None:
             rows = rows[np.argsort(-frames[rows], kind="stable")]
-        lengths = frames if self.like_length else None
+        lengths = frames if self.bucket_by_length else None
         return DataLoader(
             ClipBatches(self.store, self.landmarks),
             sampler=BatchRows(rows, self.batch_size, seed, lengths),

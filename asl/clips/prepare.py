@@ -48,7 +48,7 @@ from asl.clips.shards import (
     replacing,
     write_text,
 )
-from asl.clips.source import BadClip, Entry, Problem, Source
+from asl.clips.sources.base import BadClip, Entry, Problem, Source
 from asl.clips.splits import sorted_signers
 from asl.clips.store import FORMAT, MANIFEST, PROBLEMS, SHARDS, ClipStore, is_store, read_manifest
 from asl.errors import UserError, unknown

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import xxhash
 
-from asl.clips.source import BadClip, Entry, Source
+from asl.clips.sources.base import BadClip, Entry, Source
 from asl.landmarks import layout
 
 TEMPORARY = ".tmp-"

@@ -5,9 +5,9 @@ every machine. Signers compare as text: 3 and "3" are one signer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -18,6 +18,10 @@ Signers = list[str | int]
 Share = Annotated[float, Interval(gt=0, lt=1)]
 
 
+SplitKind = Literal["signer_holdout", "signer_kfold", "leave_one_signer_out", "random"]
+NOT_INDEPENDENT = "(not signer-independent)"
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Three disjoint sets of rows, and what may be said of numbers measured on them.
@@ -26,19 +30,55 @@ class Split:
         train: rows to fit on, sorted, int64.
         val: rows to choose the epoch by; empty where there are none.
         test: rows to measure on once.
-        protocol: how the test rows were chosen; numbers compare only under the same one.
-        signer_independent: whether no test signer is trained on.
-        val_protocol: how the validation rows were chosen.
+        kind: the function that made it.
+        test_signers: names of the signers of the test; empty where `kind` is random.
+        val_signers: names of the signers of the validation, if it has signers of its own.
+        test_signer_independent: whether no test signer is trained on.
+        val_signer_independent: whether no validation signer is trained on; true of no validation.
+        fold: which fold is the test, from 0; None where the split has no folds.
+        folds: of how many; None where the split has no folds.
+        share: of the clips in the test, where `kind` is random.
+        val_share: of the other clips in the validation, where it has no signers of its own.
+        seed: of a random split.
         notes: what a reader of the numbers should know besides.
     """
 
     train: np.ndarray = field(repr=False)
     val: np.ndarray = field(repr=False)
     test: np.ndarray = field(repr=False)
-    protocol: str
-    signer_independent: bool
-    val_protocol: str
+    kind: SplitKind
+    test_signers: tuple[str, ...]
+    val_signers: tuple[str, ...]
+    test_signer_independent: bool
+    val_signer_independent: bool
+    fold: int | None = None
+    folds: int | None = None
+    share: float | None = None
+    val_share: float | None = None
+    seed: int | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def protocol(self) -> str:
+        """How the test rows were chosen, in words; numbers compare only under the same one."""
+        if self.kind == "random":
+            return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
+        number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
+        return f"{self.kind} {number}test={_listed(self.test_signers)}"
+
+    @property
+    def val_protocol(self) -> str:
+        """How the validation rows were chosen, in words."""
+        if not len(self.val):
+            return "none"
+        if self.val_signers:
+            return f"signers {_listed(self.val_signers)}"
+        whose = "other clips" if self.kind == "random" else "training signers' clips"
+        return f"{self.val_share:.0%} of the {whose} {NOT_INDEPENDENT}"
+
+    def part_protocol(self, part: str) -> str:
+        """How the rows of `val`, or else of the test, were chosen."""
+        return self.val_protocol if part == "val" else self.protocol
 
 
 def signer_holdout(
@@ -78,8 +118,8 @@ def signer_holdout(
         tested = _drawn(everyone, test_share, rng)
     else:
         tested = _chosen("split.test", test, everyone)
-    protocol = f"signer_holdout test={_listed(tested)}"
-    return _by_signer(signs, signers, tested, protocol, val, val_share, val_signers_from, rng)
+    chosen = _Validation(val, val_share, val_signers_from)
+    return _by_signer(signs, signers, "signer_holdout", tested, chosen, rng)
 
 
 def signer_kfold(
@@ -115,9 +155,9 @@ def signer_kfold(
     if fold >= folds:
         raise unknown("split.fold", fold, range(folds))
     tested = deal_signers(signers, folds)[fold]
-    protocol = f"signer_kfold {fold + 1}/{folds} test={_listed(tested)}"
     rng = np.random.default_rng(seed)
-    return _by_signer(signs, signers, tested, protocol, val, val_share, val_signers_from, rng)
+    chosen = _Validation(val, val_share, val_signers_from)
+    return _by_signer(signs, signers, "signer_kfold", tested, chosen, rng, fold, folds)
 
 
 def leave_one_signer_out(
@@ -154,9 +194,12 @@ def leave_one_signer_out(
     tested = [everyone[fold]] if test is None else _chosen("split.test", test, everyone)
     if len(tested) != 1:
         raise UserError(f"split.test={_listed(tested)}: leave_one_signer_out tests on one signer")
-    protocol = f"leave_one_signer_out test={_listed(tested)}"
     rng = np.random.default_rng(seed)
-    return _by_signer(signs, signers, tested, protocol, val, val_share, val_signers_from, rng)
+    chosen = _Validation(val, val_share, val_signers_from)
+    number = everyone.index(tested[0])
+    return _by_signer(
+        signs, signers, "leave_one_signer_out", tested, chosen, rng, number, len(everyone)
+    )
 
 
 def random(
@@ -187,7 +230,6 @@ def random(
     test = _share_of_each_sign(rows, signs, test_share, rng)
     rest = np.setdiff1d(rows, test)
     held = rest[:0] if val == "none" else _share_of_each_sign(rest, signs, val_share, rng)
-    val_protocol = "none" if val == "none" else f"{val_share:.0%} of the other clips"
     return _checked(
         signs,
         signers,
@@ -195,9 +237,14 @@ def random(
             train=np.setdiff1d(rest, held),
             val=held,
             test=test,
-            protocol=f"random {test_share:.0%} seed={seed} (not signer-independent)",
-            signer_independent=False,
-            val_protocol=val_protocol + ("" if val == "none" else " (not signer-independent)"),
+            kind="random",
+            test_signers=(),
+            val_signers=(),
+            test_signer_independent=False,
+            val_signer_independent=not len(held),
+            share=test_share,
+            val_share=val_share,
+            seed=seed,
         ),
     )
 
@@ -283,32 +330,39 @@ def _listed(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
 
 
+class _Validation(NamedTuple):
+    """How a split of signers chooses its validation; see `signer_holdout`."""
+
+    signers: Signers | Literal["none"] | None
+    share: float
+    signers_from: int
+
+
 def _by_signer(
     signs: np.ndarray,
     signers: np.ndarray,
+    kind: SplitKind,
     tested: list[str],
-    protocol: str,
-    val: Signers | Literal["none"] | None,
-    val_share: float,
-    val_signers_from: int,
+    validation: _Validation,
     rng: np.random.Generator,
+    fold: int | None = None,
+    folds: int | None = None,
 ) -> Split:
-    """The split whose test signers are known: chooses validation, and what is left is trained."""
+    """The split with these test signers: chooses validation, and what is left is trained."""
     everyone = sorted_signers(signers)
     others = [name for name in everyone if name not in tested]
     if not others:
         raise UserError(f"split.test={_listed(tested)}: nobody is left to train on")
     rest = np.flatnonzero(np.isin(signers, others))
+    names: list[str] = []
+    val, share, signers_from = validation
     if val == "none":
-        held, val_protocol = rest[:0], "none"
-    elif val is None and (len(everyone) < val_signers_from or len(others) < 2):
-        held = _share_of_each_sign(rest, signs, val_share, rng)
-        share = f"{val_share:.0%} of the training signers' clips"
-        val_protocol = f"{share} (not signer-independent)"
+        held = rest[:0]
+    elif val is None and (len(everyone) < signers_from or len(others) < 2):
+        held = _share_of_each_sign(rest, signs, share, rng)
     else:
-        names = _drawn(others, val_share, rng) if val is None else _chosen("split.val", val, others)
+        names = _drawn(others, share, rng) if val is None else _chosen("split.val", val, others)
         held = np.flatnonzero(np.isin(signers, names))
-        val_protocol = f"signers {_listed(names)}"
     return _checked(
         signs,
         signers,
@@ -316,9 +370,14 @@ def _by_signer(
             train=np.setdiff1d(rest, held),
             val=held,
             test=np.flatnonzero(np.isin(signers, tested)),
-            protocol=protocol,
-            signer_independent=True,
-            val_protocol=val_protocol,
+            kind=kind,
+            test_signers=tuple(tested),
+            val_signers=tuple(names),
+            test_signer_independent=True,
+            val_signer_independent=bool(names) or not len(held),
+            fold=fold,
+            folds=folds,
+            val_share=share,
         ),
     )
 
@@ -339,7 +398,7 @@ def _checked(signs: np.ndarray, signers: np.ndarray, split: Split) -> Split:
     for name in ("train", "test"):
         if not len(getattr(split, name)):
             raise UserError(f"split: {split.protocol} leaves no clip to {name} on")
-    return Split(**{**vars(split), "notes": _notes(signs, signers, split)})
+    return replace(split, notes=_notes(signs, signers, split))
 
 
 def _notes(signs: np.ndarray, signers: np.ndarray, split: Split) -> list[str]:

@@ -125,8 +125,8 @@ def _tables(runs: "Tracker", jobs: "Sequence[Job]") -> "dict[str, pd.DataFrame]"
 def _table(runs: "Tracker", members: "Sequence[tuple[Job, FoundRun]]") -> "pd.DataFrame":
     import pandas as pd
 
+    from asl.evaluation.crossval import comparison
     from asl.tracking.find import download
-    from asl.training.crossval import comparison
 
     files = [download(runs, run.run_id, "folds.csv") for _, run in members]
     table = comparison([pd.read_csv(file, dtype={"signers": str}) for file in files])

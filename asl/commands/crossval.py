@@ -88,7 +88,7 @@ def _crossval(cfg: DictConfig, multirun: str | None = None) -> str:
         "data": cfg.data.name,
         "data.fingerprint": store.fingerprint,
         "split": f"{kind} {len(folds)} folds × {len(seeds)} seeds",
-        "signer_independent": str(split.signer_independent).lower(),
+        "signer_independent": str(split.test_signer_independent).lower(),
         "val_protocol": _of_any_fold(split.val_protocol),
         **provenance_tags(PROJECT),
     }
@@ -300,9 +300,9 @@ def _outcome(job: Job, parent: str) -> float | str:
 
 
 def _conclude(runs: "Tracker", parent: "TrackedRun", params: dict[str, Any]) -> dict[str, float]:
+    from asl.evaluation.crossval import fold_table, signer_table, summary
     from asl.tracking.crossval import folds_of, out_of_fold, record_crossval
     from asl.tracking.record import record_params
-    from asl.training.crossval import fold_table, signer_table, summary
 
     folds = [fold for fold in folds_of(runs, parent.id) if fold.finished]
     clips: pd.DataFrame = out_of_fold(runs, folds)

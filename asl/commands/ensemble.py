@@ -52,7 +52,7 @@ def _ensemble(cfg: DictConfig) -> None:
         "data": data.name,
         "data.fingerprint": store.fingerprint,
         "split": split.protocol,
-        "signer_independent": str(split.signer_independent).lower(),
+        "signer_independent": str(split.test_signer_independent).lower(),
         "val_protocol": split.val_protocol,
         **provenance_tags(PROJECT),
     }
@@ -159,8 +159,8 @@ def _check_unseen(members: Sequence[TrainedRun], split: "Split", store: "ClipSto
                 f"{store.directory} has now; what it has seen of these cannot be known"
             )
         for part, seen, by_signer in (
-            ("test", np.union1d(own.train, own.val), split.signer_independent),
-            ("val", own.train, split.val_protocol.startswith("signers")),
+            ("test", np.union1d(own.train, own.val), split.test_signer_independent),
+            ("val", own.train, split.val_signer_independent),
         ):
             both = common(seen, getattr(split, part), signers if by_signer else None)
             if len(both):

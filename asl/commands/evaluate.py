@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
-    from asl.training.evaluation import Evaluation
-    from asl.training.predictions import Predictions
+    from asl.evaluation.evaluate import Evaluation
+    from asl.evaluation.predictions import Predictions
 
 PARTS = ("train", "val", "test")
 SHOWN = 10  # rows of a printed table; the files have them all
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _evaluate(cfg: DictConfig) -> None:
     from asl.commands.results import protocol, write_results
-    from asl.training.calibration import fit_temperature
-    from asl.training.evaluation import evaluate
+    from asl.evaluation.calibration import fit_temperature
+    from asl.evaluation.evaluate import evaluate
 
     if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
@@ -83,7 +83,7 @@ def _evaluate(cfg: DictConfig) -> None:
 def _of_run(cfg: DictConfig) -> Measured:
     from asl.clips.datamodule import ClipDataModule
     from asl.commands.parts import tracker
-    from asl.training.predictions import predict_batches
+    from asl.evaluation.predictions import predict_batches
 
     trained = trained_run(cfg, tracker(cfg.tracking))
     recognizer = trained.recognizer
@@ -104,8 +104,8 @@ def _of_run(cfg: DictConfig) -> Measured:
 
 
 def _of_tflite(cfg: DictConfig) -> Measured:
-    from asl.export.scores import tflite_outputs
-    from asl.training.predictions import Predictions
+    from asl.evaluation.predictions import Predictions
+    from asl.export.parity.scores import tflite_outputs
 
     if not (cfg.get("data") and cfg.get("split")):
         raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
@@ -134,7 +134,7 @@ def _of_tflite(cfg: DictConfig) -> Measured:
 
 def _trained_on(model: Path) -> str:
     """What a .tflite says of the clips that it has seen: the data and split of its run."""
-    from asl.predict import read_facts
+    from asl.runtime.predict import read_facts
 
     run = read_facts(model).get("run")
     if not run:
@@ -145,7 +145,7 @@ def _trained_on(model: Path) -> str:
 
 def _order_of_signs(model: Path, store: "ClipStore") -> list[int]:
     """The output of each of the store's signs; raises UserError where the file has other signs."""
-    from asl.predict import LABELS, load, read_labels
+    from asl.runtime.predict import LABELS, load, read_labels
 
     load(model)
     try:
@@ -233,7 +233,7 @@ def _figures(evaluation: "Evaluation") -> list[str]:
 
 
 def _calibration(evaluation: "Evaluation", split: "Split") -> list[str]:
-    from asl.training.calibration import at_its_bound
+    from asl.evaluation.calibration import at_its_bound
 
     said = f"expected calibration error {evaluation.metrics['ece']:.4f}"
     temperature = evaluation.temperature

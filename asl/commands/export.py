@@ -30,8 +30,8 @@ def main(arguments: Sequence[str]) -> int:
 def _export(cfg: DictConfig) -> None:
     from asl.commands.parts import make_split, open_store, tracker
     from asl.commands.ship import model_name, provenance, ship
-    from asl.export.choice import compared
     from asl.export.export import export
+    from asl.export.parity.choice import compared
 
     runs = tracker(cfg.tracking)
     run, recognizer, trained = trained_run(cfg, runs)
@@ -50,7 +50,6 @@ def _export(cfg: DictConfig) -> None:
         run=provenance(run),
         data=(store, split),
         max_drop=cfg.export.max_drop,
-        backend=cfg.export.backend,
     )
     runs.client.log_artifacts(run.run_id, str(directory), "export")
     _print_summary(report)
@@ -59,7 +58,7 @@ def _export(cfg: DictConfig) -> None:
 
 
 def _print_summary(report: dict[str, Any]) -> None:
-    from asl.export.accuracy import TORCH
+    from asl.export.parity.accuracy import TORCH
     from asl.export.report import conclusions, name_of, protocols
 
     parts = report["accuracy"]

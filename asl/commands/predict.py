@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from asl.predict import Prediction, predict
+from asl.runtime.predict import Prediction, predict
 
 REGISTERED = "models:/"
 TRACKING = "tracking."

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     from asl.clips.splits import Split
     from asl.clips.store import ClipStore
+    from asl.evaluation.evaluate import Evaluation
+    from asl.evaluation.plots import Drawn
     from asl.recognizer.recognizer import Recognizer
-    from asl.tracking.pictures import Drawn
     from asl.tracking.run import TrackedRun
-    from asl.training.evaluation import Evaluation
 
 DRAWN_PAIRS = 3
 
@@ -34,10 +34,10 @@ def record_results(
         The metrics by name, `test/accuracy` say, to be logged.
     """
     from asl.clips.datamodule import ClipDataModule
+    from asl.evaluation.calibration import fit_temperature
+    from asl.evaluation.evaluate import evaluate
+    from asl.evaluation.predictions import per_clip, predict_batches
     from asl.tracking.record import record_split_results
-    from asl.training.calibration import fit_temperature
-    from asl.training.evaluation import evaluate
-    from asl.training.predictions import per_clip, predict_batches
 
     data = ClipDataModule(store, split, recognizer.landmarks, batch_size=batch_size)
     measured: dict[str, float] = {}
@@ -69,7 +69,7 @@ def write_results(
         title: of the pictures.
         report: the text of report.txt.
     """
-    from asl.training.predictions import per_clip
+    from asl.evaluation.predictions import per_clip
 
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("by_missing_hands.csv", "reliability_calibrated.csv", "confused_pairs.png"):
@@ -88,7 +88,7 @@ def figures(
     evaluation: "Evaluation", store: "ClipStore", title: str, cheap: bool = False
 ) -> "dict[str, Figure]":
     """Pictures of an evaluation by name; with `cheap` the confusions and the signers alone."""
-    from asl.tracking import pictures
+    from asl.evaluation import plots as pictures
 
     tables = evaluation.tables
     drawn = {
@@ -118,8 +118,8 @@ def _examples(evaluation: "Evaluation", store: "ClipStore") -> "list[tuple[Drawn
 
     A pair with a sign of which the store has no clip cannot be drawn.
     """
-    from asl.tracking.pictures import Drawn
-    from asl.training.confusion import example_clips
+    from asl.evaluation.confusion import example_clips
+    from asl.evaluation.plots import Drawn
 
     pairs = evaluation.tables["confused_pairs"]
     shown = pairs[pairs[["sign", "other"]].isin(set(store.clip_signs)).all(axis=1)]

@@ -15,15 +15,15 @@ from asl.sweeps.methods import fitting
 from asl.sweeps.space import Parameter, Space, Values, warnings
 
 
-def notes(space: Space, sampler: str, pruner: str, against: str | None) -> list[str]:
+def notes(space: Space, sampler: str, pruner: str, second_objective: str | None) -> list[str]:
     """What a person may not expect of this search, a sentence each.
 
     Raises:
         UserError: the methods can do nothing with the space, or what measures files is not there.
     """
-    fits = fitting(sampler, pruner, space, objectives=2 if against else 1)
-    if against:
-        from asl.export.backends import check_installed
+    fits = fitting(sampler, pruner, space, objectives=2 if second_objective else 1)
+    if second_objective:
+        from asl.export.requirements import check_installed
 
         check_installed()
     return [*warnings(space), *fits]

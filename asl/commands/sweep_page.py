@@ -41,7 +41,7 @@ def parent_run(
     from asl.tracking.sweep import forget_parent, open_parent
 
     sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
-    shown = ("sampler", "pruner", "against", "folds", "seeds", "max_failures")
+    shown = ("sampler", "pruner", "second_objective", "folds", "seeds", "max_failures")
     params = {
         "sweep": HydraConfig.get().runtime.choices["sweep"],
         "data": cfg.data.name,
@@ -53,7 +53,7 @@ def parent_run(
         "data": cfg.data.name,
         "data.fingerprint": store.fingerprint,
         "split": split.protocol,
-        "signer_independent": str(split.signer_independent).lower(),
+        "signer_independent": str(split.test_signer_independent).lower(),
         "val_protocol": validation(cfg, split),
         "study": task.place.name,
         "storage": task.place.said,
@@ -155,7 +155,7 @@ class Page:
             pictures(self._study),
             page,
         )
-        if self._task.against and len(found.table):
+        if self._task.second_objective and len(found.table):
             record_table(self._parent, _front(self._task, self._study), "front.csv")
         return found
 
@@ -185,7 +185,7 @@ def result(task: "Task", study: "optuna.Study", parent: "TrackedRun", runs: "Tra
     tags |= {"best_trial": best.number, "best_overrides": " ".join(best.user_attrs[OVERRIDES])}
     if winner:
         tags["best_child"] = winner.run_id
-    shown = _front(task, study) if task.against else table
+    shown = _front(task, study) if task.second_objective else table
     printed = _printed(task, shown)
     return Result(table, metrics, tags, printed, _summary(task, study, metrics, tags, parent.id))
 
@@ -197,7 +197,7 @@ def _front(task: "Task", study: "optuna.Study") -> "pd.DataFrame":
 
     trials = study.get_trials(deepcopy=False)
     table = front_table(study, {t.number: t.user_attrs.get(RUN, "") for t in trials})
-    return table.astype({"size": int}) if task.against == "size" and len(table) else table
+    return table.astype({"size": int}) if task.second_objective == "size" and len(table) else table
 
 
 def _final_runs(runs: "Tracker", parent: str, best: int) -> "list[FoundRun]":
@@ -232,9 +232,9 @@ def _over_seeds(final: "Sequence[FoundRun]") -> dict[str, float]:
 def _printed(task: "Task", table: "pd.DataFrame") -> str:
     from asl.sweeps.report import printed
 
-    if not task.against:
+    if not task.second_objective:
         return printed(table, _SHOWN)
-    return f"no other trial is better in {task.monitor} and in {task.against}:\n{printed(table)}"
+    return f"no other trial is better in {task.monitor} and in {task.second_objective}:\n{printed(table)}"
 
 
 def _summary(
@@ -246,7 +246,7 @@ def _summary(
 ) -> str:
     from asl.sweeps.report import said_importances
 
-    which = "most accurate" if task.against else "best"
+    which = "most accurate" if task.second_objective else "best"
     lines = [f"{which}: {task.monitor} {metrics['best_value']:.4f} with {tags['best_overrides']}"]
     if "test/accuracy" in metrics:
         spread = metrics.get("test/accuracy_std_seeds")

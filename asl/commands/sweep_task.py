@@ -37,7 +37,7 @@ def make_task(cfg: DictConfig, store: ClipStore, split: Split) -> Task:
     sweep = cast("dict[str, Any]", OmegaConf.to_container(cfg.sweep, resolve=True))
     overrides = (*_own_groups(), *sweep["fixed"], *_typed_overrides())
     space = _space(sweep["space"])
-    for sentence in notes(space, sweep["sampler"], sweep["pruner"], sweep["against"]):
+    for sentence in notes(space, sweep["sampler"], sweep["pruner"], sweep["second_objective"]):
         say(f"note: {sentence}")
     parts = _parts(cfg, store, split)
     base = check_trials(space, overrides, parts)
@@ -49,12 +49,12 @@ def make_task(cfg: DictConfig, store: ClipStore, split: Split) -> Task:
     make_pruner(*pruner)
     better: Direction = "minimize" if cfg.monitor.endswith("loss") else "maximize"
     name = sweep["name"] or f"{HydraConfig.get().runtime.choices['sweep']}-{cfg.data.name}"
-    against = sweep["against"]
+    second_objective = sweep["second_objective"]
     return Task(
         place=Place(sweep["storage"], name),
         identity={
             "space": {node.pop("key"): node for node in space.as_json()},
-            "objective": _objective(cfg.monitor, parts, against),
+            "objective": _objective(cfg.monitor, parts, second_objective),
             "data": store.fingerprint,
             "settings": _settings(base),
         },
@@ -62,8 +62,8 @@ def make_task(cfg: DictConfig, store: ClipStore, split: Split) -> Task:
         space=space,
         total=_total(sweep["n_trials"], points),
         points=points,
-        directions=(better, "minimize") if against else (better,),
-        against=against,
+        directions=(better, "minimize") if second_objective else (better,),
+        second_objective=second_objective,
         sampler=sampler,
         pruner=pruner,
         overrides=overrides,
@@ -159,10 +159,10 @@ def _parts(cfg: DictConfig, store: ClipStore, split: Split) -> tuple[tuple[str, 
 
 
 def _objective(
-    monitor: str, parts: tuple[tuple[str, ...], ...], against: str | None
+    monitor: str, parts: tuple[tuple[str, ...], ...], second_objective: str | None
 ) -> dict[str, Any]:
     first = {"monitor": monitor, "parts": [" ".join(part) for part in parts]}
-    return {**first, "against": against} if against else first
+    return {**first, "second_objective": second_objective} if second_objective else first
 
 
 def _settings(trial: dict[str, Any], prefix: str = "") -> dict[str, Any]:

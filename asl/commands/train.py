@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from asl.landmarks import LandmarkSet
     from asl.tracking.run import TrackedRun
     from asl.training.augment import Augmentation
-    from asl.training.classifier import SignClassifier
-    from asl.training.fit import AfterEpoch, Fitted
+    from asl.training.fit import AfterEpoch, FitResult
+    from asl.training.module import SignClassifier
     from asl.training.regularization import Regularization
 
 DDP_RUN = "ASL_DDP_RUN"  # the run whose extra data-parallel processes these are
@@ -114,7 +114,7 @@ def train(
         "data": cfg.data.name,
         "data.fingerprint": store.fingerprint,
         "split": split.protocol,
-        "signer_independent": str(split.signer_independent).lower(),
+        "signer_independent": str(split.test_signer_independent).lower(),
         "val_protocol": split.val_protocol,
         **provenance_tags(PROJECT),
         **(tags or {}),
@@ -226,7 +226,7 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
 
     from asl.clips.datamodule import ClipDataModule
     from asl.config import build, build_recognizer, recognizer_spec
-    from asl.training.classifier import SignClassifier
+    from asl.training.module import SignClassifier
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     spec = recognizer_spec(cfg)
@@ -238,7 +238,7 @@ def _build(cfg: DictConfig, store: "ClipStore", split: "Split") -> tuple["SignCl
         batch_size=cfg.data.batch_size,
         workers=cfg.data.workers,
         seed=cfg.seed,
-        like_length=cfg.data.like_length,
+        bucket_by_length=cfg.data.bucket_by_length,
     )
     recognizer.fit((batch.clips, batch.lengths) for batch in data.batches(split.train))
     classifier = SignClassifier(
@@ -280,7 +280,7 @@ def _fit(
     logger: Any,
     go_on: bool,
     after_epoch: "AfterEpoch | None" = None,
-) -> "Fitted":
+) -> "FitResult":
     from asl.training.fit import fit
 
     stopping = cfg.regularization.early_stopping
@@ -333,7 +333,7 @@ def _record_results(
     store: "ClipStore",
     split: "Split",
     run: "TrackedRun",
-    fitted: "Fitted",
+    fitted: "FitResult",
     pictures: bool,
 ) -> dict[str, float]:
     """Measure the kept epoch; its numbers come last, so MLflow's table shows them."""

@@ -48,7 +48,7 @@ class Task:
         total: trials to finish.
         points: of a grid.
         directions: of each objective.
-        against: `size` or `latency` of the exported file, a second objective; or None.
+        second_objective: `size` or `latency` of the exported file, a second objective; or None.
         sampler: its name, its options and its seed.
         pruner: its name, its options and the most epochs of a trial.
         overrides: of every trial.
@@ -70,7 +70,7 @@ class Task:
     total: int
     points: Sequence[Values]
     directions: tuple[Direction, ...]
-    against: str | None
+    second_objective: str | None
     sampler: tuple[str, Mapping[str, Any], int]
     pruner: tuple[str, Mapping[str, Any], int]
     overrides: tuple[str, ...]
@@ -96,7 +96,7 @@ def open_study(task: Task, number: int = 0) -> "optuna.Study":
     from asl.sweeps.study import TOTAL, join_study
 
     name, options, seed = task.sampler
-    names = [task.monitor, *([task.against] if task.against else [])]
+    names = [task.monitor, *([task.second_objective] if task.second_objective else [])]
     study = join_study(task.place, task.directions, task.identity, task.locks, names)
     if study.user_attrs.get(TOTAL) != task.total:
         study.set_user_attr(TOTAL, task.total)
@@ -130,7 +130,7 @@ def final_task(task: Task, study: "optuna.Study") -> Task | None:
         total=len(task.final_seeds),
         points=space.grid(),
         directions=task.directions[:1],
-        against=None,
+        second_objective=None,
         sampler=("random", {}, 0),
         pruner=("none", {}, 1),
         overrides=(*task.overrides, *own),
@@ -163,7 +163,7 @@ def work_on(number: int, task: Task, after_trial: Callable[[], None] = lambda: N
 def _import_what_trials_need() -> None:
     """Before a trial is taken: none is to be charged for it."""
     import asl.commands.results
-    import asl.tracking.pictures
+    import asl.evaluation.plots
     import asl.training.fit  # noqa: F401
 
 
@@ -211,8 +211,8 @@ class Trials:
             if outcome.pruned:
                 return outcome
             done += outcome.values
-        if self.task.against:
-            return Outcome((fmean(done), self._costs(attempt, own)[self.task.against]))
+        if self.task.second_objective:
+            return Outcome((fmean(done), self._costs(attempt, own)[self.task.second_objective]))
         return Outcome((fmean(done),))
 
     def _costs(self, attempt: Attempt, own: Sequence[str]) -> dict[str, float]:
@@ -249,7 +249,7 @@ class Trials:
         runs = self.runs
         cfg, hydra = composed_trial([*self.task.overrides, *overrides], self.task.test)
         cfg.tracking = OmegaConf.create(dict(self.task.tracking))
-        tell = None if self.task.against else self._teller(attempt, part, cfg, done)
+        tell = None if self.task.second_objective else self._teller(attempt, part, cfg, done)
         found = self._begun(attempt, part)
 
         def begun(run_id: str) -> None:
@@ -339,7 +339,7 @@ class Trials:
         from asl.training.fit import Pruned
 
         epochs, monitor, trial = cfg.trainer.max_epochs, self.task.monitor, attempt.trial
-        settling = regularization(cfg).settling
+        settling = regularization(cfg).in_grace_period
         trials = {t.number: t for t in self.study.get_trials(deepcopy=False)}
         told: set[int] = set(trials[trial.number].intermediate_values)
         for number in attempt.before[:1]:

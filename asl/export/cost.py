@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.export.labels import labels
-from asl.export.latency import latency
-from asl.export.metadata import add_metadata
-from asl.export.onnx import to_onnx
-from asl.export.tflite import to_tflite
+from asl.export.backend.tflite import to_tflite
+from asl.export.onnx.convert import to_onnx
+from asl.export.parity.latency import latency
+from asl.export.passes.labels import labels
+from asl.export.passes.metadata import add_metadata
 from asl.recognizer.recognizer import Recognizer
 
 

@@ -16,32 +16,32 @@ import numpy as np
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
-from asl.export import ExportError, litert
-from asl.export.backends import BACKENDS, check_installed
-from asl.export.choice import compared, spread
-from asl.export.diagnosis import diagnose
-from asl.export.int8 import CALIBRATED_ON, NotQuantizedError, to_dynamic, to_int8
-from asl.export.labels import labels
-from asl.export.measure import measure
-from asl.export.metadata import add_metadata
-from asl.export.offer import offer
-from asl.export.onnx import Recognise, to_onnx
-from asl.export.report import timed, to_markdown
-from asl.export.submission import SUBMISSION
-from asl.export.tflite import QUANTIZED, VARIANTS, to_tflite
-from asl.export.verify import (
+from asl.export import ExportError
+from asl.export.backend.tflite import QUANTIZED, VARIANTS, to_tflite
+from asl.export.onnx.convert import Recognise, to_onnx
+from asl.export.parity.choice import compared, spread
+from asl.export.parity.diagnosis import diagnose
+from asl.export.parity.measure import measure
+from asl.export.parity.verify import (
     Hop,
     compare,
-    cruel_clips,
+    edge_case_clips,
     judge,
     onnx_recognise,
     probabilities,
     torch_recognise,
     verify_tflite,
 )
-from asl.predict import LABELS
+from asl.export.passes.int8 import CALIBRATED_ON, NotQuantizedError, to_dynamic, to_int8
+from asl.export.passes.labels import labels
+from asl.export.passes.metadata import add_metadata
+from asl.export.report import timed, to_markdown
+from asl.export.requirements import check_installed
+from asl.export.selection import offer
+from asl.export.submission import SUBMISSION
 from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
+from asl.runtime.predict import LABELS
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.json", "report.md")
@@ -52,7 +52,11 @@ TOOLS = (
     "ai-edge-litert",
     "ai-edge-quantizer",
     "onnxruntime",
+    "onnx2tf",
+    "tensorflow",
+    "tf-keras",
 )
+ROUTE = "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter"
 
 
 def export(
@@ -64,45 +68,43 @@ def export(
     run: Mapping[str, str] | None = None,
     data: tuple[ClipStore, Split] | None = None,
     max_drop: float = 0.005,
-    backend: str = "onnx2tf",
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
     Each file is compared with the recognizer on the clips given and on cruel ones made of them
-    (`asl.export.verify`). Nothing appears in `directory` before all is verified. After a failed
+    (`asl.export.parity.verify`). Nothing appears in `directory` before all is verified. After a failed
     verification it holds the reports, which say what failed, and no file of an earlier export.
-    A quantized file that fails is kept, but not offered: `asl.export.offer`.
+    A quantized file that fails is kept, but not offered: `asl.export.selection`.
 
     Args:
         recognizer: as `asl.recognizer.recognizer.Recognizer`; it stays as it is.
         directory: where the files go; made if absent, other files in it are left alone.
         clips: real ones, float32 [n, N, 3] of the recognizer's layout, NaN = not detected.
         clip_names: one for each clip, for the report.
-        variants: of `asl.export.tflite.VARIANTS`.
+        variants: of `asl.export.backend.tflite.VARIANTS`.
         run: what the files say of the run that the recognizer comes from: `id`, `name`, `data`,
             `split`.
         data: on whose validation and test clips each file's accuracy is measured; int8 takes its
             ranges from training clips of it, or else from `clips`.
         max_drop: of accuracy on the validation clips, from which on a file is not offered.
-        backend: the way to TFLite, of `asl.export.backends.BACKENDS`.
 
     Returns:
         the content of report.json.
 
     Raises:
-        UserError: an unknown backend or variant, no clip, or packages that are needed are absent.
+        UserError: an unknown variant, no clip, or packages that are needed are absent.
         ExportError: the conversion or a verification failed; names the file, the clip and by how
             much.
     """
-    _check(backend, variants, clips)
+    _check(variants, clips)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()
     all_clips = dict(zip(clip_names, (np.asarray(c, np.float32) for c in clips), strict=True))
-    all_clips |= cruel_clips(list(all_clips.values()), recognizer.landmarks.layout)
+    all_clips |= edge_case_clips(list(all_clips.values()), recognizer.landmarks.layout)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
         made = Path(scratch)
-        report = _report_head(recognizer, clips, all_clips, backend)
+        report = _report_head(recognizer, clips, all_clips)
         if data:
             report["clips"]["part"] = compared(*data, len(clips))[0]
         try:
@@ -110,10 +112,10 @@ def export(
             (made / LABELS).write_text(
                 json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8"
             )
-            paths = _write(recognizer, made, backend, variants, all_clips, facts, report, data)
+            paths = _write(recognizer, made, variants, all_clips, facts, report, data)
             measure(recognizer, paths, list(all_clips.values())[: len(clips)], report, data)
             sizes = {variant: path.stat().st_size for variant, path in paths.items()}
-            found = offer(sizes, report["not_offered"], report["accuracy"], max_drop)
+            found = offer(sizes, report["rejected"], report["accuracy"], max_drop)
             report |= {**found._asdict(), "max_drop": max_drop}
         except ExportError as error:
             report["failure"] = str(error)
@@ -127,8 +129,8 @@ def export(
     return report
 
 
-def _check(backend: str, variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
-    check_installed(backend)
+def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
+    check_installed()
     for variant in variants:
         if variant not in VARIANTS:
             raise unknown("export.variants", variant, VARIANTS)
@@ -139,7 +141,6 @@ def _check(backend: str, variants: Sequence[str], clips: Sequence[np.ndarray]) -
 def _write(
     recognizer: Recognizer,
     made: Path,
-    backend: str,
     variants: Sequence[str],
     clips: dict[str, np.ndarray],
     facts: dict[str, Any],
@@ -161,7 +162,7 @@ def _write(
         where = diagnose(Recognise(recognizer).eval(), onnx, clips[hop.worst_clip])
         raise ExportError(f"{error} {where}".rstrip()) from error
     real = list(clips.values())[: report["clips"]["real"]]
-    paths = _convert(recognizer, made, backend, variants, _representative(real, data), report)
+    paths = _convert(made, variants, _representative(real, data), report)
     for variant, path in paths.items():
         add_metadata(path, facts)
         with timed(report, f"verifying {variant}"):
@@ -173,23 +174,18 @@ def _write(
 
 
 def _convert(
-    recognizer: Recognizer,
     made: Path,
-    backend: str,
     variants: Sequence[str],
     representative: Sequence[np.ndarray],
     report: dict[str, Any],
 ) -> dict[str, Path]:
     """The .tflite of each variant; one that a model's operators do not allow is reported."""
-    quantized = [variant for variant in variants if variant in BACKENDS[backend].quantized]
+    quantized = [variant for variant in variants if variant in ("int8",)]
     converted = [variant for variant in variants if variant not in quantized]
     if quantized:
         converted = list(dict.fromkeys([*converted, "float32"]))
     with timed(report, "tflite"):
-        if backend == "litert_torch":
-            paths = litert.to_tflite(recognizer, made, converted)
-        else:
-            paths = to_tflite(made / "model.onnx", made, converted)
+        paths = to_tflite(made / "model.onnx", made, converted)
     for variant in quantized:
         path = made / f"model_{variant}.tflite"
         with timed(report, variant):
@@ -225,7 +221,7 @@ def _judge(hop: Hop, report: dict[str, Any]) -> None:
     except ExportError as error:
         if hop.name not in QUANTIZED:
             raise
-        report["not_offered"][hop.name] = str(error)
+        report["rejected"][hop.name] = str(error)
 
 
 def _network(recognizer: Recognizer) -> str:
@@ -239,32 +235,31 @@ def _report_head(
     recognizer: Recognizer,
     clips: Sequence[np.ndarray],
     all_clips: dict[str, np.ndarray],
-    backend: str,
 ) -> dict[str, Any]:
     return {
         "verified": False,
         "parameters": sum(p.numel() for p in recognizer.parameters()),
         "backbone": _network(recognizer),
         "signs": len(recognizer.signs),
-        "clips": {"real": len(clips), "cruel": list(all_clips)[len(clips) :]},
+        "clips": {"real": len(clips), "edge_cases": list(all_clips)[len(clips) :]},
         "hops": [],
         "not_made": {},
-        "not_offered": {},
+        "rejected": {},
         "operators": {},
         "accuracy": {},
         "latency": {},
         "memory": {},
         "bytes": {},
         "seconds": {},
-        "backend": BACKENDS[backend].route,
-        "versions": {"python": platform.python_version()} | _versions(backend),
+        "backend": ROUTE,
+        "versions": {"python": platform.python_version()} | _versions(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
 
 
-def _versions(backend: str) -> dict[str, str]:
+def _versions() -> dict[str, str]:
     found = {}
-    for tool in (*TOOLS, *BACKENDS[backend].tools):
+    for tool in TOOLS:
         with contextlib.suppress(PackageNotFoundError):  # only int8 needs the quantizer
             found[tool] = version(tool)
     return found

@@ -38,7 +38,7 @@ def to_markdown(report: dict[str, Any]) -> str:
 def conclusions(report: dict[str, Any]) -> list[str]:
     """What was not made, what is not offered, and what is best: a sentence each."""
     said = [f"{variant}: not made: {why}" for variant, why in report["not_made"].items()]
-    said += [f"{variant}: not offered: {why}" for variant, why in report["not_offered"].items()]
+    said += [f"{variant}: not offered: {why}" for variant, why in report["rejected"].items()]
     if report.get("best"):
         said.append(f"best: model_{report['best']}.tflite, {report['why']}")
     elif "why" in report:

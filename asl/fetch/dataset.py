@@ -13,7 +13,7 @@ import filelock
 import numpy as np
 import requests
 
-from asl.clips.source import Source
+from asl.clips.sources.base import Source
 from asl.errors import UserError
 from asl.fetch.unzip import DamagedArchive
 from asl.fetch.web import fetch

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import requests
 
-from asl.clips.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
-from asl.clips.synthetic import write_clip
+from asl.clips.sources.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
+from asl.clips.synthetic.generator import write_clip
 from asl.errors import UserError
 from asl.fetch.unzip import DamagedArchive, open_zip
 from asl.landmarks import KINECT20, MEDIAPIPE_HOLISTIC

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.handedness import AsRecorded
-from asl.recognizer.presence import presence
-from asl.recognizer.scalers import Batches, Fitted
+from asl.recognizer.preprocessing.handedness import AsRecorded
+from asl.recognizer.preprocessing.presence import presence
+from asl.recognizer.preprocessing.scalers import Batches, StatisticsScaler
 
 
 class Recognizer(nn.Module):
@@ -20,12 +20,12 @@ class Recognizer(nn.Module):
 
     Args:
         landmarks: what it looks at.
-        scaler: one of `asl.recognizer.scalers`.
-        features: see `asl.recognizer.features`.
+        scaler: one of `asl.recognizer.preprocessing.scalers`.
+        features: see `asl.recognizer.preprocessing.features`.
         backbone: a network with `width`, from `[B, T, F]` and a mask `[B, T]` to `[B, width]`.
-        head: from `[B, width]` to logits; one of `asl.recognizer.head` and `arcface`.
+        head: from `[B, width]` to logits; one of `asl.recognizer.heads.linear` and `arcface`.
         signs: their names, in the order of the logits.
-        handedness: one of `asl.recognizer.handedness`; clips as recorded where None.
+        handedness: mirror_left of `asl.recognizer.preprocessing.handedness`; clips as recorded where None.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Recognizer(nn.Module):
             batches: clips `[B, T, P, 3]` with NaN, and their lengths `[B]`.
         """
         if self.scaler.fitted:
-            cast("Fitted", self.scaler).fit(self._as_scaled(batches))
+            cast("StatisticsScaler", self.scaler).fit(self._as_scaled(batches))
 
     def _placed(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         present = presence(clips, lengths)

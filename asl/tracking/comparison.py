@@ -16,7 +16,7 @@ def record_comparison(run: TrackedRun, tables: Mapping[str, pd.DataFrame], text:
 
     Args:
         run: the multirun's parent.
-        tables: of `asl.training.crossval.comparison`, the column `job` added, by data set.
+        tables: of `asl.evaluation.crossval.comparison`, the column `job` added, by data set.
         text: of comparison.md.
     """
     together = pd.concat(list(tables.values()), keys=list(tables), names=["data"])

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.errors import UserError
-from asl.tracking import pictures
+from asl.evaluation import plots as pictures
 from asl.tracking.find import FoundRun, children, download, runs_where, tagged
 from asl.tracking.record import log_metrics, record_frame, record_table
 from asl.tracking.run import TrackedRun, tracked_run

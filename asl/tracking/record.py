@@ -4,21 +4,23 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from asl.clips.splits import Split
 from asl.tracking.run import TrackedRun
+from asl.tracking.store import Tracker
 
+PRUNED = "pruned"  # tag of a run that was given up early, and why
 PACKAGES = (
     "torch", "pytorch-lightning", "torchmetrics", "mlflow",
     "hydra-core", "numpy", "pandas", "pyarrow",
@@ -39,7 +41,31 @@ def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> No
     run.client.log_batch(run.id, metrics=batch)
 
 
-def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split: str) -> None:
+def record_start(
+    run: TrackedRun,
+    params: Mapping[str, Any],
+    config: Mapping[str, Any],
+    fingerprint: str,
+    split: Split,
+) -> None:
+    """Log what a run starts from: parameters, data set, config.yaml, environment.json, notes.
+
+    Args:
+        run: the run.
+        params: what was chosen.
+        config: nested plain values; its `data` group names the data set and its folder.
+        fingerprint: of the packed clips.
+        split: of the clips.
+    """
+    record_params(run, params)
+    data = config.get("data", {})
+    _record_data(run, data.get("name", ""), fingerprint, data.get("root", ""), split.protocol)
+    record_text(run, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
+    run.client.log_dict(run.id, _environment(), "environment.json")
+    run.client.log_dict(run.id, {"notes": split.notes}, "split_notes.json")
+
+
+def _record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split: str) -> None:
     """Name the data set in MLflow's Dataset column, its digest the store's fingerprint."""
     dataset = Dataset(
         name=name,
@@ -52,24 +78,35 @@ def record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split
     run.client.log_inputs(run.id, [DatasetInput(dataset, [context])])
 
 
-def without_tracking(overrides: Sequence[str]) -> list[str]:
-    """The overrides but for `tracking.…` and `sweep.storage`: an address may hold a password."""
-    secret = ("tracking.", "sweep.storage=")
-    return [override for override in overrides if not override.startswith(secret)]
+def record_text(run: TrackedRun, text: str, path: str) -> None:
+    """Log a text as an artifact."""
+    run.client.log_text(run.id, text, path)
 
 
-def provenance_tags(project: Path) -> dict[str, str]:
-    """The git commit, whether the tree was dirty, and the command line."""
-    command = " ".join([Path(sys.argv[0]).name, *without_tracking(sys.argv[1:])])
-    tags = {"command": command, "mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
-    commit = _git(project, "rev-parse", "HEAD")
-    if commit:
-        tags["git.commit"] = tags["mlflow.source.git.commit"] = commit
-        tags["git.dirty"] = str(bool(_git(project, "status", "--porcelain"))).lower()
-    return tags
+def record_figure(run: TrackedRun, figure: Figure, path: str) -> None:
+    """Log a figure as a PNG."""
+    run.client.log_figure(run.id, figure, path)
 
 
-def environment() -> dict[str, Any]:
+def record_checkpoint(run: TrackedRun, checkpoint: Path) -> None:
+    """Log the kept checkpoint, a file called best.ckpt."""
+    run.client.log_artifact(run.id, str(checkpoint), "checkpoints")
+
+
+def record_pruned(run: TrackedRun, reason: str) -> None:
+    """Tag a run whose training was given up early."""
+    run.client.set_tag(run.id, PRUNED, reason)
+
+
+def record_export(tracker: Tracker, run_id: str, directory: Path) -> None:
+    """Log the files of an export, or one of them, under the run that was exported."""
+    if directory.is_dir():
+        tracker.client.log_artifacts(run_id, str(directory), "export")
+    else:
+        tracker.client.log_artifact(run_id, str(directory), "export")
+
+
+def _environment() -> dict[str, Any]:
     """Versions and machine, without anything that names the user."""
     return {
         "python": platform.python_version(),
@@ -81,7 +118,7 @@ def environment() -> dict[str, Any]:
 
 def record_table(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
     """Log a table as CSV."""
-    run.client.log_text(run.id, table.to_csv(index=path.endswith("confusion.csv")), path)
+    record_text(run, table.to_csv(index=path.endswith("confusion.csv")), path)
 
 
 def record_frame(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
@@ -113,14 +150,4 @@ def record_split_results(
     for name, table in tables.items():
         record_table(run, table, f"{split}/{name}.csv")
     for name, figure in figures.items():
-        run.client.log_figure(run.id, figure, f"{split}/{name}.png")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+        record_figure(run, figure, f"{split}/{name}.png")

@@ -1,6 +1,7 @@
 """Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from asl.errors import UserError
+from asl.paths import PROJECT
 
 SQLITE = "sqlite:///"
 
@@ -30,18 +32,22 @@ class Tracker:
     artifacts: Path | None
 
 
-def open_tracker(uri: str, experiment: str, local: Path) -> Tracker:
-    """Open the store at `uri`, making it on first use.
+def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
+    """Open an MLflow store, making it on first use.
 
     Args:
-        uri: `sqlite:///FILE` (artifacts go beside the file) or a server's address.
-        experiment: name of the MLflow experiment.
-        local: folder for unfinished runs' files where `uri` is a server.
+        tracking: `uri`, which is `sqlite:///FILE` (artifacts go beside the file) or a server's
+            address, and `experiment`, the name of the MLflow experiment. mlruns/mlflow.db and `asl`
+            where they are absent. Files of unfinished runs go to mlruns/ where `uri` is a server.
 
     Raises:
         UserError: the store can't be opened.
     """
-    folder = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else local
+    tracking = tracking or {}
+    uri = tracking.get("uri", f"{SQLITE}{PROJECT / 'mlruns' / 'mlflow.db'}")
+    experiment = tracking.get("experiment", "asl")
+    local = uri.startswith(SQLITE)
+    folder = Path(uri.removeprefix(SQLITE)).parent if local else PROJECT / "mlruns"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Two processes that use a new SQLite file first at once would both migrate it.

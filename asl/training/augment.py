@@ -18,10 +18,10 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.handedness import activity
-from asl.recognizer.options import Count, Dropout, Positive, Share
-from asl.recognizer.presence import presence, present_mean
-from asl.recognizer.scalers import clip_centre, deviation, reference_points
+from asl.recognizer.layers.options import Count, Dropout, Positive, Share
+from asl.recognizer.preprocessing.handedness import activity
+from asl.recognizer.preprocessing.presence import presence, present_mean
+from asl.recognizer.preprocessing.scalers import clip_centre, deviation, reference_points
 
 Clips = tuple[Tensor, Tensor]
 """Clips `[B, T, P, 3]` and their lengths `[B]`."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from asl.config import build_recognizer
 from asl.errors import UserError
+from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
 
 PREFIX = "recognizer."

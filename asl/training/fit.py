@@ -5,6 +5,7 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +18,10 @@ from torch import Tensor
 
 from asl.clips.datamodule import ClipDataModule
 from asl.errors import UserError
-from asl.training.classifier import SignClassifier
+from asl.training.module import SignClassifier
 from asl.training.progress import EpochLines
 
-Settling = Callable[[int], bool]
+InGracePeriod = Callable[[int], bool]
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
 
 
@@ -28,7 +29,7 @@ class Pruned(Exception):  # noqa: N818 - no error
     """Raised by `after_epoch`: training on is hopeless; the message says why."""
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """What training leaves: the kept checkpoint, its epoch, how many epochs ran, seconds."""
 
     checkpoint: Path
@@ -74,49 +75,49 @@ class RandomState(Callback):
             torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
 
 
-class LatestOfTheBest(ModelCheckpoint):
-    """Keeps the best epoch, and of equally good ones the latest; never one that is still settling.
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best epoch, and of equally good ones the latest; never one that is still in_grace_period.
 
     A small validation set is soon recognised without a fault; what training still does after that,
     at a falling rate, is not to be thrown away.
 
     Args:
-        settling: whether validation says nothing of the run at an epoch.
+        in_grace_period: whether validation says nothing of the run at an epoch.
         arguments: Lightning's own.
     """
 
-    def __init__(self, settling: Settling, **arguments: Any) -> None:
+    def __init__(self, in_grace_period: InGracePeriod, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._settling = settling
+        self._in_grace_period = in_grace_period
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Whether an epoch's value is to be kept."""
-        if self._settling(trainer.current_epoch):
+        if self._in_grace_period(trainer.current_epoch):
             return False
         equal = current is not None and bool(current == self.best_model_score)
         return equal or super().check_monitor_top_k(trainer, current)
 
 
-class PatientStopping(EarlyStopping):
-    """Early stopping that neither counts nor compares the epochs that are still settling.
+class EarlyStoppingWithGrace(EarlyStopping):
+    """Early stopping that neither counts nor compares the epochs that are still in_grace_period.
 
     Args:
-        settling: whether validation says nothing of the run at an epoch.
+        in_grace_period: whether validation says nothing of the run at an epoch.
         monitor: the metric's name.
         arguments: Lightning's own.
     """
 
-    def __init__(self, settling: Settling, monitor: str, **arguments: Any) -> None:
+    def __init__(self, in_grace_period: InGracePeriod, monitor: str, **arguments: Any) -> None:
         super().__init__(monitor, check_on_train_epoch_end=False, **arguments)
-        self._settling = settling
+        self._in_grace_period = in_grace_period
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if it is time to."""
-        if not self._settling(trainer.current_epoch):
+        if not self._in_grace_period(trainer.current_epoch):
             super().on_validation_end(trainer, pl_module)
 
 
-class Listener(Callback):
+class EpochEndCallback(Callback):
     """Tells somebody outside of every epoch's metrics."""
 
     def __init__(self, after_epoch: AfterEpoch) -> None:
@@ -134,12 +135,10 @@ def fit(
     directory: Path,
     trainer: Mapping[str, Any],
     monitor: str,
-    early_stopping: Mapping[str, Any] | None,
-    gradient_clip: float | None,
     logger: Logger,
     resume: bool = False,
     after_epoch: AfterEpoch | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train and return the kept epoch's checkpoint.
 
     With validation clips the epoch with the best `monitor` is kept, of equally good ones the
@@ -153,8 +152,6 @@ def fit(
         trainer: Lightning Trainer's own arguments; and `compile`, whether to put the network
             through torch.compile.
         monitor: name of the validation metric that chooses the epoch.
-        early_stopping: `patience` and `min_delta`, or None.
-        gradient_clip: largest norm of the gradient, or None.
         logger: receives every epoch's metrics.
         resume: go on from the directory's last checkpoint.
         after_epoch: is told every epoch's number, the first being 0, and metrics; it may raise
@@ -166,9 +163,10 @@ def fit(
     _quieten_lightning()
     validated = len(data.split.val) > 0
     mode = "min" if monitor.endswith("loss") else "max"
-    settling = classifier.regularization.settling
-    kept = LatestOfTheBest(
-        settling,
+    regularization = classifier.regularization
+    in_grace_period = regularization.in_grace_period
+    kept = BestCheckpoint(
+        in_grace_period,
         dirpath=directory,
         filename="best",
         monitor=monitor if validated else None,
@@ -179,10 +177,12 @@ def fit(
     # The epoch in the name makes Lightning write the new file before it removes the old one.
     last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
     callbacks: list[Callback] = [RandomState(), kept]
-    if early_stopping and validated:
-        callbacks.append(PatientStopping(settling, monitor, mode=mode, **early_stopping))
+    if (stopping := regularization.early_stopping) and validated:
+        callbacks.append(
+            EarlyStoppingWithGrace(in_grace_period, monitor, mode=mode, **asdict(stopping))
+        )
     if after_epoch:
-        callbacks.append(Listener(after_epoch))
+        callbacks.append(EpochEndCallback(after_epoch))
     settings = dict(trainer)
     if settings.pop("compile", False):
         # In place, so that weights keep their names; the average is no busy network.
@@ -192,7 +192,7 @@ def fit(
     machine = pl.Trainer(
         callbacks=[*callbacks, last],
         logger=logger,
-        gradient_clip_val=gradient_clip,
+        gradient_clip_val=regularization.gradient_clip,
         deterministic="warn",
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module deals out batches itself
@@ -213,7 +213,7 @@ def fit(
         torch.distributed.destroy_process_group()
     checkpoint = Path(kept.best_model_path)
     epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
-    return Fitted(checkpoint, int(epoch), machine.current_epoch, seconds)
+    return FitResult(checkpoint, int(epoch), machine.current_epoch, seconds)
 
 
 def _last(directory: Path) -> Path:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.scalers import usable_or_one
+from asl.recognizer.preprocessing.scalers import usable_or_one
 from asl.training.augment import Clips, body_centre, coin, read, spread, uniform
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from asl.clips.arrays import ArrayForm, described
-from asl.clips.npy import NpySource
-from asl.clips.source import BadClip
+from asl.clips.sources.arrays import ArrayForm, described
+from asl.clips.sources.base import BadClip
+from asl.clips.sources.npy import NpySource
 from asl.errors import UserError
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 
@@ -25,7 +25,7 @@ def form(**options):
 @pytest.fixture(scope="session")
 def clip(one_file):
     """A clip with all of its parts, some of them missing here and there."""
-    from asl.clips.gislr import read_clip
+    from asl.clips.sources.gislr import read_clip
 
     clip = read_clip(one_file)[:6]
     assert not np.isnan(clip[:, PARTS["pose"]]).any()

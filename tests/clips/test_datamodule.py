@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 
 from asl.clips.datamodule import BatchRows, ClipBatches, ClipDataModule
-from asl.clips.gislr import GislrSource
 from asl.clips.prepare import prepare
+from asl.clips.sources.gislr import GislrSource
 from asl.clips.splits import signer_holdout
 from asl.errors import UserError
 from asl.landmarks import landmark_set
@@ -59,10 +59,15 @@ def test_what_is_not_trained_on_comes_longest_first(synthetic_store, split):
     assert (np.diff(lengths) <= 0).all()
 
 
-@pytest.mark.parametrize("like_length", [False, True])
-def test_the_order_depends_on_seed_and_epoch_only(synthetic_store, split, like_length):
+@pytest.mark.parametrize("bucket_by_length", [False, True])
+def test_the_order_depends_on_seed_and_epoch_only(synthetic_store, split, bucket_by_length):
     def order(seed, epoch, workers=0):
-        options = {"batch_size": 2, "seed": seed, "workers": workers, "like_length": like_length}
+        options = {
+            "batch_size": 2,
+            "seed": seed,
+            "workers": workers,
+            "bucket_by_length": bucket_by_length,
+        }
         loader = make(synthetic_store, split, **options).train_dataloader()
         loader.sampler.set_epoch(epoch)
         return np.concatenate([batch.index for batch in loader]).tolist()
@@ -195,12 +200,12 @@ def listen(data, folder, epochs, resume=None):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("like_length", [False, True])
+@pytest.mark.parametrize("bucket_by_length", [False, True])
 def test_a_resumed_training_sees_what_it_would_have_seen(
-    synthetic_store, split, tmp_path, like_length
+    synthetic_store, split, tmp_path, bucket_by_length
 ):
     def data():
-        return make(synthetic_store, split, batch_size=2, like_length=like_length)
+        return make(synthetic_store, split, batch_size=2, bucket_by_length=bucket_by_length)
 
     whole = listen(data(), tmp_path / "whole", 4)
     assert len({tuple(order) for order in whole.values()}) == 4

@@ -41,8 +41,8 @@ def test_the_real_words_have_no_face(words15_store):
 
 
 def test_a_layout_without_hands(shared_data, tmp_path):
-    from asl.clips.npz import NpzSource
     from asl.clips.prepare import prepare
+    from asl.clips.sources.npz import NpzSource
 
     source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
     store = prepare(source, tmp_path / "store", workers=1)

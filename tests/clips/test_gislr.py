@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from asl.clips.gislr import GislrSource, read_clip
-from asl.clips.source import BadClip
+from asl.clips.sources.base import BadClip
+from asl.clips.sources.gislr import GislrSource, read_clip
 from asl.errors import UserError
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_data_set_is_one_sentence(raw, spoil, sentence):
 
 
 def test_reading_imports_no_torch():
-    code = "import asl.clips.prepare, asl.clips.gislr, asl.clips.npz, asl.clips.synthetic, sys; "
+    code = "import asl.clips.prepare, asl.clips.sources.gislr, asl.clips.sources.npz, asl.clips.synthetic.generator, sys; "
     code += "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.clips.gislr import GislrSource, read_clip
 from asl.clips.prepare import prepare
-from asl.clips.source import Entry, Reading
+from asl.clips.sources.base import Entry, Reading
+from asl.clips.sources.gislr import GislrSource, read_clip
 from asl.clips.store import ClipStore
-from asl.clips.synthetic import write_clip
+from asl.clips.synthetic.generator import write_clip
 from asl.errors import UserError
 
 FOLDER, MAP = "train_landmark_files", "sign_to_prediction_index_map.json"
@@ -108,7 +108,7 @@ def content(store: Path) -> list[tuple[str, str, bytes]] | None:
 # it is about to take so many steps on the disk, or after so many seconds.
 CHILDREN = """
 import json, os, signal, sys, time
-from asl.clips.gislr import GislrSource
+from asl.clips.sources.gislr import GislrSource
 from asl.clips.prepare import prepare
 
 STEPS = ("os.rename", "os.remove", "os.truncate", "os.link", "os.mkdir")
@@ -230,7 +230,7 @@ def test_killed_at_twenty_random_moments_it_goes_on(several, attempt, tmp_path):
 
 PREPARE = """
 import sys
-from asl.clips.gislr import GislrSource
+from asl.clips.sources.gislr import GislrSource
 from asl.clips.prepare import prepare
 if __name__ == "__main__":
     source = GislrSource(sys.argv[1])

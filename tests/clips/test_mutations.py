@@ -23,8 +23,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from asl.clips.gislr import GislrSource, read_clip
-from asl.clips.source import BadClip, Entry
+from asl.clips.sources.base import BadClip, Entry
+from asl.clips.sources.gislr import GislrSource, read_clip
 
 NAN = float("nan")
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from asl.clips.npy import NpySource
 from asl.clips.prepare import prepare
-from asl.clips.source import BadClip
+from asl.clips.sources.base import BadClip
+from asl.clips.sources.npy import NpySource
 from asl.errors import UserError
 
 

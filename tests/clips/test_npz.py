@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from asl.clips.npz import NpzSource, described_npz
 from asl.clips.prepare import prepare
+from asl.clips.sources.npz import NpzSource, described_npz
 from asl.errors import UserError
 
 
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_one_sentence_or_the_same_clips(tmp_path, arrays, save
 
 _READS_ALL = """
 import sys, resource, numpy as np
-from asl.clips.npz import NpzSource
+from asl.clips.sources.npz import NpzSource
 source = NpzSource(sys.argv[1], file="clips.npz", layout="kinect20")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for entry in source.listing().entries:

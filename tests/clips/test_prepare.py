@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from asl.clips.gislr import GislrSource, read_clip
 from asl.clips.prepare import prepare
+from asl.clips.sources.gislr import GislrSource, read_clip
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.landmarks import landmark_set
@@ -182,7 +182,7 @@ def test_a_bad_clip_stops_everything_where_it_should(raw, tmp_path):
 
 
 def test_a_clip_in_which_nothing_was_detected_is_kept_and_counted(raw, tmp_path):
-    from asl.clips.synthetic import write_clip
+    from asl.clips.synthetic.generator import write_clip
 
     write_clip(paths(raw)[0], np.full((4, 543, 3), np.nan))
     store, _ = pack(raw, tmp_path / "store", on_problem="fail")
@@ -231,13 +231,13 @@ def test_a_folder_that_is_no_store_is_refused_and_left_as_it_was(raw, tmp_path, 
     folder = tmp_path / "folder"
     (folder / name).parent.mkdir(parents=True)
     (folder / name).write_text('{"format": 2}')
-    with pytest.raises(UserError, match="data.store=.*folder: this folder holds other files"):
+    with pytest.raises(UserError, match=r"data\.store=.*folder: this folder holds other files"):
         pack(raw, folder)
     assert files(folder) == {name: b'{"format": 2}'}
 
 
 def test_the_recordings_folder_is_no_place_for_the_store(tmp_path):
-    from asl.clips.npz import NpzSource
+    from asl.clips.sources.npz import NpzSource
 
     arrays = {"X": np.ones((2, 3, 20, 3), np.float32), "sign": np.array(["yes", "no"])}
     for name, array in arrays.items():
@@ -262,7 +262,7 @@ def test_files_that_a_user_put_into_a_store_stay(raw, tmp_path):
 
 
 def test_the_summary_counts_the_reasons(raw, tmp_path):
-    from asl.clips.synthetic import write_clip
+    from asl.clips.synthetic.generator import write_clip
 
     for path in paths(raw)[:3]:
         path.write_bytes(b"")
@@ -303,7 +303,7 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from asl.clips import prepare as engine
-from asl.clips.source import Entry, Listing, Reading
+from asl.clips.sources.base import Entry, Listing, Reading
 
 class Deadly:
     root, layout, signs, settings = Path(sys.argv[1]), "kinect20", ["yes"], {}

@@ -52,7 +52,7 @@ def test_every_clip_is_on_one_side_only(name, signers_of):
     assert len(split.test)
     assert all((np.diff(part) > 0).all() for part in (split.train, split.val, split.test))
     overlap = set(who(split.test, signers)) & {*who(split.train, signers), *who(split.val, signers)}
-    assert split.signer_independent == (not overlap)
+    assert split.test_signer_independent == (not overlap)
 
 
 def test_validation_has_signers_of_its_own_from_four_on():
@@ -150,7 +150,7 @@ def test_a_sign_that_lacks_a_signer_is_allowed_and_reported():
 def test_a_random_split_says_that_it_is_not_signer_independent():
     split = random(*clips())
     assert "not signer-independent" in split.protocol
-    assert not split.signer_independent
+    assert not split.test_signer_independent
 
 
 # --- the signers of the competition -------------------------------------------------------------

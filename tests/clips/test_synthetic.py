@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from asl.clips.gislr import read_clip
-from asl.clips.synthetic import draw_signer, lexicon, synthetic_source, write_clip
+from asl.clips.sources.gislr import read_clip
+from asl.clips.synthetic.generator import draw_signer, lexicon, synthetic_source, write_clip
 from asl.errors import UserError
 
 SMALL = {"signs": 2, "signers": 2, "clips_per_sign": 1}

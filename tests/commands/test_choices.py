@@ -6,28 +6,24 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from asl.commands.settings import composed
-from asl.commands.train import augmentation
-from asl.config import CONF, build, build_recognizer, check, recognizer_spec
+from asl.config.plan import choices, plan
 from asl.landmarks import LANDMARK_SETS
-
-
-def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+from asl.recognizer.build import build_recognizer
+from asl.training.augment import Augmentation
 
 
 def trains(overrides: list[str]) -> None:
-    cfg = composed("train", overrides)
-    check(cfg)
+    chosen = plan(*overrides)
     torch.manual_seed(0)
-    recognizer = build_recognizer(recognizer_spec(cfg), ["a", "b", "c"])
+    recognizer = build_recognizer(chosen.recognizer, ["a", "b", "c"])
     clips = torch.rand(4, 12, len(recognizer.landmarks.indices), 3)
     clips[torch.rand(4, 12, 1, 1).expand_as(clips) < 0.2] = torch.nan
     lengths = torch.tensor([12, 7, 2, 1])
     if recognizer.scaler.fitted:
         recognizer.scaler.fit([(clips, lengths)])
-    optimizer, schedule = build(cfg.optimizer, parameters=recognizer.parameters(), steps=3)
-    augmented, lengths = augmentation(cfg, recognizer.landmarks)(clips, lengths)
+    optimizer, schedule = chosen.optimizer(parameters=recognizer.parameters(), steps=3)
+    operations = {name: make() for name, make in chosen.augment.items()}
+    augmented, lengths = Augmentation(operations, recognizer.landmarks)(clips, lengths)
     before = [p.clone() for p in recognizer.parameters()]
     loss = F.cross_entropy(recognizer(augmented, lengths), torch.tensor([0, 1, 2, 0]))
     loss.backward()
@@ -74,7 +70,7 @@ def test_every_other_choice_trains(override):
 @pytest.mark.parametrize("data", choices("data"))
 @pytest.mark.parametrize("trainer", choices("trainer"))
 def test_data_and_trainer_choices_are_sound(data, trainer):
-    check(composed("train", [f"data={data}", f"trainer={trainer}"]))
+    plan(f"data={data}", f"trainer={trainer}")
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
@@ -85,5 +81,5 @@ def test_every_experiment_trains(experiment):
 
 
 def test_augment_chosen_by_hand_wins_over_the_regularizations_own():
-    assert not composed("train", ["regularization=strong", "augment=none"]).augment
-    assert composed("train", ["regularization=strong"]).augment
+    assert not plan("regularization=strong", "augment=none").augment
+    assert plan("regularization=strong").augment

@@ -122,7 +122,7 @@ def test_a_multirun_ends_in_a_comparison_whatever_came_between(
 ):
     from asl.clips import prepare
     from asl.tracking.find import download
-    from asl.training.classifier import SignClassifier
+    from asl.training.module import SignClassifier
 
     tracking = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     small = ["model.hidden=8", "trainer=smoke", "trainer.max_epochs=1", "folds=[0,1]"]
@@ -210,7 +210,7 @@ def weights(folder, *arguments):
 
 @pytest.mark.parametrize("scaler", ["clip", "standard"])
 def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, scaler):
-    from asl.clips.synthetic import write_clip
+    from asl.clips.synthetic.generator import write_clip
 
     raw = tmp_path / "raw"
     assert run(["prepare", *workbench.data]) == 0

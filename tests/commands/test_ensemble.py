@@ -128,7 +128,7 @@ def test_it_exports_as_one_verified_file_that_measures_alike(workbench, ensemble
     labels = json.loads((exported / "labels.json").read_text())
     assert labels["inputs"] == ["frames", 543, 3]
     scalers = [member["scaler"]["class"] for member in labels["members"]]
-    assert scalers == ["Fitted", "BodySize"]
+    assert scalers == ["StatisticsScaler", "BodySize"]
     assert [member["landmarks"]["name"] for member in labels["members"]] == ["hands", "gislr118"]
     model = f"model={exported}/model_float16.tflite"
     capsys.readouterr()

@@ -9,7 +9,7 @@ import pytest
 
 from asl.commands.parts import tracker
 from asl.errors import UserError
-from asl.export import scores
+from asl.export.parity import scores
 from asl.tracking.find import download, find_run
 
 

@@ -42,7 +42,7 @@ def test_files_are_as_accurate_as_the_recognizer(exported):
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])
 def test_the_genuine_competition_file_gets_probabilities(exported, shared_data, frames):
-    from asl.clips.gislr import read_clip
+    from asl.clips.sources.gislr import read_clip
 
     path = shared_data / "gislr_sample" / "train_landmark_files" / "22343" / "239181.parquet"
     genuine = read_clip(path)

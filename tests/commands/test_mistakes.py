@@ -72,7 +72,7 @@ def test_all_faults_come_in_one_message(workbench, capsys):
 
 def test_hydra_shows_the_composed_config(workbench, capsys):
     assert workbench("train", "--cfg", "job", "model=lstm") == 0
-    assert "asl.recognizer.recurrent.Recurrent" in capsys.readouterr().out
+    assert "asl.recognizer.backbones.recurrent.Recurrent" in capsys.readouterr().out
 
 
 def test_completion_completes_commands_and_choices(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asl.clips.gislr import GislrSource
+from asl.clips.sources.gislr import GislrSource
 from asl.clips.store import ClipStore
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from asl.cli import run
-from asl.clips.gislr import read_clip
-from asl.export.metadata import add_metadata
+from asl.clips.sources.gislr import read_clip
+from asl.export.passes.metadata import add_metadata
 from asl.tracking.find import find_run
 from asl.tracking.registry import register, registered_file
 from asl.tracking.run import create_run

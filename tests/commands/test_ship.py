@@ -7,7 +7,7 @@ import pytest
 
 from asl.commands.parts import tracker
 from asl.commands.ship import best_file, ship
-from asl.predict import load
+from asl.runtime.predict import load
 from asl.tracking.find import find_run
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from asl.cli import run
-from asl.training.classifier import SignClassifier
+from asl.training.module import SignClassifier
 
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
 SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
@@ -44,7 +44,7 @@ class Sweeps:
             "space": space,
             **settings,
         }
-        described = {"defaults": ["every/settings@_here_", "_self_"], **node}
+        described = {"defaults": ["base/settings@_here_", "_self_"], **node}
         (self.folder / "sweep/mine.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
         return [
             *("sweep", "--config-dir", str(self.folder), "sweep=mine"),
@@ -162,10 +162,10 @@ def test_the_same_name_with_another_question_is_refused(finished, capsys):
         (RATE, ["sweep.folds=9"], ["sweep.folds=9", "sweep.seeds"]),
         (
             RATE,
-            ["sweep.against=size", "sweep.pruner=median"],
+            ["sweep.second_objective=size", "sweep.pruner=median"],
             ["sweep.pruner=median", "choose none"],
         ),
-        (RATE, ["sweep.against=size", "sweep.sampler=gp"], ["sweep.sampler=gp", "nsga2"]),
+        (RATE, ["sweep.second_objective=size", "sweep.sampler=gp"], ["sweep.sampler=gp", "nsga2"]),
         (RATE, ["split.val=none"], ["split.val=none", "validation"]),
     ],
 )
@@ -262,7 +262,7 @@ def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
 def test_a_pruned_trial_says_so_and_why_but_not_before_all_has_settled(sweeps):
     """Everything is hopeless here; the second trial settles until its third epoch."""
     space = {"regularization.late_dropout": {"choices": [0.0, 0.5]}}
-    late = ["regularization.late_start=1", "regularization.settle=1", "trainer.max_epochs=4"]
+    late = ["regularization.late_start=1", "regularization.grace_epochs=1", "trainer.max_epochs=4"]
     hopeless = {"sampler": "grid", "pruner": "threshold", "pruner_options": {"lower": 2.0}}
     assert sweeps(space, *late, **hopeless) == 0
     _, children = sweeps.runs()
@@ -343,7 +343,7 @@ def test_two_objectives_end_in_a_front_and_its_most_accurate_point_is_tested(
 
 @pytest.mark.slow
 def test_a_trials_size_is_that_of_its_exported_file(sweeps, tmp_path):
-    assert sweeps(DEPTHS, "sweep.against=size", n_trials=1, sampler="nsga2") == 0
+    assert sweeps(DEPTHS, "sweep.second_objective=size", n_trials=1, sampler="nsga2") == 0
     _, (trial,) = sweeps.runs()
     arguments = [f"run={trial.run_id}", f"export.dir={tmp_path}/files", sweeps.tracking]
     assert run(["export", *arguments]) == 0

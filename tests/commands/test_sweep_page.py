@@ -28,7 +28,7 @@ class Searches:
 
     def __call__(self, *more, space=SPACE, **settings):
         node = {
-            "defaults": ["every/settings@_here_", "_self_"],
+            "defaults": ["base/settings@_here_", "_self_"],
             "name": "mine",
             "sampler": "random",
             "pruner": "none",
@@ -207,7 +207,7 @@ def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
         total=1,
         points=[],
         directions=("maximize",),
-        against=None,
+        second_objective=None,
         sampler=("random", {}, 0),
         pruner=("none", {}, 1),
         overrides=(),

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from asl.cli import run
-from asl.config import PROJECT
+from asl.paths import PROJECT
 
 SECRET = "Zwiebelkuchen"
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
@@ -101,7 +101,7 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
 
     name = f"servers-{os.getpid()}"
     described = {"n_trials": 4, "sampler": "tpe", "pruner": "median", "space": SPACE}
-    described = {"defaults": ["every/settings@_here_", "_self_"], **described, "final_seeds": 1}
+    described = {"defaults": ["base/settings@_here_", "_self_"], **described, "final_seeds": 1}
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep/mine.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
     arguments = [

@@ -11,7 +11,7 @@ import pytest
 
 from asl.commands.parts import tracker
 from asl.tracking.find import download, find_run, find_runs
-from asl.training.classifier import SignClassifier
+from asl.training.module import SignClassifier
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from asl.landmarks import landmark_set
-from asl.recognizer.cnn import Cnn
-from asl.recognizer.conv_gru import ConvGru
-from asl.recognizer.conv_transformer import ConvTransformer
-from asl.recognizer.features import Features
-from asl.recognizer.head import Head
+from asl.recognizer.backbones.cnn import Cnn
+from asl.recognizer.backbones.conv_gru import ConvGru
+from asl.recognizer.backbones.conv_transformer import ConvTransformer
+from asl.recognizer.backbones.recurrent import Recurrent
+from asl.recognizer.backbones.transformer import Transformer
+from asl.recognizer.heads.linear import LinearHead
+from asl.recognizer.preprocessing.features import Features
+from asl.recognizer.preprocessing.scalers import ClipDeviation
 from asl.recognizer.recognizer import Recognizer
-from asl.recognizer.recurrent import Recurrent
-from asl.recognizer.scalers import ClipDeviation
-from asl.recognizer.transformer import Transformer
 
 SIGNS = ["again", "bird", "cat", "dog", "eat"]
 
@@ -43,7 +43,7 @@ def make_recognizer(
     else:
         cell = model.removeprefix("bi")
         backbone = Recurrent(inputs, cell, model.startswith("bi"), hidden=hidden)
-    head = Head(backbone.width, len(SIGNS))
+    head = LinearHead(backbone.width, len(SIGNS))
     with torch.no_grad():
         head.layers[-1].weight.mul_(10)
     return Recognizer(chosen, ClipDeviation(chosen), features, backbone, head, SIGNS).eval()

@@ -12,17 +12,17 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 
 import asl.export.export as exporting
-from asl.config import CONF
 from asl.errors import UserError
 from asl.export import ExportError
-from asl.export.diagnosis import diagnose
+from asl.export.backend.tflite import VARIANTS
 from asl.export.export import export
-from asl.export.flatbuffer import pack, parse
-from asl.export.lstm import MOST_STEPS
-from asl.export.onnx import Recognise
-from asl.export.tflite import VARIANTS
-from asl.export.verify import check_no_kept_state, compare, judge
-from asl.predict import load
+from asl.export.onnx.convert import Recognise
+from asl.export.parity.diagnosis import diagnose
+from asl.export.parity.verify import check_no_kept_state, compare, judge
+from asl.export.passes.flatbuffer import pack, parse
+from asl.export.passes.lstm import MOST_STEPS
+from asl.paths import CONF
+from asl.runtime.predict import load
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_signature_of_the_competition(exported, recognizer):
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 30, 400])
 def test_any_number_of_frames_of_a_genuine_clip(exported, recognizer, shared_data, frames):
-    from asl.clips.gislr import read_clip
+    from asl.clips.sources.gislr import read_clip
 
     sample = shared_data / "gislr_sample" / "train_landmark_files" / "22343" / "239181.parquet"
     clip = np.tile(read_clip(sample), (14, 1, 1))[:frames]
@@ -147,7 +147,7 @@ def test_report_says_what_was_proved(exported, clips):
     assert report["hops"][1]["largest"] <= 1e-4
     assert report["hops"][1]["same_top"] == 1
     assert report["clips"]["real"] == len(clips)
-    assert {"1 frame", "1000 frames", "nothing at all"} <= set(report["clips"]["cruel"])
+    assert {"1 frame", "1000 frames", "nothing at all"} <= set(report["clips"]["edge_cases"])
     assert not any(name.startswith("CUSTOM") for name in report["operators"]["float32"])
     assert report["latency"]["float16"]["median"]["median_ms"] > 0
     assert report["latency"]["float16"]["longest"]["two_threads"]["p95_ms"] > 0
@@ -201,7 +201,7 @@ def test_a_quantized_file_that_fails_is_kept_but_not_offered(
 
     assert report["verified"]
     assert report["best"] == "float32"
-    assert "differs" in report["not_offered"]["dynamic"]
+    assert "differs" in report["rejected"]["dynamic"]
     assert (tmp_path / "model_dynamic.tflite").is_file()
     assert "dynamic: not offered: " in (tmp_path / "report.md").read_text()
 
@@ -243,7 +243,9 @@ def test_a_difference_names_the_clip():
 
 
 def test_importing_the_room_is_light():
-    script = "import sys, asl.export.tflite; print({'torch', 'tensorflow'} & set(sys.modules))"
+    script = (
+        "import sys, asl.export.backend.tflite; print({'torch', 'tensorflow'} & set(sys.modules))"
+    )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 
@@ -284,4 +286,4 @@ def test_every_backbone_with_equal_axes(
     assert diagnose(whole, tmp_path / "model.onnx", next(iter(clips.values()))) == ""
     assert set(report["not_made"]) == ({"int8"} if model in RECURRENT else set())
     assert set(report["latency"]) | set(report["not_made"]) == set(VARIANTS)
-    assert "dynamic" not in report["not_offered"]
+    assert "dynamic" not in report["rejected"]

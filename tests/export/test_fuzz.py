@@ -6,10 +6,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asl.export.onnx import to_onnx
-from asl.export.tflite import to_tflite
-from asl.predict import load
-from asl.recognizer.scalers import HandShape
+from asl.export.backend.tflite import to_tflite
+from asl.export.onnx.convert import to_onnx
+from asl.recognizer.preprocessing.scalers import HandShape
+from asl.runtime.predict import load
 
 LARGE = 1e4
 """Up to here answers are compared; beyond, float32 has too few digits for two programs to agree."""

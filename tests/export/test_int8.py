@@ -8,9 +8,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from asl.export.export import export
-from asl.export.flatbuffer import parse
-from asl.export.int8 import NotQuantizedError, to_int8
-from asl.predict import load
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.int8 import NotQuantizedError, to_int8
+from asl.runtime.predict import load
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def exported(recognizer_of, made_up, tmp_path_factory):
 def test_int8_is_smaller_and_agrees(exported):
     _, report = exported
     assert report["not_made"] == {}
-    assert "int8" not in report["not_offered"]
+    assert "int8" not in report["rejected"]
     assert report["bytes"]["model_int8.tflite"] < 0.6 * report["bytes"]["model_float32.tflite"]
     hop = next(hop for hop in report["hops"] if hop["name"] == "int8")
     assert len(hop["changed"]) <= 0.05 * hop["clips"]
@@ -49,7 +49,7 @@ def test_setting_logging_up_anew_leaves_the_callers_stderr_open(exported):
 import io, logging.config, sys
 sys.stderr = mine = io.TextIOWrapper(io.BytesIO())  # as in a notebook
 from pathlib import Path
-from asl.export.int8 import _quantizer
+from asl.export.passes.int8 import _quantizer
 _quantizer(Path({str(exported[0] / "model_float32.tflite")!r}).read_bytes())
 sys.stderr = io.StringIO()
 logging.config.dictConfig({{"version": 1}})

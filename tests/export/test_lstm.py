@@ -6,8 +6,8 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from asl.export.flatbuffer import pack, parse
-from asl.export.lstm import MOST_STEPS, step_by_step
+from asl.export.passes.flatbuffer import pack, parse
+from asl.export.passes.lstm import MOST_STEPS, step_by_step
 
 UNITS, FEATURES = 6, 5
 

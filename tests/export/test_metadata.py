@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
-from asl.export.metadata import add_metadata
-from asl.predict import load, read_labels
+from asl.export.passes.metadata import add_metadata
+from asl.runtime.predict import load, read_labels
 
 LABELS = {
     "signs": ["again", "bird", "ça va"],
     "layout": "mediapipe_holistic",
     "inputs": ["frames", 543, 3],
     "landmarks": {"name": "hands", "rows": [468, 469]},
-    "scaler": {"class": "Unscaled"},
+    "scaler": {"class": "Identity"},
     "features": {"class": "Features", "frames": 20, "terms": ["position", "lag1"]},
     "run": {
         "id": "079c",

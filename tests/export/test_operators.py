@@ -16,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*were assigned during export")
 CONVERT = """
 import json, sys
 import numpy as np
-from asl.export import operators
+from asl.export.backend import operators
 if sys.argv[1] == "without":
     operators.install = lambda: None
-from asl.export.convert import to_keras
+from asl.export.backend.convert import to_keras
 from pathlib import Path
 for case in sys.argv[2:]:
     x, wanted = (np.load(f"{case}.{name}.npy") for name in ("x", "y"))

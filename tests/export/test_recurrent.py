@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from asl.export.onnx import to_onnx
-from asl.export.recurrent import exportable
-from asl.recognizer.recurrent import Recurrent
+from asl.export.onnx.convert import to_onnx
+from asl.export.onnx.recurrent import exportable
+from asl.recognizer.backbones.recurrent import Recurrent
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

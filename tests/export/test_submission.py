@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from asl.export.metadata import add_metadata
+from asl.export.passes.metadata import add_metadata
 from asl.export.submission import write_submission
 
 

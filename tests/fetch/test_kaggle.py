@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.clips.gislr import GislrSource
+from asl.clips.sources.gislr import GislrSource
 from asl.fetch import unzip as unzip_module
 
 KEY = "c0ffee-secret-key-0123456789"

@@ -9,8 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from asl.clips.gislr import GislrSource
-from asl.clips.npz import NpzSource
+from asl.clips.sources.gislr import GislrSource
+from asl.clips.sources.npz import NpzSource
 from asl.fetch.dataset import clips_digest
 
 NAMES = "apurve, gautam, mahendra, parveen, Pradeep, pramod, prateek, rajat, rajkumar, shewta"

@@ -4,7 +4,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from asl.config import CONF, build_recognizer
+from asl.paths import CONF
+from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
 
 SIGNS = ["hello", "milk", "please", "water"]

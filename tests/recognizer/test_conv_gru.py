@@ -1,7 +1,7 @@
 import torch
 
-from asl.recognizer.cnn import Cnn
-from asl.recognizer.conv_gru import ConvGru
+from asl.recognizer.backbones.cnn import Cnn
+from asl.recognizer.backbones.conv_gru import ConvGru
 
 
 def test_it_tells_which_of_two_movements_came_first():

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from asl.errors import UserError
-from asl.recognizer.conv_transformer import ChannelAttention, ConvTransformer
-from asl.recognizer.drop_path import DropPath
-from asl.recognizer.head import Head
+from asl.recognizer.backbones.conv_transformer import ChannelAttention, ConvTransformer
+from asl.recognizer.heads.linear import LinearHead
+from asl.recognizer.layers.drop_path import DropPath
 
 LENGTHS = torch.tensor([30, 1, 17])
 MASK = torch.arange(30) < LENGTHS[:, None]
@@ -23,7 +23,7 @@ def test_it_has_the_parameters_of_the_winners():
     one number that is no part of the network: the late dropout's counter of training steps.
     """
     backbone = ConvTransformer(inputs=118 * 2 * 3)
-    head = Head(backbone.width, signs=250)
+    head = LinearHead(backbone.width, signs=250)
 
     trained = sum(p.numel() for part in (backbone, head) for p in part.parameters())
     moving = sum(b.numel() for b in backbone.buffers())

@@ -19,7 +19,7 @@ class Recognise(torch.nn.Module):
 def members(build):
     return [
         build(model="lstm", scaler="standard", landmarks="hands"),
-        build(model="cnn", scaler="body", landmarks="gislr118", features="winner"),
+        build(model="cnn", scaler="body", landmarks="gislr118", features="gislr_1st"),
         build(model="conv_gru", scaler="none", landmarks="hands_pose", features="positions"),
     ]
 

@@ -3,7 +3,7 @@ import torch
 
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, landmark_set
-from asl.recognizer.features import Features
+from asl.recognizer.preprocessing.features import Features
 
 
 def features(clip, **options):
@@ -114,28 +114,28 @@ def test_reach_is_the_distance_between_hands_and_body(name):
     landmarks = landmark_set(name)
     torch.manual_seed(0)
     clip = torch.rand(1, landmarks.size, 3).expand(4, -1, -1).clone()
-    one, other = landmarks.reach[-1]
+    one, other = landmarks.distance_pairs[-1]
     clip[2:, one] = torch.nan
 
-    steps, _ = features(clip, frames=4, terms=["position", "reach"], landmarks=landmarks)
+    steps, _ = features(clip, frames=4, terms=["position", "distances"], landmarks=landmarks)
 
-    assert steps.shape[1] == landmarks.size * 3 + len(landmarks.reach)
-    reach = steps[:, landmarks.size * 3 :]
+    assert steps.shape[1] == landmarks.size * 3 + len(landmarks.distance_pairs)
+    distances = steps[:, landmarks.size * 3 :]
     far = (clip[0, one] - clip[0, other]).norm()
-    torch.testing.assert_close(reach[:, -1], torch.tensor([far, far, 0, 0]))
-    first, second = landmarks.reach[0]
+    torch.testing.assert_close(distances[:, -1], torch.tensor([far, far, 0, 0]))
+    first, second = landmarks.distance_pairs[0]
     expected = (clip[0, first] - clip[0, second]).norm()
-    torch.testing.assert_close(reach[0, 0], expected)
+    torch.testing.assert_close(distances[0, 0], expected)
 
 
 def test_reach_in_the_picture_ignores_depth():
     landmarks = landmark_set("kinect20")
     clip = torch.rand(3, 20, 3)
     flat = clip * torch.tensor([1.0, 1.0, 0.0])
-    options = {"terms": ["reach"], "coordinates": "xy", "frames": 3, "landmarks": landmarks}
+    options = {"terms": ["distances"], "coordinates": "xy", "frames": 3, "landmarks": landmarks}
     torch.testing.assert_close(features(clip, **options)[0], features(flat, **options)[0])
 
 
 def test_reach_needs_to_know_the_landmarks():
-    with pytest.raises(UserError, match=r"features\.terms=reach"):
-        Features(terms=["reach"])
+    with pytest.raises(UserError, match=r"features\.terms=distances"):
+        Features(terms=["distances"])

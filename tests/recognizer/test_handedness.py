@@ -1,17 +1,16 @@
 import pytest
 import torch
 
-from asl.commands.settings import composed
-from asl.config import CONF, build_recognizer, check, recognizer_spec
+from asl.config.plan import choices, plan
 from asl.landmarks import LANDMARK_SETS
+from asl.recognizer.build import build_recognizer
 from asl.training.augment import Mirror
 
 
 def recognizer(landmarks, *overrides):
-    cfg = composed("train", [f"landmarks={landmarks}", "model=cnn", "model.hidden=8", *overrides])
-    check(cfg)
+    chosen = plan(f"landmarks={landmarks}", "model=cnn", "model.hidden=8", *overrides)
     torch.manual_seed(0)
-    return build_recognizer(recognizer_spec(cfg), ["a", "b", "c"]).eval()
+    return build_recognizer(chosen.recognizer, ["a", "b", "c"]).eval()
 
 
 def clips(landmarks):
@@ -25,7 +24,7 @@ def clips(landmarks):
 @pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
 @pytest.mark.parametrize("scaler", ["body", "clip"])
 def test_a_clip_and_its_mirror_image_are_one(landmarks, scaler):
-    one = recognizer(landmarks.name, "handedness=one", f"scaler={scaler}")
+    one = recognizer(landmarks.name, "handedness=mirror_left", f"scaler={scaler}")
     recorded, lengths = clips(landmarks)
     mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
 
@@ -40,7 +39,7 @@ def test_a_right_handed_clip_stays_as_it_is():
     landmarks = LANDMARK_SETS["hands_pose"]
     recorded, lengths = clips(landmarks)
     recorded[:, :, list(landmarks.left_hand)] = torch.nan
-    logits = recognizer("hands_pose", "handedness=one")(recorded, lengths)
+    logits = recognizer("hands_pose", "handedness=mirror_left")(recorded, lengths)
     assert logits.equal(recognizer("hands_pose")(recorded, lengths))
 
 
@@ -50,27 +49,32 @@ def test_fitted_statistics_are_of_mirrored_clips():
     mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
     centres = []
     for seen in (recorded, mirrored):
-        one = recognizer("hands_pose", "handedness=one", "scaler=standard")
+        one = recognizer("hands_pose", "handedness=mirror_left", "scaler=standard")
         one.fit([(seen, lengths)])
         centres.append(one.scaler.centre)
     torch.testing.assert_close(centres[0], centres[1], rtol=0, atol=1e-5)
 
 
 def test_a_recognizer_from_before_the_choice_sees_clips_as_recorded():
-    spec = recognizer_spec(composed("train", ["model=cnn", "model.hidden=8"]))
+    spec = dict(plan("model=cnn", "model.hidden=8").recognizer)
     del spec["handedness"]
     old = build_recognizer(spec, ["a", "b"])
     assert type(old.handedness).__name__ == "AsRecorded"
-    assert {path.stem for path in (CONF / "handedness").glob("*.yaml")} == {"recorded", "one"}
+    assert choices("handedness") == ["mirror_left", "recorded"]
 
 
 @pytest.mark.parametrize(
-    "overrides", [["handedness=one"], ["handedness=one", "landmarks=kinect20"], ["head=arcface"]]
+    "overrides",
+    [
+        ["handedness=mirror_left"],
+        ["handedness=mirror_left", "landmarks=kinect20"],
+        ["head=arcface"],
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
 def test_the_exported_graph_is_the_recognizer(overrides):
-    cfg = composed("train", ["model=cnn", "model.hidden=8", *overrides])
-    exported = build_recognizer(recognizer_spec(cfg), ["a", "b", "c"]).eval()
+    chosen = plan("model=cnn", "model.hidden=8", *overrides)
+    exported = build_recognizer(chosen.recognizer, ["a", "b", "c"]).eval()
     size = exported.landmarks.layout.size
 
     class Recognise(torch.nn.Module):

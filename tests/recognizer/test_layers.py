@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from asl.recognizer.batchnorm import MaskedBatchNorm
-from asl.recognizer.depthwise import depthwise
+from asl.recognizer.layers.batchnorm import MaskedBatchNorm
+from asl.recognizer.layers.depthwise import depthwise
 
 MASK = torch.arange(7) < torch.tensor([7, 1, 4])[:, None]
 

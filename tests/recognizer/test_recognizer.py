@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from asl.config import CONF
+from asl.paths import CONF
 
 MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
 SCALERS = [
-    *("none", "minmax", "standard", "robust", "clip", "body", "hands", "clip_minmax", "winner"),
+    *("none", "minmax", "standard", "robust", "clip", "body", "hands", "clip_minmax", "gislr_1st"),
     "skeleton",
 ]
 LANDMARKS = ["hands_pose", "hands", "gislr118", "kinect20", "kinect20_upper"]
-FEATURES = ["positions", "motion", "differences", "reach", "winner"]
+FEATURES = ["positions", "motion", "differences", "distances", "gislr_1st"]
 MEASURED = {"skeleton": "kinect20"}  # scalers that need lengths in space
 CHOICES = [
     *({"model": name, "features": features} for name in MODELS for features in FEATURES),
@@ -28,7 +28,7 @@ CHOICES = [
 def test_no_config_is_left_out_of_these_tests(group, tested):
     configs = {path.stem for path in (CONF / group).glob("*.yaml")}
     # usual is whichever of the others the data set names, or its landmarks suit.
-    assert configs - {"usual"} == set(tested)
+    assert configs - {"auto"} == set(tested)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
@@ -60,7 +60,7 @@ def test_it_can_learn(choice, build, ragged):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scaler", SCALERS)
-def test_cruel_clips_have_probabilities(model, scaler, build):
+def test_edge_case_clips_have_probabilities(model, scaler, build):
     recognizer = build(model=model, scaler=scaler, landmarks=MEASURED.get(scaler, "hands_pose"))
     size = recognizer.landmarks.layout.size
     clip = torch.rand(3, size, 3)
@@ -70,8 +70,16 @@ def test_cruel_clips_have_probabilities(model, scaler, build):
     infinite = clip.clone()
     infinite[:, ::2] = torch.inf
 
-    for cruel in (clip[:1], clip[:2], nothing, nothing[:1], point, infinite, clip.sign() * 1e30):
-        probabilities = recognizer.recognise(cruel)
+    for edge_case in (
+        clip[:1],
+        clip[:2],
+        nothing,
+        nothing[:1],
+        point,
+        infinite,
+        clip.sign() * 1e30,
+    ):
+        probabilities = recognizer.recognise(edge_case)
         assert probabilities.isfinite().all()
         assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
 

@@ -6,9 +6,9 @@ from torch import nn
 
 CHOICES = [
     *((model, "body", "motion") for model in ("lstm", "bilstm", "gru", "transformer", "cnn")),
-    *((model, "winner", "winner") for model in ("cnn", "transformer", "conv_transformer")),
+    *((model, "gislr_1st", "gislr_1st") for model in ("cnn", "transformer", "conv_transformer")),
     *((model, "body", "differences") for model in ("bigru", "transformer")),
-    ("gru", "body", "reach"),
+    ("gru", "body", "distances"),
     *(
         ("gru", scaler, "positions")
         for scaler in ("none", "minmax", "clip", "hands", "clip_minmax", "skeleton")

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from asl.recognizer.recurrent import Recurrent
+from asl.recognizer.backbones.recurrent import Recurrent
 
 STEPS = torch.linspace(-3, 3, 2 * 7 * 5).sin().reshape(2, 7, 5)  # [B, T, F]
 WHOLE = torch.ones(2, 7, dtype=torch.bool)

@@ -3,8 +3,15 @@ import torch
 
 from asl.errors import UserError
 from asl.landmarks import landmark_set
-from asl.recognizer.presence import presence
-from asl.recognizer.scalers import BodySize, ClipDeviation, ClipMinMax, Fitted, HandShape, usual
+from asl.recognizer.preprocessing.presence import presence
+from asl.recognizer.preprocessing.scalers import (
+    BodySize,
+    ClipDeviation,
+    ClipMinMax,
+    HandShape,
+    StatisticsScaler,
+    auto,
+)
 
 LANDMARKS = landmark_set("hands_pose")
 POINTS = len(LANDMARKS.indices)
@@ -34,7 +41,7 @@ def test_fitted_statistics_are_those_of_what_training_shows():
         ("minmax", shown.min(), shown.max() - shown.min()),
         ("robust", shown.median(), shown.quantile(0.75) - shown.quantile(0.25)),
     ]:
-        scaler = Fitted(LANDMARKS, statistic)
+        scaler = StatisticsScaler(LANDMARKS, statistic)
         scaler.fit([(clips[:1], lengths[:1]), (clips[1:], lengths[1:])])
         torch.testing.assert_close(scaler.centre[30, 0], centre, msg=statistic)
         torch.testing.assert_close(scaler.size[30, 0], size, msg=statistic)
@@ -45,7 +52,7 @@ def test_landmarks_that_training_never_shows_or_moves_stay_usable(statistic):
     clips = signer()
     clips[:, :, 10] = torch.nan
     clips[:, :, 11] = 0.4
-    scaler = Fitted(LANDMARKS, statistic)
+    scaler = StatisticsScaler(LANDMARKS, statistic)
 
     scaler.fit([(clips, torch.tensor([12, 12]))])
 
@@ -174,6 +181,6 @@ def test_a_single_point_is_not_blown_up(scaler):
     assert scaled(scaler, clips).nan_to_num().abs().max() < 1
 
 
-def test_usual_is_hands_where_there_are_hands():
-    assert isinstance(usual(landmark_set("hands_pose")), HandShape)
-    assert isinstance(usual(landmark_set("kinect20")), ClipDeviation)
+def test_auto_is_hands_where_there_are_hands():
+    assert isinstance(auto(landmark_set("hands_pose")), HandShape)
+    assert isinstance(auto(landmark_set("kinect20")), ClipDeviation)

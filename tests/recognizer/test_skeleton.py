@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from asl.clips.npz import NpzSource
+from asl.clips.sources.npz import NpzSource
 from asl.errors import UserError
 from asl.landmarks import landmark_set
-from asl.recognizer.skeleton import Skeleton
+from asl.recognizer.preprocessing.skeleton import Skeleton
 
 LANDMARKS = landmark_set("kinect20")
 SHOULDERS, ELBOW, WRIST = [2, 3], 5, 7

@@ -9,8 +9,8 @@ import pytest
 
 from asl.cli import run as asl
 from asl.errors import UserError
-from asl.export.metadata import add_metadata
-from asl.predict import load
+from asl.export.passes.metadata import add_metadata
+from asl.runtime.predict import load
 from asl.tracking.find import FoundRun, find_run
 from asl.tracking.registry import Registered, register, registered_file
 from asl.tracking.run import create_run

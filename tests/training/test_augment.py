@@ -3,12 +3,12 @@ import inspect
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from asl.config import CONF, register_resolvers
+from asl.config.compose import compose
 from asl.landmarks import LANDMARK_SETS, landmark_set
-from asl.recognizer.presence import presence
+from asl.paths import CONF
+from asl.recognizer.preprocessing.presence import presence
 from asl.training import augment
 from asl.training.augment import Augmentation
 
@@ -246,16 +246,14 @@ def test_every_set_runs_in_order(name, batch):
     [
         (["regularization=light"], "light"),
         (["regularization=strong"], "strong"),
-        (["regularization=notebook"], "none"),
-        (["regularization=winner"], "winner"),
+        (["regularization=notebook2023"], "none"),
+        (["regularization=gislr_1st"], "gislr_1st"),
         (["regularization=light", "augment=none"], "none"),
         (["augment=strong", "regularization=none"], "strong"),
     ],
 )
 def test_a_regularization_brings_its_augmentation_unless_one_is_named(overrides, name):
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        chosen = compose("train", overrides).augment
+    chosen = compose("train", overrides).augment
 
     assert chosen == yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
 

@@ -4,23 +4,20 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.gislr import GislrSource
 from asl.clips.prepare import prepare
+from asl.clips.sources.gislr import GislrSource
 from asl.clips.splits import random, signer_holdout
-from asl.clips.synthetic import synthetic_source
-from asl.commands.settings import composed
-from asl.commands.train import augmentation, regularization
-from asl.config import build, build_recognizer, check, recognizer_spec
+from asl.clips.synthetic.generator import synthetic_source
+from asl.config.plan import plan
+from asl.evaluation.evaluate import metrics, predict_batches
+from asl.runs.train import build
 from asl.training.checkpoint import load_recognizer
-from asl.training.classifier import SignClassifier
-from asl.training.evaluation import metrics, predict_batches
-from asl.training.fit import Fitted, fit
+from asl.training.fit import FitResult, fit
+from asl.training.module import SignClassifier
 
 
 class History(Logger):
@@ -44,7 +41,7 @@ class History(Logger):
 
 @dataclass
 class Run:
-    fitted: Fitted | None
+    fitted: FitResult | None
     data: ClipDataModule
     history: History = field(default_factory=History)
 
@@ -58,32 +55,16 @@ def run(synthetic_store, tmp_path):
     def run(*overrides, clips=None, name="run", resume=False):
         small = ["model=cnn", "model.hidden=16", "data.batch_size=8", "features.frames=16"]
         quiet = ["trainer.enable_progress_bar=false"]
-        cfg = composed("train", [*small, *quiet, *overrides])
-        check(cfg)
+        chosen = plan(*small, *quiet, *overrides)
         store, split = clips or (synthetic_store, few)
-        pl.seed_everything(cfg.seed, verbose=False)
-        spec = recognizer_spec(cfg)
-        recognizer = build_recognizer(spec, store.signs)
-        data = ClipDataModule(store, split, recognizer.landmarks, batch_size=cfg.data.batch_size)
-        classifier = SignClassifier(
-            recognizer=recognizer,
-            augment=augmentation(cfg, recognizer.landmarks),
-            make_optimizer=lambda parameters, steps: build(
-                cfg.optimizer, parameters=parameters, steps=steps
-            ),
-            regularization=regularization(cfg),
-            spec=spec,
-        )
-        stopping = cfg.regularization.early_stopping
+        classifier, data = build(chosen, store, split)
         done = Run(None, data)
         done.fitted = fit(
             classifier,
             data,
             directory=tmp_path / name,
-            trainer=OmegaConf.to_container(cfg.trainer, resolve=True),
-            monitor=cfg.monitor,
-            early_stopping=OmegaConf.to_container(stopping) if stopping else None,
-            gradient_clip=cfg.regularization.gradient_clip,
+            trainer=chosen.trainer,
+            monitor=chosen.monitor,
             logger=done.history,
             resume=resume,
         )
@@ -99,7 +80,7 @@ def test_an_epoch_is_logged_at_once(run):
         assert {"train/loss", "train/f1", "val/loss", "val/f1", "val/accuracy_top5"} <= epoch.keys()
 
 
-LATE = ["regularization.late_start=1", "regularization.settle=1"]
+LATE = ["regularization.late_start=1", "regularization.grace_epochs=1"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +91,7 @@ LATE = ["regularization.late_start=1", "regularization.settle=1"]
         ["regularization.late_dropout=0.5", *LATE],
         ["regularization.r_drop=1"],
         ["regularization.mixup=0.5", "regularization.join=0.5", "regularization.swap_hands=0.3"],
-        ["optimizer=ranger", "augment=winner", "head=arcface"],
+        ["optimizer=ranger", "augment=gislr_1st", "head=arcface"],
     ],
     ids=lambda chosen: chosen[0],
 )
@@ -199,7 +180,12 @@ def test_a_dip_at_the_start_of_a_late_regularizer_is_survived(run, more_clips):
         f"regularization.early_stopping={{patience: {patience}}}",
     ]
     hasty, patient = (
-        run(*overrides, f"regularization.settle={epochs}", clips=(more_clips, split), name=name)
+        run(
+            *overrides,
+            f"regularization.grace_epochs={epochs}",
+            clips=(more_clips, split),
+            name=name,
+        )
         for name, epochs in (("hasty", 0), ("patient", settle))
     )
     loss = patient.history["val/loss"]

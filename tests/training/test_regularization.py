@@ -6,15 +6,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from asl.clips.datamodule import Batch
-from asl.commands.settings import composed
-from asl.commands.train import regularization
-from asl.config import build, build_recognizer, check, recognizer_spec
+from asl.config.plan import plan
 from asl.landmarks import landmark_set
-from asl.recognizer.arcface import ArcFace
+from asl.recognizer.build import build_recognizer
+from asl.recognizer.heads.arcface import ArcFace
 from asl.training.adversarial import WeightPerturbation
 from asl.training.average import averaged
-from asl.training.classifier import SignClassifier
 from asl.training.consistency import disagreement
+from asl.training.module import SignClassifier
 from asl.training.optimizer import build_optimizer
 from asl.training.pairs import join, mix, partners, swap_hands
 from asl.training.regularization import Regularization
@@ -38,9 +37,9 @@ def clips():
 def classifier():
     def classifier(**chosen):
         torch.manual_seed(0)
-        cfg = composed("train", ["model=cnn", "model.hidden=8", "regularization=none"])
+        chosen_plan = plan("model=cnn", "model.hidden=8", "regularization=none")
         return SignClassifier(
-            recognizer=build_recognizer(recognizer_spec(cfg), SIGNS),
+            recognizer=build_recognizer(chosen_plan.recognizer, SIGNS),
             augment=lambda clips, lengths: (clips, lengths),
             make_optimizer=None,
             regularization=Regularization(**chosen),
@@ -241,10 +240,16 @@ def test_a_kept_checkpoint_holds_the_average_alone(classifier, clips):
 
 @pytest.mark.parametrize("late", [{"awp": 0.1}, {"late_dropout": 0.5}])
 def test_what_begins_late_settles_and_what_begins_at_once_does_not(late):
-    chosen = Regularization(**late, late_start=3, settle=2)
-    assert [chosen.settling(epoch) for epoch in range(7)] == [False] * 3 + [True] * 2 + [False] * 2
-    assert not any(Regularization(**late, late_start=0, settle=2).settling(e) for e in range(5))
-    assert not any(Regularization(late_start=3, settle=2).settling(e) for e in range(7))
+    chosen = Regularization(**late, late_start=3, grace_epochs=2)
+    assert [chosen.in_grace_period(epoch) for epoch in range(7)] == [False] * 3 + [True] * 2 + [
+        False
+    ] * 2
+    assert not any(
+        Regularization(**late, late_start=0, grace_epochs=2).in_grace_period(e) for e in range(5)
+    )
+    assert not any(
+        Regularization(late_start=3, grace_epochs=2).in_grace_period(e) for e in range(7)
+    )
 
 
 # --- head and optimizer --------------------------------------------------------------------------
@@ -293,16 +298,15 @@ def test_ranger_comes_half_the_way_back_every_five_steps():
 
 
 def test_the_winners_recipe_is_sound_and_complete():
-    cfg = composed("train", ["+experiment=gislr_winner"])
-    check(cfg)
-    chosen = regularization(cfg)
+    recipe = plan("+experiment=gislr_1st")
+    chosen = recipe.regularization
     assert (chosen.awp, chosen.late_dropout, chosen.late_start) == (0.2, 0.8, 15)
     assert chosen.label_smoothing == 0.1
     order = ["empty_frames", "time_stretch", "mirror", "time_window", "affine"]
-    assert list(cfg.augment) == [*order, "time_mask", "space_mask"]
-    assert [cfg.augment[name].p for name in cfg.augment] == [1.0, 0.8, 0.5, 1.0, 0.75, 0.5, 0.5]
+    assert list(recipe.augment) == [*order, "time_mask", "space_mask"]
+    assert [make().p for make in recipe.augment.values()] == [1.0, 0.8, 0.5, 1.0, 0.75, 0.5, 0.5]
     parameter = nn.Parameter(torch.ones(2, 2))
-    optimizer, schedule = build(cfg.optimizer, parameters=[parameter], steps=10)
+    optimizer, schedule = recipe.optimizer(parameters=[parameter], steps=10)
     rates = []
     for _ in range(11):
         rates.append(schedule.get_last_lr()[0])
@@ -311,4 +315,4 @@ def test_the_winners_recipe_is_sound_and_complete():
     assert rates[0] == pytest.approx(4e-3)
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(1e-6)
-    assert recognizer_spec(cfg)["landmarks"]["name"] == "gislr118"
+    assert recipe.recognizer["landmarks"]["name"] == "gislr118"

@@ -1,0 +1,307 @@
+"""Clips in .npy files of their own, or with a .npy file for every frame."""
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asl.clips.sources.arrays import (
+    NO_SIGNERS,
+    UNKNOWN_SIGNER,
+    ArrayForm,
+    Axes,
+    Landmarks,
+    Signs,
+    described,
+    sign_names,
+)
+from asl.clips.sources.base import BadClip, Entry, Listing, Problem, Reading
+from asl.clips.splits import sorted_signers
+from asl.clips.store import SHARDS
+from asl.errors import UserError, unknown
+from asl.landmarks import layout as layout_of
+
+FIELDS = ("signer", "sign", "sequence", "frame")
+
+
+def described_npy(root: str | Path, **given: Any) -> "NpySource":
+    """The NpySource that `clips.yaml` in `root` describes; what is given here wins over it."""
+    return described(NpySource, root, given)
+
+
+class NpySource:
+    """A folder of .npy files, one a clip, or one a frame with a folder a clip.
+
+    Either their paths say who signs what, or a csv file does. Arrays of Python objects are never
+    unpickled.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        layout: str,
+        files: str,
+        axes: Axes | None = None,
+        coordinates: str = "xyz",
+        landmarks: Landmarks | None = None,
+        missing: float | str = "nan",
+        path: str | None = None,
+        sign: str | None = None,
+        signer: str | None = None,
+        signs: Signs | None = None,
+    ) -> None:
+        """Looks for the files.
+
+        Args:
+            root: the folder.
+            layout: the layout that the clips get.
+            files: what paths look like, such as `{signer}/{sign}/{sequence}.npy`, where `*` is
+                anything; `{frame}`, the only field of a file's name, is the number of a frame. Or a
+                csv file that lists the clips.
+            axes: see `ArrayForm`, like the next three. Where None: `time, landmark, coordinate`,
+                without `time` where a file is a frame.
+            coordinates: what a landmark has.
+            landmarks: what a frame has.
+            missing: what stands for a landmark that was not detected.
+            path: the csv's column of paths, relative to `root`; `path` where None.
+            sign: the csv's column of labels, names or numbers; `sign` where None.
+            signer: the csv's column of signers; `participant_id` where None, `none` where nobody
+                knows.
+            signs: the names of labels, in the order in which the recognizer counts them. Where
+                None, labels are names, and the order is that of numbers and the alphabet.
+
+        Raises:
+            UserError: no such folder, what `listing` raises, or a description that makes no sense.
+        """
+        self.root, self.layout, self._files = Path(root), layout_of(layout).name, files
+        if not self.root.is_dir():
+            raise UserError(f"data.root={root}: there is no such folder")
+        self._pattern = None if files.endswith(".csv") else _pattern(files)
+        for key, column in {"path": path, "sign": sign, "signer": signer}.items():
+            if self._pattern and column is not None:
+                raise UserError(f"{key}={column}: files={files} is no csv file and has no columns")
+        self._columns = {
+            "path": path or "path",
+            "sign": sign or "sign",
+            "signer": signer or "participant_id",
+        }
+        self._by_frame = self._pattern is not None and self._pattern.frame is not None
+        outer = () if self._by_frame else ("time",)
+        axes = axes or [*outer, "landmark", "coordinate"]
+        self._form = ArrayForm(layout, axes, coordinates, landmarks, missing, outer)
+        self._names = sign_names(signs)
+        self.settings = self._form.settings | {"frames": files if self._by_frame else None}
+        self.signs: list[str] = []
+        self.listing()
+
+    def listing(self) -> Listing:
+        """Every clip of the csv, in its order, or of the folder, sorted; sets `signs`.
+
+        A file that does not fit the pattern or is not in the csv is a problem, as is a row without
+        path or sign, or a label that has no name.
+
+        Raises:
+            UserError: there is no .npy file at all, or the csv is missing or lacks a column.
+        """
+        found = sorted(_npy_files(self.root))
+        if not found:
+            raise UserError(f"data.root={self.root}: holds no .npy file")
+        if self._pattern:
+            rows, problems = _by_pattern(self._pattern, found)
+            signers = "signer" in self._pattern.fields
+        else:
+            rows, problems = self._from_csv(found)
+            signers = self._columns["signer"] != "none"
+        entries = []
+        for row in rows:
+            sign = self._names.get(row.sign) if self._names else row.sign
+            if sign is None:
+                problems.append(Problem(row.path, f"sign {row.sign!r} is not in signs"))
+            else:
+                entries.append(row._replace(sign=sign))
+        if not signers:
+            problems.append(Problem(self._files, NO_SIGNERS, kept=True))
+        self.signs = list(self._names.values()) or sorted_signers([e.sign for e in entries])
+        return Listing(entries, problems)
+
+    def read(self, entry: Entry) -> Reading:
+        """One clip.
+
+        Raises:
+            BadClip: no such file, or one that cannot be read or does not fit the description; no
+                frame that shows anything; an infinite coordinate.
+            OSError: the disk's or the system's fault.
+        """
+        if self._by_frame:
+            return self._read_frames(entry)
+        array = _load(self.root / entry.path, entry.path)
+        if misfit := self._form.misfit(array.shape, array.dtype):
+            raise BadClip(entry.path, misfit)
+        return self._form.read(entry.path, array)
+
+    def _read_frames(self, entry: Entry) -> Reading:
+        numbers = self._frame_numbers(entry)
+        frames = []
+        for name in (numbers[number] for number in sorted(numbers)):
+            frame = _load(self.root / entry.path / name, entry.path, f"{name} ")
+            if misfit := self._form.misfit(frame.shape, frame.dtype):
+                raise BadClip(entry.path, f"{name} {misfit}")
+            frames.append(frame)
+        reading = self._form.read(entry.path, np.stack(frames))
+        lost = set(range(min(numbers), max(numbers) + 1)) - set(numbers)
+        if lost and not reading.note:
+            return reading._replace(note=f"frame {min(lost)} is missing")
+        return reading
+
+    def _frame_numbers(self, entry: Entry) -> dict[int, str]:
+        """The names of a clip's frames by their numbers."""
+        assert self._pattern is not None
+        assert self._pattern.frame is not None
+        numbers: dict[int, str] = {}
+        for name in sorted(os.listdir(self.root / entry.path)):
+            if match := self._pattern.frame.fullmatch(name):
+                number = int(match["frame"])
+                if number in numbers:
+                    raise BadClip(entry.path, f"{numbers[number]} and {name} are the same frame")
+                numbers[number] = name
+        return numbers
+
+    def _from_csv(self, found: list[str]) -> tuple[list[Entry], list[Problem]]:
+        rows, problems = [], []
+        named: set[str] = set()
+        for number, (path, sign, signer) in enumerate(self._csv_rows(), start=2):
+            if not path or not sign or not signer:
+                problems.append(Problem(self._files, f"line {number} has an empty cell"))
+            elif Path(path).is_absolute() or ".." in Path(path).parts:
+                problems.append(Problem(path, "should be relative to the folder, and inside it"))
+            elif path in named:
+                problems.append(Problem(path, f"named more than once in {self._files}"))
+            else:
+                rows.append(Entry(path, signer, path.removesuffix(".npy"), sign))
+            named.add(path)
+        strays = [path for path in found if path not in named]
+        return rows, problems + [Problem(path, f"not named in {self._files}") for path in strays]
+
+    def _csv_rows(self) -> Iterator[tuple[str, str, str]]:
+        """Path, label and signer of each row; empty where a cell is."""
+        columns = self._columns
+        path = self.root / self._files
+        if not path.is_file():
+            raise UserError(f"files={self._files}: {self.root} holds no such file")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            try:
+                reader = csv.DictReader(file, strict=True)
+                there = reader.fieldnames or []
+                for key, column in columns.items():
+                    if column not in there and (key, column) != ("signer", "none"):
+                        raise unknown(key, column, there)
+                for row in reader:
+                    signer = row.get(columns["signer"], UNKNOWN_SIGNER)
+                    place = Path(row[columns["path"]] or "").as_posix()
+                    yield "" if place == "." else place, row[columns["sign"]] or "", signer or ""
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise UserError(f"{path}: is not a csv file ({error})") from error
+
+
+class _Pattern(NamedTuple):
+    """What paths look like.
+
+    Attributes:
+        files: as the user says it.
+        fields: their names.
+        shortest: matches a path, each field as short as can be.
+        longest: the same, as long as can be.
+        frame: matches the name of a frame's file; None where a file is a clip.
+    """
+
+    files: str
+    fields: set[str]
+    shortest: re.Pattern[str]
+    longest: re.Pattern[str]
+    frame: re.Pattern[str] | None
+
+
+def _pattern(files: str) -> _Pattern:
+    fields = re.findall(r"\{(.*?)\}", files)
+    if not files.endswith(".npy") or set(fields) - set(FIELDS) or "sign" not in fields:
+        names = ", ".join(f"{{{name}}}" for name in FIELDS)
+        raise UserError(
+            f"files={files}: should be a csv file, or a path that ends in .npy and has {{sign}} in "
+            f"it; choose from {names} and *"
+        )
+    folder, _, name = files.rpartition("/")
+    frame = None
+    if "frame" in fields:
+        if "{frame}" in folder or re.findall(r"\{.*?\}|\*", name) != ["{frame}"] or not folder:
+            raise UserError(f"files={files}: {{frame}} should be alone, in the file's name")
+        frame = _regex(name, "")
+    return _Pattern(files, set(fields), _regex(files, "?"), _regex(files, ""), frame)
+
+
+def _regex(files: str, lazy: str) -> re.Pattern[str]:
+    """An expression for the paths; a field that comes again is the same again."""
+    pieces, seen = [], set()
+    for piece in re.split(r"(\{.*?\}|\*)", files):
+        field = piece[1:-1] if piece.startswith("{") else ""
+        if piece == "*":
+            pieces.append(f"[^/]+{lazy}")
+        elif not field:
+            pieces.append(re.escape(piece))
+        elif field in seen:
+            pieces.append(f"(?P={field})")
+        else:
+            some = r"\d+" if field == "frame" else f"[^/]+{lazy}"
+            pieces.append(f"(?P<{field}>{some})")
+        seen.add(field)
+    return re.compile("".join(pieces))
+
+
+def _by_pattern(pattern: _Pattern, found: list[str]) -> tuple[list[Entry], list[Problem]]:
+    rows: dict[str, Entry] = {}
+    problems = []
+    for path in found:
+        match, other = pattern.shortest.fullmatch(path), pattern.longest.fullmatch(path)
+        if match is None or other is None:
+            problems.append(Problem(path, f"does not fit files={pattern.files}"))
+        elif match.groups() != other.groups():
+            problems.append(Problem(path, f"fits files={pattern.files} in more than one way"))
+        else:
+            clip = path.rpartition("/")[0] if pattern.frame else path
+            fields = match.groupdict()
+            signer = fields.get("signer", UNKNOWN_SIGNER)
+            rows[clip] = Entry(clip, signer, clip.removesuffix(".npy"), fields["sign"])
+    return list(rows.values()), problems
+
+
+def _npy_files(root: Path) -> Iterator[str]:
+    """Every .npy file below a folder, clip stores left out."""
+    for folder, folders, names in os.walk(root):
+        if SHARDS in folders and ".lock" in names:  # also one that is not finished
+            folders.clear()
+            continue
+        inside = Path(folder).relative_to(root)
+        yield from ((inside / name).as_posix() for name in names if name.endswith(".npy"))
+
+
+def _load(path: Path, clip: str, what: str = "") -> np.ndarray:
+    """An array of a .npy file; a map of it, so that a header cannot ask for more than is there."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise BadClip(clip, f"{what}there is no such file") from error
+    except Exception as error:  # a header is read as Python, and fails in as many ways
+        if getattr(error, "errno", None):  # the disk's or the system's fault, not the file's
+            raise
+        reason = "is not a whole .npy file of numbers"
+        if "object" in str(error) or "pickle" in str(error):
+            reason = "holds Python objects, which are never unpickled here"
+        raise BadClip(clip, f"{what}{reason}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise BadClip(clip, f"{what}is a .npz file, not a .npy file")
+    return np.asarray(array)

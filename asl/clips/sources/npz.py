@@ -1,0 +1,217 @@
+"""Clips of one array, with arrays that say what each of them is."""
+
+import zipfile
+import zlib
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from asl.clips.sources.array_file import ArrayFile, find_array
+from asl.clips.sources.arrays import (
+    NO_SIGNERS,
+    UNKNOWN_SIGNER,
+    ArrayForm,
+    Axes,
+    Landmarks,
+    Signs,
+    described,
+    sign_names,
+)
+from asl.clips.sources.base import Entry, Listing, Problem, Reading
+from asl.clips.splits import sorted_signers
+from asl.errors import UserError
+from asl.landmarks import layout as layout_of
+
+
+def described_npz(root: str | Path, **given: Any) -> "NpzSource":
+    """The NpzSource that `clips.yaml` in `root` describes; what is given here wins over it."""
+    return described(NpzSource, root, given)
+
+
+class NpzSource:
+    """Clips that are padded to one length and lie in one array.
+
+    An array is named as in the .npz file, or as a .npy file beside it (`X.npy`). Clips are read
+    one at a time where they lie. Arrays of Python objects are never unpickled.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        layout: str,
+        file: str | None = None,
+        axes: Axes = "clip, time, landmark, coordinate",
+        coordinates: str = "xyz",
+        landmarks: Landmarks | None = None,
+        missing: float | str = "nan",
+        clips: str = "X",
+        length: str | None = None,
+        sign: str = "sign",
+        signer: str = "participant_id",
+        repetition: str | None = None,
+        signs: Signs | None = None,
+    ) -> None:
+        """Reads what the clips are, and how their array lies on disk.
+
+        Args:
+            root: the folder.
+            layout: the layout that the clips get.
+            file: the .npz file; None where every array is a .npy file.
+            axes: see `ArrayForm`, like the next three; `clip` first makes reading fast.
+            coordinates: what a landmark has.
+            landmarks: what a frame has.
+            missing: what stands for a landmark that was not detected.
+            clips: the array of clips.
+            length: the array of their numbers of frames. Where None, `length` if there is one; and
+                if not, frames at the end that show nothing are cut off.
+            sign: the array of labels, names or numbers.
+            signer: the array of signers; `none` where nobody knows.
+            repetition: the array that tells a signer's recordings of a sign apart. Where None,
+                `repetition` if there is one; and if not, they are numbered.
+            signs: the names of labels, in the order in which the recognizer counts them. Where
+                None, labels are names, and the order is that of numbers and the alphabet.
+
+        Raises:
+            UserError: a file or an array is not there or cannot be read, an array has another
+                shape or type, or the description makes no sense.
+        """
+        self.root, self.layout, self._file = Path(root), layout_of(layout).name, file
+        if file and not (self.root / file).is_file():
+            raise UserError(f"data.root={root}: holds no {file}")
+        self._form = ArrayForm(layout, axes, coordinates, landmarks, missing, ("clip", "time"))
+        self._array = self._locate(clips)
+        if misfit := self._form.misfit(self._array.shape, self._array.dtype):
+            raise UserError(f"{self._array.path}: {clips} {misfit}")
+        if 0 in self._array.shape:
+            raise UserError(f"{self._array.path}: {clips} has the shape {list(self._array.shape)}")
+        self._length = self._lengths(length or self._usual("length"))
+        self._sign = self._column(sign)
+        self._signer = None if signer == "none" else self._column(signer)
+        repetition = repetition or self._usual("repetition")
+        self._repetition = self._column(repetition) if repetition else None
+        self._names = sign_names(signs)
+        self.signs = list(self._names.values()) or sorted_signers(self._sign)
+        # Lengths may come from another file than the clips, whose change prepare would not see.
+        digest = None if self._length is None else zlib.crc32(self._length.tobytes())
+        self.settings = self._form.settings | {"clips": clips, "length": digest}
+
+    def listing(self) -> Listing:
+        """Every clip of the array, in its order; one whose label has no name is a problem."""
+        entries, problems = [], []
+        path = self._array.path.relative_to(self.root).as_posix()
+        for row, label in enumerate(self._sign):
+            signer = self._signer[row] if self._signer else UNKNOWN_SIGNER
+            sign = self._names.get(label) if self._names else label
+            number = self._repetition[row] if self._repetition else row
+            if not sign:
+                reason = f"sign {label!r} is not in signs" if self._names else "has no sign"
+                problems.append(Problem(f"{path}:{row}", reason))
+            else:
+                entries.append(Entry(path, signer, f"{sign}-{signer}-{number}", sign, row))
+        if not self._signer:
+            problems.append(Problem(path, NO_SIGNERS, kept=True))
+        return Listing(entries, problems)
+
+    def read(self, entry: Entry) -> Reading:
+        """One clip, cut to its length.
+
+        Raises:
+            BadClip: it has no frame, more than the array holds, or an infinite coordinate.
+        """
+        name, row = f"{entry.path}:{entry.row}", entry.row
+        frames = None if self._length is None else int(self._length[row])
+        return self._form.read(name, self._array.read(row, self._axis, self._unpacked), frames)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_unpacked"}
+
+    @property
+    def _axis(self) -> int:
+        return self._form.axes.index("clip")
+
+    @cached_property
+    def _unpacked(self) -> IO[bytes] | None:
+        """The temporary file of an array that is packed; each process has its own."""
+        return self._array.unpack() if self._array.packed else None
+
+    def _usual(self, name: str) -> str | None:
+        """The name, if there is an array of that name."""
+        return name if name in self._members else None
+
+    @cached_property
+    def _members(self) -> list[str]:
+        if self._file is None:
+            return []
+        try:
+            with zipfile.ZipFile(self.root / self._file) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"{self.root / self._file}: is not a .npz file ({error})") from error
+        return names
+
+    def _place(self, name: str) -> tuple[Path, str | None]:
+        """The file that has an array, and its name in there, if that file is a .npz."""
+        if name.endswith(".npy"):
+            if not (self.root / name).is_file():
+                raise UserError(f"data.root={self.root}: holds no {name}")
+            return self.root / name, None
+        if self._file is None:
+            raise UserError(f"{name}: say the .npz file that has this array, or name a .npy file")
+        if name not in self._members:
+            there = ", ".join(self._members)
+            raise UserError(f"{self.root / self._file}: has no array {name}, only {there}")
+        return self.root / self._file, f"{name}.npy"
+
+    def _locate(self, name: str) -> ArrayFile:
+        path, member = self._place(name)
+        try:
+            return find_array(path, member)
+        except Exception as error:
+            raise UserError(f"{path}: {name} cannot be read ({error})") from error
+
+    def _load(self, name: str) -> np.ndarray:
+        """A whole array with one value a clip."""
+        array, count = self._locate(name), self._array.shape[self._axis]
+        if array.shape != (count,):
+            shape = list(array.shape)
+            raise UserError(
+                f"{array.path}: {name} has the shape {shape}, but there are {count} clips"
+            )
+        if array.dtype.hasobject:
+            raise UserError(
+                f"{array.path}: {name} holds Python objects, which are never unpickled here; save "
+                "it with .astype(str) or as numbers"
+            )
+        try:
+            loaded = np.load(array.path, allow_pickle=False)
+            if array.member is None:
+                return np.asarray(loaded)
+            with loaded:
+                return np.asarray(loaded[name])
+        except Exception as error:
+            raise UserError(f"{array.path}: {name} cannot be read ({error})") from error
+
+    def _lengths(self, name: str | None) -> np.ndarray | None:
+        return None if name is None else _whole(self._load(name), name)
+
+    def _column(self, name: str) -> list[str]:
+        """An array with a name or a whole number a clip, as text."""
+        array = self._load(name)
+        if array.dtype.kind == "S":
+            array = np.strings.decode(array, "utf-8", "replace")
+        if array.dtype.kind != "U":
+            array = _whole(array, name).astype(str)
+        return [str(value) for value in array]
+
+
+def _whole(array: np.ndarray, name: str) -> np.ndarray:
+    """Whole numbers as int64."""
+    whole = array.dtype.kind in "iu"
+    if array.dtype.kind == "f":
+        whole = bool((np.isfinite(array) & (array == np.round(array))).all())
+    if not whole:
+        raise UserError(f"{name} holds {array.dtype}, not names or whole numbers")
+    return array.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Hydra ends here: configs are composed, checked and turned into plans of plain values."""

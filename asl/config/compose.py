@@ -1,0 +1,85 @@
+"""Composing configs: for a command line, with all of Hydra's flags, or for some overrides."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from asl.config.overrides import with_current_names
+from asl.errors import UserError
+from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
+
+
+def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of a command with these overrides; Hydra's own part of it is `cfg.hydra`."""
+    register()
+    with _initialized():
+        return hydra.compose(command, with_current_names(overrides), return_hydra_config=True)
+
+
+@contextlib.contextmanager
+def _initialized() -> Iterator[None]:
+    """Hydra ready to compose: as the running command has set it up, or set up now."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def register() -> None:
+    """Make `${project:PATH}`, `${raw_data:NAME}` and the studies of experiments/ known to Hydra."""
+    OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+    OmegaConf.register_new_resolver("raw_data", raw_data, replace=True)
+    store = ConfigStore.instance()
+    if "experiment" not in store.repo:
+        for path in sorted(EXPERIMENTS.glob("*.yaml")):
+            store.store(path.stem, _read(path), group="experiment", package="_global_")
+
+
+def _read(path: Path) -> Any:
+    with path.open(encoding="utf-8") as file:
+        return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def run_command(
+    command: str, arguments: Sequence[str], function: Callable[[DictConfig], Any]
+) -> None:
+    """Compose conf/`command`.yaml with typed arguments and call the function with it.
+
+    The config has Hydra's own part under `hydra`. With `-m` the function is called for every
+    combination of choices.
+    """
+    register()
+    typed = list(sys.argv)
+    mistakes: list[UserError] = []
+
+    def task(cfg: DictConfig) -> Any:
+        sys.argv = typed  # Lightning starts its DDP processes with the command as it was typed
+        with open_dict(cfg):
+            cfg.hydra = HydraConfig.instance().cfg.hydra  # type: ignore[union-attr]
+        try:
+            return function(cfg)
+        except UserError as mistake:
+            if HydraConfig.get().mode is not RunMode.RUN:
+                raise
+            mistakes.append(mistake)  # past Hydra, which would print lines of its own
+            return None
+
+    sys.argv = [f"asl {command}", *with_current_names(arguments)]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
+    finally:
+        sys.argv = typed
+    if mistakes:
+        raise mistakes[0]

@@ -1,0 +1,95 @@
+"""From overrides to a plan: the one place where a composed config is turned into plain values."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from asl.config.compose import compose
+from asl.config.overrides import Override, parse_overrides
+from asl.config.schema import checked
+from asl.paths import CONF, EXPERIMENTS
+from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_config
+
+# Keys of the commands themselves, which no run differs by.
+_COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status")
+
+
+def plan(*overrides: str) -> RunPlan:
+    """The plan of a training run: what `asl train` with these overrides would do.
+
+    Args:
+        overrides: Hydra's, as on the command line: `model=cnn`, `optimizer.lr=0.01`.
+
+    Raises:
+        UserError: with every fault of the config, a line each.
+
+    Example:
+        >>> import asl
+        >>> plan = asl.plan("data=synthetic", "model=cnn", "seed=1")
+        >>> plan.name, plan.seed
+        ('cnn-auto-synthetic-s1', 1)
+    """
+    return run_plan(compose("train", overrides))
+
+
+def run_plan(cfg: DictConfig) -> RunPlan:
+    """The plan of a config that conf/train.yaml, or one on top of it, composed."""
+    return plan_of_config(checked(cfg), chosen_params(cfg))
+
+
+def data_plan_of(*overrides: str) -> DataPlan:
+    """The clips that `data=…` names; other overrides change values in that group."""
+    return data_plan(checked_data(compose("prepare", overrides)))
+
+
+def checked_data(cfg: DictConfig) -> dict[str, Any]:
+    """The `data` group of a config, resolved and checked."""
+    from asl.config.schema import PrepareSettings
+
+    return cast("dict[str, Any]", checked(cfg, PrepareSettings)["data"])
+
+
+def tracking_settings(overrides: Sequence[str] = ()) -> dict[str, str]:
+    """The `tracking` group, with overrides such as `tracking.uri=…`."""
+    return plain(compose("base", overrides).tracking)
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A part of a config as plain values."""
+    return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+
+
+def chosen_params(cfg: DictConfig) -> dict[str, Any]:
+    """What was chosen in a config: the choice in every group, every overridden key, the seed."""
+    choices = {
+        group: choice
+        for group, choice in cfg.hydra.runtime.choices.items()
+        if choice and _is_group(group)
+    }
+    keys = {
+        override.key: "removed" if override.removes else OmegaConf.select(cfg, override.key)
+        for override in parse_overrides(cfg.hydra.overrides.task)
+        if _is_choice(override) and override.key not in choices
+    }
+    return {**choices, "landmarks": cfg.landmarks.name, **keys, "seed": cfg.seed}
+
+
+def _is_group(name: str) -> bool:
+    """Whether a choice is one of ours, at its own place: not Hydra's, not `augment@…`."""
+    return "/" not in name and "@" not in name and name not in ("tracking", "sweep", "export")
+
+
+def _is_choice(override: Override) -> bool:
+    return not override.below((*NOT_A_CHOICE, *_COMMAND_KEYS)) and override.key != "experiment"
+
+
+def groups(command: str = "train") -> list[str]:
+    """The config groups that a command has choices in."""
+    return [str(name) for name in compose(command).hydra.runtime.choices if _is_group(str(name))]
+
+
+def choices(group: str) -> list[str]:
+    """The choices in a group of conf/, or the studies of experiments/."""
+    folder = EXPERIMENTS if group == "experiment" else CONF / group
+    return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -1,0 +1,116 @@
+"""From the predictions of every fold's test clips to a cross-validation's figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from asl.evaluation.evaluate import Predictions, metrics
+
+# Of a table of predictions: a row a clip and run.
+COLUMNS = ("fold", "seed", "clip", "signer", "sign", "predicted", "scores")
+FOLDS_SHOWN = 4  # of more folds a comparison has no columns
+
+
+def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of each fold and seed.
+
+    Args:
+        clips: out-of-fold predictions, see `COLUMNS`; `clips.attrs["signs"]` names the signs.
+    """
+    rows = []
+    for (fold, seed), part in clips.groupby(["fold", "seed"]):
+        signers = ",".join(sorted(part["signer"].unique()))
+        measured = metrics(_predictions(part, clips.attrs["signs"]), "")
+        rows.append(
+            {"fold": fold, "signers": signers, "seed": seed, "clips": len(part), **measured}
+        )
+    return pd.DataFrame(rows)
+
+
+def signer_table(clips: pd.DataFrame) -> pd.DataFrame:
+    """Each signer's clips and accuracy when nobody had trained on them, the hardest first."""
+    correct = clips["predicted"] == clips["sign"]
+    by_seed = correct.groupby([clips["signer"], clips["seed"]]).agg(["mean", "size"])
+    table = by_seed.groupby("signer").agg(
+        clips=("size", "first"), accuracy=("mean", "mean"), deviation=("mean", _deviation)
+    )
+    return table.reset_index().sort_values("accuracy", kind="stable").reset_index(drop=True)
+
+
+def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
+    """Mean of each metric over folds and seeds, its deviations, and the pooled accuracy.
+
+    A deviation over folds is that of the folds' means over seeds, and the other way round; with
+    one fold or seed there is none.
+    """
+    figures: dict[str, float] = {}
+    names = [name for name in folds.columns if name not in ("fold", "signers", "seed", "clips")]
+    for name in names:
+        figures[f"test/{name}"] = float(folds[name].mean())
+        for over, other in (("folds", "fold"), ("seeds", "seed")):
+            means = folds.groupby(other)[name].mean()
+            if len(means) > 1:
+                figures[f"test/{name}_std_{over}"] = float(means.std())
+    figures["test/pooled_accuracy"] = float((clips["predicted"] == clips["sign"]).mean())
+    return figures
+
+
+def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Cross-validations on the same clips beside each other, the first as the base of the others.
+
+    A difference is the mean over the pairs of runs that have the same seed and the same signers as
+    their test, and its error that mean's standard error: what both share, a hard signer say, is
+    in neither.
+
+    Args:
+        folds: a `fold_table` of each.
+
+    Returns:
+        A row each: runs, accuracy and f1 (means over folds and seeds), accuracy_std (over seeds, of
+        the means over folds), test [SIGNERS] (accuracy of each fold, where there are few),
+        difference and difference_error (of the accuracy), pairs. What cannot be said is NaN.
+    """
+    tests = list(dict.fromkeys(signers for table in folds for signers in table["signers"]))
+    rows = []
+    for table in folds:
+        own = table.groupby("signers")["accuracy"].mean()
+        by_fold = {f"test [{signers}]": own.get(signers, np.nan) for signers in tests}
+        rows.append(
+            {
+                "runs": len(table),
+                "accuracy": table["accuracy"].mean(),
+                "accuracy_std": table.groupby("seed")["accuracy"].mean().std(),
+                "f1": table["f1"].mean(),
+                **(by_fold if len(tests) <= FOLDS_SHOWN else {}),
+                **_difference(table, folds[0]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _difference(one: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
+    if one is base:
+        return {"difference": np.nan, "difference_error": np.nan, "pairs": 0}
+    pairs = one.merge(base, on=["signers", "seed"], suffixes=("", "_of_base"))
+    differences = pairs["accuracy"] - pairs["accuracy_of_base"]
+    return {
+        "difference": float(differences.mean()),
+        "difference_error": float(differences.std()) / max(len(pairs), 1) ** 0.5,
+        "pairs": len(pairs),
+    }
+
+
+def _deviation(values: pd.Series) -> float:
+    return float(values.std()) if len(values) > 1 else 0.0
+
+
+def _predictions(clips: pd.DataFrame, signs: list[str]) -> Predictions:
+    label = {sign: number for number, sign in enumerate(signs)}
+    return Predictions(
+        scores=np.stack(clips["scores"].to_list()).astype(np.float32),
+        signs=np.array([label[sign] for sign in clips["sign"]]),
+        signers=clips["signer"].to_numpy(str),
+        index=np.arange(len(clips)),
+        names=signs,
+    )

@@ -1,0 +1,114 @@
+"""What a researcher wants to know of a recognizer on a split: figures, and plain tables."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from asl.clips.store import ClipStore
+from asl.evaluation.breakdown import by_length, by_missing_hands, missing_hands
+from asl.evaluation.calibration import expected_calibration_error, reliability
+from asl.evaluation.confusion import confused_pairs, confusion, per_sign
+from asl.evaluation.intervals import over_clips, over_signers
+from asl.evaluation.metrics import mean_reciprocal_rank, sign_metrics, top_accuracy
+from asl.evaluation.predictions import Predictions, predict_batches
+
+__all__ = ["Evaluation", "Predictions", "evaluate", "metrics", "per_signer", "predict_batches"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is measured on one set of clips.
+
+    Attributes:
+        predictions: from which it follows.
+        temperature: that `ece_calibrated` and the table `calibration` are at; None where no clips
+            were there to fit it on.
+        metrics: the figures by name.
+        tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, by_length,
+            by_missing_hands (unless hands are not recorded), reliability and, at the temperature,
+            reliability_calibrated.
+    """
+
+    predictions: Predictions
+    temperature: float | None
+    metrics: dict[str, float]
+    tables: dict[str, pd.DataFrame]
+
+
+def evaluate(
+    predictions: Predictions, store: ClipStore, temperature: float | None = None
+) -> Evaluation:
+    """Measure predictions.
+
+    Args:
+        predictions: of clips of the store.
+        store: the clips, for their lengths and their hands.
+        temperature: fitted on other clips, see `asl.evaluation.calibration`.
+    """
+    scores, signs, rows = predictions.scores, predictions.signs, predictions.index
+    correct = predictions.correct
+    measured = metrics(predictions, "")
+    tables = {
+        "per_signer": per_signer(predictions),
+        "per_sign": per_sign(predictions),
+        "confused_pairs": confused_pairs(predictions),
+        "confusion": confusion(predictions),
+        "intervals": intervals(predictions),
+        "by_length": by_length(correct, store.frames[rows]),
+        "reliability": reliability(scores, signs),
+    }
+    missing = missing_hands(store, rows)
+    if missing is not None:
+        tables["by_missing_hands"] = by_missing_hands(correct, missing)
+    if temperature is not None:
+        tables["reliability_calibrated"] = reliability(scores, signs, temperature)
+        calibrated = expected_calibration_error(tables["reliability_calibrated"])
+        measured["ece_calibrated"] = calibrated
+    return Evaluation(predictions, temperature, measured, tables)
+
+
+def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
+    """The workbench's metrics of these predictions, their names prefixed, `test/` say.
+
+    Cross-entropy (natural logarithm, mean over clips), those of `sign_metrics`, top-10 accuracy,
+    mean reciprocal rank, and the expected calibration error.
+    """
+    scores, signs = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.signs)
+    of_every_epoch = sign_metrics(len(predictions.names))(scores, signs)
+    measured = {
+        "loss": float(cross_entropy(scores, signs)),
+        **{name: float(value) for name, value in of_every_epoch.items()},
+        "accuracy_top10": top_accuracy(scores, signs, 10),
+        "mrr": mean_reciprocal_rank(scores, signs),
+        "ece": expected_calibration_error(reliability(predictions.scores, predictions.signs)),
+    }
+    return {f"{prefix}{name}": value for name, value in measured.items()}
+
+
+def per_signer(predictions: Predictions) -> pd.DataFrame:
+    """Clips and metrics of each signer, the hardest signer first.
+
+    `low` and `high` are the accuracy's interval by `over_clips`: that signer's other clips.
+    """
+    rows = []
+    for signer in sorted(set(predictions.signers)):
+        part = predictions.of(predictions.signers == signer)
+        measured = metrics(part, "")
+        low, high = over_clips(part.correct)
+        accuracy = {"accuracy": measured.pop("accuracy"), "low": low, "high": high}
+        rows.append({"signer": signer, "clips": len(part.signs), **accuracy, **measured})
+    return pd.DataFrame(rows).sort_values("accuracy", kind="stable").reset_index(drop=True)
+
+
+def intervals(predictions: Predictions) -> pd.DataFrame:
+    """The accuracy's bootstrap intervals: a row for clips and one for signers drawn anew."""
+    correct, signers = predictions.correct, predictions.signers
+    found = {"clips": over_clips(correct), "signers": over_signers(correct, signers)}
+    rows = [
+        {"drawn": drawn, "accuracy": correct.mean(), "low": interval[0], "high": interval[1]}
+        for drawn, interval in found.items()
+        if interval is not None
+    ]
+    return pd.DataFrame(rows)

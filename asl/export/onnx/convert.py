@@ -1,0 +1,112 @@
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asl.export import ExportError
+from asl.export.onnx.recurrent import TRANSLATIONS, exportable
+from asl.export.parity.diagnosis import diagnose
+from asl.recognizer.recognizer import Recognizer
+
+OPSET = 20  # the first with Gelu as one operator
+LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
+
+
+class Recognise(nn.Module):
+    """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else.
+
+    It holds a copy, in which recurrent networks are in the form that they are exported in.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        super().__init__()
+        self.recognizer = copy.deepcopy(recognizer)
+        exportable(self.recognizer)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Probabilities `[signs]` of a clip `[n, N, 3]`."""
+        return self.recognizer.recognise(inputs)
+
+
+def to_onnx(recognizer: Recognizer, path: Path) -> None:
+    """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
+
+    The graph is then run at several lengths: PyTorch can freeze a free axis without saying so.
+
+    Args:
+        recognizer: on the CPU, in evaluation mode.
+        path: the file to write.
+
+    Raises:
+        ExportError: the graph cannot be made, does not run at some length, or says something else.
+    """
+    landmarks = recognizer.landmarks.layout.size
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                Recognise(recognizer).eval(),
+                (made_up_clip(37, landmarks),),
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
+                input_names=["inputs"],
+                output_names=["outputs"],
+                custom_translation_table=TRANSLATIONS,
+                verbose=False,
+            )
+        except Exception as error:  # the exporter's own classes are many and private
+            raise ExportError(f"PyTorch could not export the model to ONNX: {error}") from error
+    assert program is not None
+    program.save(path)
+    _try_lengths(recognizer, path, landmarks)
+
+
+def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for frames in LENGTHS:
+        clip = made_up_clip(frames, landmarks)
+        try:
+            (probabilities,) = session.run(None, {"inputs": clip.numpy()})
+        except Exception as error:
+            raise ExportError(
+                f"The ONNX graph does not run on a clip of {frames} frames: {error}"
+            ) from error
+        with torch.inference_mode():
+            wanted = recognizer.recognise(clip).numpy()
+        difference = float(np.abs(probabilities - wanted).max())
+        if not difference <= 1e-4:
+            where = diagnose(Recognise(recognizer).eval(), path, clip.numpy())
+            raise ExportError(
+                f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames. "
+                f"{where}".rstrip()
+            )
+
+
+def made_up_clip(frames: int, landmarks: int) -> Tensor:
+    """A clip [frames, landmarks, 3] of random numbers, a fifth of its points missing."""
+    generator = torch.Generator().manual_seed(frames)
+    clip = torch.rand(frames, landmarks, 3, generator=generator)
+    clip[torch.rand(frames, landmarks, generator=generator) < 0.2] = torch.nan
+    return clip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its warnings about absent neighbours off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,173 @@
+"""The GISLR competition's winner: causal convolutions and attention in turn."""
+
+import math
+from typing import Literal
+
+from torch import Tensor, nn
+
+from asl.errors import UserError
+from asl.recognizer.backbones.transformer import Attention
+from asl.recognizer.layers.batchnorm import MaskedBatchNorm
+from asl.recognizer.layers.depthwise import depthwise
+from asl.recognizer.layers.drop_path import DropPath
+from asl.recognizer.layers.options import Count, Dropout, Pool
+from asl.recognizer.layers.pooling import pool
+
+
+class ConvTransformer(nn.Module):
+    """Stages of some convolution blocks and one attention block, summarised over the real steps.
+
+    The defaults are those of the first place of "Google - Isolated Sign Language Recognition"
+    (github hoyso48/Google---Isolated-Sign-Language-Recognition-1st-place-solution). The
+    convolutions look only backwards and so tell the attention blocks the order of the time steps:
+    there is no positional encoding.
+
+    Args:
+        inputs: numbers a time step.
+        hidden: width of a time step inside, a multiple of `heads`.
+        stages: how many times convolution blocks and an attention block follow each other.
+        convolutions: convolution blocks a stage.
+        kernel: time steps that a convolution sees, the present one and those before it.
+        expansion: width inside a convolution block, in `hidden`s.
+        channel_kernel: neighbouring channels that decide on a channel's weight, an odd number.
+        heads: attention heads.
+        scale: what the attention scores are divided by: the root of `hidden`, as the winner does,
+            or that of the width of one `head`, as is usual.
+        feed_forward: width of an attention block's feed-forward layer, in `hidden`s.
+        top: width of the summary, in `hidden`s.
+        pool: `mean`, `max` or `last`.
+        dropout: share that training zeroes of what a block adds.
+        attention_dropout: share of the attention weights that training zeroes.
+        drop_path: share of the clips for which training leaves out what a block adds.
+        drop_path_rule: that share for every block (`constant`), or a share that grows with the
+            depth of the block up to `drop_path` for the last one (`linear`; Huang et al. 2016,
+            section 3).
+
+    Attributes:
+        width: of the summary.
+
+    Raises:
+        UserError: `hidden` can't be divided among the heads.
+    """
+
+    def __init__(
+        self,
+        inputs: Count,
+        hidden: Count = 192,
+        stages: Count = 2,
+        convolutions: Count = 3,
+        kernel: Count = 17,
+        expansion: Count = 2,
+        channel_kernel: Count = 5,
+        heads: Count = 4,
+        scale: Literal["hidden", "head"] = "hidden",
+        feed_forward: Count = 2,
+        top: Count = 2,
+        pool: Pool = "mean",
+        dropout: Dropout = 0.0,
+        attention_dropout: Dropout = 0.2,
+        drop_path: Dropout = 0.2,
+        drop_path_rule: Literal["constant", "linear"] = "constant",
+    ) -> None:
+        super().__init__()
+        if hidden % heads:
+            choices = f"multiples of {heads}, because there are {heads} heads"
+            raise UserError(f"model.hidden={hidden}: choose from {choices}")
+        self.width = top * hidden
+        self.stem = nn.Linear(inputs, hidden, bias=False)
+        self.norm = norm(hidden)
+        self.blocks = nn.ModuleList()
+        blocks = stages * (convolutions + 1)
+        for number in range(1, blocks + 1):
+            rate = drop_path * number / blocks if drop_path_rule == "linear" else drop_path
+            drop = nn.Sequential(nn.Dropout(dropout), DropPath(rate))
+            if number % (convolutions + 1):
+                block: nn.Module = ConvolutionBlock(
+                    hidden, expansion * hidden, kernel, channel_kernel, drop
+                )
+            else:
+                root = math.sqrt(hidden if scale == "hidden" else hidden // heads)
+                attention = Attention(hidden, heads, attention_dropout, bias=False, scale=root)
+                block = AttentionBlock(hidden, attention, feed_forward * hidden, drop)
+            self.blocks.append(block)
+        self.top = nn.Linear(hidden, self.width)
+        self.pool = pool
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Summarise clips.
+
+        Args:
+            steps: `[B, T, inputs]`.
+            mask: `[B, T]`, true for real steps, which come first.
+
+        Returns:
+            `[B, width]`.
+        """
+        steps = self.norm(self.stem(steps), mask)
+        for block in self.blocks:
+            steps = block(steps, mask)
+        return pool(self.top(steps), mask, self.pool)
+
+
+class ConvolutionBlock(nn.Module):
+    """Widen, convolve each channel over what came before, weigh channels, narrow; added."""
+
+    def __init__(
+        self, hidden: int, inside: int, kernel: int, channel_kernel: int, drop: nn.Module
+    ) -> None:
+        super().__init__()
+        self.widen = nn.Sequential(nn.Linear(hidden, inside), nn.SiLU())
+        self.before = kernel - 1
+        self.convolve = nn.Conv2d(inside, inside, (1, kernel), groups=inside, bias=False)
+        self.norm = norm(inside)
+        self.weigh = ChannelAttention(channel_kernel)
+        self.narrow = nn.Linear(inside, hidden)
+        self.drop = drop
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Steps `[B, T, hidden]`; padding lies behind the real ones, which do not see it."""
+        seen = depthwise(self.widen(steps), self.convolve.weight[:, 0, 0], self.before, 0)
+        seen = self.norm(seen, mask)
+        return steps + self.drop(self.narrow(self.weigh(seen, mask)))
+
+
+class ChannelAttention(nn.Module):
+    """Weigh each channel by its own and its neighbours' mean over the real steps.
+
+    Wang et al. 2020, "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks".
+    """
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.convolve = nn.Conv1d(1, 1, kernel, padding="same", bias=False)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Steps `[B, T, channels]`."""
+        means = pool(steps, mask, "mean")[:, None]  # [B, 1, channels]
+        return steps * self.convolve(means).sigmoid()
+
+
+class AttentionBlock(nn.Module):
+    """Attention, then a feed-forward layer, each normalised before and added to what comes in."""
+
+    def __init__(self, hidden: int, attention: Attention, inside: int, drop: nn.Module) -> None:
+        super().__init__()
+        self.attention_norm = norm(hidden)
+        self.attention = attention
+        self.feed_forward_norm = norm(hidden)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(hidden, inside, bias=False),
+            nn.SiLU(),
+            nn.Linear(inside, hidden, bias=False),
+        )
+        self.drop = drop
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Steps `[B, T, hidden]` that have looked at one another."""
+        steps = steps + self.drop(self.attention(self.attention_norm(steps, mask), mask))
+        return steps + self.drop(self.feed_forward(self.feed_forward_norm(steps, mask)))
+
+
+def norm(channels: int) -> MaskedBatchNorm:
+    """Batch normalisation with the winner's momentum and Keras's epsilon."""
+    return MaskedBatchNorm(channels, momentum=0.05, epsilon=1e-3)

@@ -1,0 +1,1 @@
+"""The application: train, resume, evaluate, compare; plain values in, results out."""

@@ -1,0 +1,204 @@
+"""A run as plain values: what `asl train` is going to do, decided once and checked.
+
+A plan is made by `asl.config.plan` from overrides, by `plan_of_config` from what an earlier run
+recorded, or by hand. It is frozen and can be pickled, so workers and trials are handed plans.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from asl.clips.sources.base import Source
+from asl.clips.splits import Split
+from asl.recognizer.build import PARTS
+from asl.targets import factory
+from asl.training.regularization import Regularization
+
+# Where things lie and what is printed: no result differs by it.
+NOT_A_CHOICE = (
+    "tracking", "hydra", "resume", "data.root", "data.store", "trainer.enable_progress_bar",
+)  # fmt: skip
+RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
+    ("data", "like_length"): "bucket_by_length",
+    ("regularization", "settle"): "grace_epochs",
+}
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """Where clips are and how they are packed and batched.
+
+    Attributes:
+        name: of the data set, as runs and models are tagged.
+        source: makes the reader of its raw format.
+        root: the raw data set's folder.
+        store: the packed store's folder.
+        dtype: `float32` or `float16`, of the packed coordinates.
+        keep: `all`, or the landmark set that is packed.
+        on_problem: `skip` unreadable clips, or `fail` at the first.
+        batch_size: clips a batch.
+        workers: processes that load batches.
+        bucket_by_length: whether training batches hold clips of similar length.
+    """
+
+    name: str
+    source: Callable[[], Source]
+    root: str
+    store: Path
+    dtype: str = "float32"
+    keep: str = "all"
+    on_problem: str = "skip"
+    batch_size: int = 64
+    workers: int = 0
+    bucket_by_length: bool = False
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A training run.
+
+    Attributes:
+        name: of the run; the tracker adds the first characters of its id.
+        data: where its clips are.
+        split: makes the split from `signs` and `signers`, arrays with one name a clip.
+        recognizer: spec, as `asl.recognizer.build.build_recognizer` takes it.
+        augment: makes the augmentations of training clips, by name, in their order.
+        optimizer: makes optimizer and schedule from `parameters` and the number of `steps`.
+        trainer: arguments of Lightning's Trainer.
+        regularization: terms added to the loss, early stopping, gradient clipping.
+        monitor: the validation metric by which the kept epoch is chosen.
+        seed: of weights, batches and augmentation.
+        test: whether the kept epoch is measured on the test clips.
+        params: what the run shows as its parameters.
+        tags: what else the run is tagged with.
+        config: all of this as nested plain values, recorded as config.yaml.
+        tracking: `uri` and `experiment` of the MLflow store; an address may hold a password.
+    """
+
+    name: str
+    data: DataPlan
+    split: Callable[..., Split]
+    recognizer: Mapping[str, Any]
+    optimizer: Callable[..., Any]
+    trainer: Mapping[str, Any]
+    augment: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    regularization: Regularization = field(default_factory=Regularization)
+    monitor: str = "val/f1"
+    seed: int = 0
+    test: bool = True
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def study(self) -> str:
+        """The named experiment, or else the model: what a group of such runs is called."""
+        return str(self.params.get("experiment") or self.params.get("model") or self.name)
+
+
+def data_plan(data: Mapping[str, Any]) -> DataPlan:
+    """The plan of a config's `data` group."""
+    return DataPlan(
+        name=data["name"],
+        source=factory(data["source"]),
+        root=str(data["root"]),
+        store=Path(data["store"]),
+        dtype=data["dtype"],
+        keep=data["keep"],
+        on_problem=data["on_problem"],
+        batch_size=data["batch_size"],
+        workers=data["workers"],
+        bucket_by_length=data["bucket_by_length"],
+    )
+
+
+def plan_of_config(
+    config: Mapping[str, Any],
+    params: Mapping[str, Any],
+    tracking: Mapping[str, str] | None = None,
+) -> RunPlan:
+    """The plan that a resolved config of `asl train` describes, an earlier version's too.
+
+    Args:
+        config: nested plain values, without interpolations.
+        params: what was chosen in it.
+        tracking: the MLflow store, where the config does not say.
+    """
+    config = current_config(config)
+    data = data_plan(config["data"])
+    study = params.get("experiment") or f"{params.get('model')}-{params.get('scaler')}"
+    return RunPlan(
+        name=f"{study}-{data.name}-s{config['seed']}",
+        data=data,
+        split=factory(config["split"]),
+        recognizer={part: config[part] for part in PARTS if part in config},
+        optimizer=factory(config["optimizer"]),
+        trainer=config["trainer"],
+        augment={name: factory(node) for name, node in config.get("augment", {}).items()},
+        regularization=Regularization.of(config["regularization"]),
+        monitor=config["monitor"],
+        seed=config["seed"],
+        test=config["test"],
+        params=dict(params),
+        # Not part of what is recorded: an address may hold a password.
+        config={key: value for key, value in config.items() if key not in ("tracking", "hydra")},
+        tracking=dict(tracking or config["tracking"]),
+    )
+
+
+def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded config with its keys spelled as this version spells them."""
+    current = copy.deepcopy(dict(config))
+    for (group, old), new in RENAMED_IN_CONFIGS.items():
+        if old in current.get(group, {}):
+            current[group][new] = current[group].pop(old)
+    current.setdefault("data", {}).setdefault("bucket_by_length", False)
+    current["data"].setdefault("keep", "all")
+    return current
+
+
+def variation(
+    plan: RunPlan,
+    *,
+    seed: int | None = None,
+    fold: int | None = None,
+    val: Sequence[str] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+) -> RunPlan:
+    """The same plan with another seed, fold of its split, validation signers or trainer options."""
+    config = copy.deepcopy(dict(plan.config))
+    split = dict(config.get("split", {}))
+    params, make_split = dict(plan.params), plan.split
+    if fold is not None:
+        make_split, split["fold"] = partial(make_split, fold=fold), fold
+        params["split.fold"] = fold
+    if val is not None:
+        make_split, split["val"] = partial(make_split, val=list(val)), list(val)
+        params["split.val"] = list(val)
+    name = plan.name
+    if seed is not None:
+        config["seed"] = params["seed"] = seed
+        name = f"{name.removesuffix(f'-s{plan.seed}')}-s{seed}"
+    config["split"] = split
+    config["trainer"] = {**plan.trainer, **(trainer or {})}
+    return replace(
+        plan,
+        name=name,
+        split=make_split,
+        trainer=config["trainer"],
+        seed=plan.seed if seed is None else seed,
+        params=params,
+        config=config,
+    )
+
+
+def digest(identity: object) -> str:
+    """A short hash of plain values, by which a group of runs is found again."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

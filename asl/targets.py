@@ -1,0 +1,97 @@
+"""An object from a mapping that names its class: `{"_target_": "asl….Cnn", "hidden": 64}`.
+
+Such mappings are what configs resolve to, what checkpoints keep of a recognizer, and what a run's
+config.yaml records; none of them needs Hydra to be read again.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from asl.errors import UserError
+
+TARGET = "_target_"
+
+# Class paths in checkpoints and run configs of version 0.1, and what they are called now.
+_SCALERS = "asl.recognizer.preprocessing.scalers"
+MOVED_CLASSES = {
+    "asl.recognizer.handedness.OneHanded": (
+        "asl.recognizer.preprocessing.handedness.CanonicalHandedness"
+    ),
+    "asl.recognizer.head.Head": "asl.recognizer.heads.linear.LinearHead",
+    "asl.recognizer.scalers.Fitted": f"{_SCALERS}.StatisticsScaler",
+    "asl.recognizer.scalers.Unscaled": f"{_SCALERS}.Identity",
+    "asl.recognizer.scalers.usual": f"{_SCALERS}.auto",
+}
+MOVED_MODULES = {
+    "asl.clips.gislr": "asl.clips.sources.gislr",
+    "asl.clips.npy": "asl.clips.sources.npy",
+    "asl.clips.npz": "asl.clips.sources.npz",
+    "asl.clips.synthetic": "asl.clips.synthetic.generator",
+    "asl.recognizer.arcface": "asl.recognizer.heads.arcface",
+    "asl.recognizer.cnn": "asl.recognizer.backbones.cnn",
+    "asl.recognizer.conv_gru": "asl.recognizer.backbones.conv_gru",
+    "asl.recognizer.conv_transformer": "asl.recognizer.backbones.conv_transformer",
+    "asl.recognizer.features": "asl.recognizer.preprocessing.features",
+    "asl.recognizer.handedness": "asl.recognizer.preprocessing.handedness",
+    "asl.recognizer.head": "asl.recognizer.heads.linear",
+    "asl.recognizer.recurrent": "asl.recognizer.backbones.recurrent",
+    "asl.recognizer.scalers": "asl.recognizer.preprocessing.scalers",
+    "asl.recognizer.skeleton": "asl.recognizer.preprocessing.skeleton",
+    "asl.recognizer.transformer": "asl.recognizer.backbones.transformer",
+}
+
+# Values of options that were spelled otherwise: by class and option.
+RENAMED_VALUES = {
+    ("asl.recognizer.preprocessing.features.Features", "terms"): {"reach": "distances"},
+}
+
+
+def locate(path: str) -> Callable[..., Any]:
+    """The class or function of a dotted path, a moved one at its present place.
+
+    Raises:
+        UserError: there is no such module, or nothing of that name in it.
+    """
+    module, _, name = current_path(path).rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{TARGET}={path}: there is no such class or function") from error
+    if not callable(target):
+        raise UserError(f"{TARGET}={path}: is no class or function")
+    return target
+
+
+def current_path(path: str) -> str:
+    """A class path of an older version as this version spells it."""
+    if path in MOVED_CLASSES:
+        return MOVED_CLASSES[path]
+    module, _, name = path.rpartition(".")
+    return f"{MOVED_MODULES.get(module, module)}.{name}"
+
+
+def factory(node: Mapping[str, Any]) -> "partial[Any]":
+    """The class that a mapping names with the options that it gives, to be called with the rest."""
+    options = {
+        key: _current_value(node[TARGET], key, value)
+        for key, value in node.items()
+        if key != TARGET
+    }
+    return partial(locate(node[TARGET]), **options)
+
+
+def _current_value(path: str, option: str, value: Any) -> Any:
+    renamed = RENAMED_VALUES.get((current_path(path), option))
+    if renamed is None:
+        return value
+    return [renamed.get(item, item) for item in value]
+
+
+def describe(make: "Callable[..., Any] | Mapping[str, Any]") -> dict[str, Any]:
+    """The mapping that `factory` turns into this class, function or partial of one."""
+    if isinstance(make, Mapping):
+        return dict(make)
+    function, options = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
+    return {TARGET: f"{function.__module__}.{function.__qualname__}", **options}

@@ -1,0 +1,65 @@
+"""The tags that say what a run's numbers hold for, and where it comes from."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from asl.clips.splits import Split
+from asl.paths import PROJECT
+
+
+def run_tags(
+    kind: str,
+    data: str,
+    fingerprint: str,
+    split: Split,
+    more: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The tags of a run, or of a group of runs.
+
+    Args:
+        kind: `train`, `ensemble`, `crossval`, `sweep`.
+        data: name of the data set.
+        fingerprint: of its packed clips.
+        split: on which its numbers are measured.
+        more: further tags, which win.
+    """
+    return {
+        "kind": kind,
+        "data": data,
+        "data.fingerprint": fingerprint,
+        "split": split.protocol,
+        "split.kind": split.kind,
+        "signer_independent": str(split.test_signer_independent).lower(),
+        "val_protocol": split.val_protocol,
+        "val_signer_independent": str(split.val_signer_independent).lower(),
+        **provenance_tags(),
+        **(more or {}),
+    }
+
+
+def provenance_tags() -> dict[str, str]:
+    """The git commit, whether the tree was dirty, and the command line."""
+    command = " ".join([Path(sys.argv[0]).name, *without_tracking(sys.argv[1:])])
+    tags = {"command": command, "mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
+    if commit := _git("rev-parse", "HEAD"):
+        tags["git.commit"] = tags["mlflow.source.git.commit"] = commit
+        tags["git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+    return tags
+
+
+def without_tracking(overrides: Sequence[str]) -> list[str]:
+    """The overrides but for `tracking.…` and `sweep.storage`: an address may hold a password."""
+    secret = ("tracking.", "sweep.storage=")
+    return [override for override in overrides if not override.startswith(secret)]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
