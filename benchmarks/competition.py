@@ -7,16 +7,14 @@ given clips have none, and files without faces would be read too fast.
 """
 
 import csv
-import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from asl.clips.sources.base import Source
-from asl.clips.sources.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
-from asl.clips.synthetic.generator import write_clip
+from asl.clips.sources.base import Entry, Source
+from asl.clips.sources.gislr import CLIPS_FOLDER, TRAIN_CSV, write_clip, write_lists
 
 CLIPS, SIGNS, SIGNERS = 94_477, 250, 21
 
@@ -44,16 +42,14 @@ def simulate(
     rng = np.random.default_rng(0)
     pool = _pool(root / "files", given, files, rng)
     signs = rng.integers(SIGNS, size=clips)
-    rows = []
+    entries = []
     for number, (signer, sequence) in enumerate(_people(participants, clips, rng)):
         path = f"{CLIPS_FOLDER}/{signer}/{sequence}.parquet"
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         os.link(pool[rng.integers(files)], root / path)
-        rows.append([path, signer, sequence, _sign(signs[number])])
-    labels = {_sign(number): number for number in range(SIGNS)}
-    (root / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")
-    with (root / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:  # last: all is there
-        csv.writer(file).writerows([["path", "participant_id", "sequence_id", "sign"], *rows])
+        entries.append(Entry(path, signer, sequence, _sign(signs[number])))
+    # Last: train.csv marks a finished data set.
+    write_lists(root, entries, [_sign(number) for number in range(SIGNS)])
 
 
 def lengths(count: int) -> np.ndarray:

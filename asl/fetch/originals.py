@@ -1,8 +1,6 @@
 """Public repositories of recordings, and how their files become raw clips that a source reads."""
 
-import csv
 import io
-import json
 import re
 import shutil
 import zipfile
@@ -13,8 +11,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import requests
 
-from asl.clips.sources.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV
-from asl.clips.synthetic.generator import write_clip
+from asl.clips.sources.base import Entry
+from asl.clips.sources.gislr import CLIPS_FOLDER, write_clip, write_lists
 from asl.errors import UserError
 from asl.fetch.unzip import DamagedArchive, open_zip
 from asl.landmarks import KINECT20, MEDIAPIPE_HOLISTIC
@@ -69,7 +67,7 @@ class Words15(Repository):
             DamagedArchive: a frame is missing or not as described.
         """
         shutil.rmtree(folder, ignore_errors=True)
-        rows = []
+        entries = []
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
             for signer in range(1, -(-self.clips // self.block) + 1):
@@ -85,8 +83,8 @@ class Words15(Repository):
                         ]
                         (folder / path).parent.mkdir(parents=True, exist_ok=True)
                         write_clip(folder / path, np.stack(frames))
-                        rows.append((path, signer, sequence, word))
-        _write_lists(folder, rows, self.words)
+                        entries.append(Entry(path, str(signer), str(sequence), word))
+        write_lists(folder, entries, self.words)
 
     def _frame(
         self, opened: zipfile.ZipFile, names: dict[tuple[str, ...], str], key: tuple[str, ...]
@@ -175,12 +173,3 @@ def _skeleton(opened: zipfile.ZipFile, name: str) -> np.ndarray:
         return lines.reshape(len(lines), KINECT20.size, 3).astype(np.float32)
     except ValueError as error:
         raise DamagedArchive(f"{opened.filename}: {name} is not as expected") from error
-
-
-def _write_lists(folder: Path, rows: list[tuple[str, int, int, str]], words: list[str]) -> None:
-    with (folder / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "participant_id", "sequence_id", "sign"])
-        writer.writerows(rows)
-    labels = {word: label for label, word in enumerate(words)}
-    (folder / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")

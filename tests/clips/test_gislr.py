@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from asl.clips.sources.base import BadClip
-from asl.clips.sources.gislr import GislrSource, read_clip
+from asl.clips.sources.base import BadClip, Entry
+from asl.clips.sources.gislr import GislrSource, read_clip, write_clip, write_lists
 from asl.errors import UserError
 
 
@@ -180,9 +180,25 @@ def test_what_is_no_data_set_is_one_sentence(raw, spoil, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_a_written_clip_is_read_back(tmp_path):
+    clip = np.random.default_rng(0).normal(size=(3, 543, 3)).astype(np.float32)
+    clip[1, 522:] = np.nan
+    write_clip(tmp_path / "clip.parquet", clip, first_frame=88)
+    np.testing.assert_array_equal(read_clip(tmp_path / "clip.parquet"), clip)
+
+
+def test_written_lists_are_read_back(tmp_path):
+    entries = [Entry("a,b.parquet", "2", "7", "drink"), Entry("c.parquet", "1", "8", "apple")]
+    write_lists(tmp_path, entries, ["drink", "apple"])
+    source = GislrSource(tmp_path)
+    assert source.signs == ["drink", "apple"]
+    assert source.listing().entries == entries
+
+
 def test_reading_imports_no_torch():
-    code = "import asl.clips.prepare, asl.clips.sources.gislr, asl.clips.sources.npz, asl.clips.synthetic.generator, sys; "
-    code += "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    modules = ["prepare", "sources.gislr", "sources.npz", "synthetic.generator"]
+    code = "; ".join(f"import asl.clips.{module}" for module in modules)
+    code += "; import sys; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

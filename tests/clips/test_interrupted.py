@@ -16,9 +16,8 @@ import pytest
 
 from asl.clips.prepare import prepare
 from asl.clips.sources.base import Entry, Reading
-from asl.clips.sources.gislr import GislrSource, read_clip
+from asl.clips.sources.gislr import GislrSource, read_clip, write_clip
 from asl.clips.store import ClipStore
-from asl.clips.synthetic.generator import write_clip
 from asl.errors import UserError
 
 FOLDER, MAP = "train_landmark_files", "sign_to_prediction_index_map.json"

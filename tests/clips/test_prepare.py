@@ -182,7 +182,7 @@ def test_a_bad_clip_stops_everything_where_it_should(raw, tmp_path):
 
 
 def test_a_clip_in_which_nothing_was_detected_is_kept_and_counted(raw, tmp_path):
-    from asl.clips.synthetic.generator import write_clip
+    from asl.clips.sources.gislr import write_clip
 
     write_clip(paths(raw)[0], np.full((4, 543, 3), np.nan))
     store, _ = pack(raw, tmp_path / "store", on_problem="fail")
@@ -262,7 +262,7 @@ def test_files_that_a_user_put_into_a_store_stay(raw, tmp_path):
 
 
 def test_the_summary_counts_the_reasons(raw, tmp_path):
-    from asl.clips.synthetic.generator import write_clip
+    from asl.clips.sources.gislr import write_clip
 
     for path in paths(raw)[:3]:
         path.write_bytes(b"")

@@ -5,8 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from asl.clips.sources.gislr import read_clip
-from asl.clips.synthetic.generator import draw_signer, lexicon, synthetic_source, write_clip
+from asl.clips.synthetic.generator import draw_signer, lexicon, synthetic_source
 from asl.errors import UserError
 
 SMALL = {"signs": 2, "signers": 2, "clips_per_sign": 1}
@@ -93,13 +92,6 @@ def test_many_signs_share_two_parts_with_another():
 
 def test_the_whole_lexicon_can_be_drawn():
     assert len(set(lexicon(250, seed=0))) == 250
-
-
-def test_a_written_clip_is_read_back(tmp_path):
-    clip = np.random.default_rng(0).normal(size=(3, 543, 3)).astype(np.float32)
-    clip[1, 522:] = np.nan
-    write_clip(tmp_path / "clip.parquet", clip, first_frame=88)
-    np.testing.assert_array_equal(read_clip(tmp_path / "clip.parquet"), clip)
 
 
 def test_a_new_signer_is_harder_than_a_new_clip(tmp_path):

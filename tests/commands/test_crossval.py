@@ -210,7 +210,7 @@ def weights(folder, *arguments):
 
 @pytest.mark.parametrize("scaler", ["clip", "standard"])
 def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, scaler):
-    from asl.clips.synthetic.generator import write_clip
+    from asl.clips.sources.gislr import write_clip
 
     raw = tmp_path / "raw"
     assert run(["prepare", *workbench.data]) == 0

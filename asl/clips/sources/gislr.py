@@ -11,7 +11,7 @@ import json
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -29,6 +29,7 @@ TRAIN_CSV = "train.csv"
 SIGN_MAP = "sign_to_prediction_index_map.json"
 CLIPS_FOLDER = "train_landmark_files"
 _FETCH = "`asl download` fetches the public data sets"
+_CSV_COLUMNS = ["path", "participant_id", "sequence_id", "sign"]
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
 _SIZE = MEDIAPIPE_HOLISTIC.size
@@ -121,6 +122,54 @@ def read_sign_map(path: Path) -> list[str]:
     return signs
 
 
+def write_clip(path: Path, clip: np.ndarray, first_frame: int = 0) -> None:
+    """Writes one clip as a parquet file with the competition's columns, types and row order.
+
+    Args:
+        path: of the file.
+        clip: [frames, 543, 3], NaN = not detected.
+        first_frame: number of the first frame; the competition's files start anywhere.
+    """
+    import pyarrow.compute as pc  # here: reader processes, too, import this file
+
+    frames = len(clip)
+    parts = _PARTS.items()
+    frame = pa.array(np.repeat(np.arange(frames) + first_frame, _SIZE), pa.int16())
+    types = pa.array([part for part, rows in parts for _ in rows] * frames)
+    index = pa.array(
+        np.tile([i for _, rows in parts for i in range(len(rows))], frames), pa.int16()
+    )
+    text = [column.cast(pa.string()) for column in (frame, types, index)]
+    columns = {
+        "frame": frame,
+        "row_id": pc.binary_join_element_wise(*text, "-"),
+        "type": types,
+        "landmark_index": index,
+    }
+    for axis, name in enumerate("xyz"):
+        values = clip[..., axis].ravel().astype(np.float64)
+        columns[name] = pa.array(values, from_pandas=True)  # NaN becomes an empty cell
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def write_lists(root: Path, entries: Iterable[Entry], signs: list[str]) -> None:
+    """Writes train.csv and the sign map of a folder.
+
+    Args:
+        root: the folder.
+        entries: the rows of train.csv, in their order.
+        signs: in the order of their labels.
+    """
+    labels = {sign: label for label, sign in enumerate(signs)}
+    (root / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")
+    with (root / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_CSV_COLUMNS)
+        writer.writerows(
+            [entry.path, entry.signer, entry.sequence_id, entry.sign] for entry in entries
+        )
+
+
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a sign stands there twice")
@@ -128,7 +177,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_train_csv(path: Path) -> list[Entry]:
-    columns = ["path", "participant_id", "sequence_id", "sign"]
+    columns = _CSV_COLUMNS
     if not path.is_file():
         raise UserError(f"{path}: the list of clips is missing")
     # Without threads: the process may be forked afterwards.

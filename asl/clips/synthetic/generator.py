@@ -8,7 +8,6 @@ rest and the fast one, and every point trembles. Whatever is learnt from these c
 about the code, and nothing about signing.
 """
 
-import csv
 import json
 import os
 import shutil
@@ -19,12 +18,10 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from annotated_types import Ge, Interval
 
-from asl.clips.sources.gislr import CLIPS_FOLDER, SIGN_MAP, TRAIN_CSV, GislrSource
+from asl.clips.sources.base import Entry
+from asl.clips.sources.gislr import CLIPS_FOLDER, GislrSource, write_clip, write_lists
 from asl.clips.synthetic import body_model as puppet
 from asl.errors import UserError
 from asl.landmarks import MEDIAPIPE_HOLISTIC
@@ -386,39 +383,6 @@ def _write_data_set(root: Path, settings: dict[str, int]) -> None:
                 write_clip(
                     root / path, draw_clip(sign, signer, habit, rng), int(rng.integers(0, 100))
                 )
-                rows.append((path, number, sequence, sign.name))
-    with (root / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "participant_id", "sequence_id", "sign"])
-        writer.writerows(rows)
-    labels = {sign.name: label for label, sign in enumerate(signs)}
-    (root / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")
+                rows.append(Entry(path, str(number), str(sequence), sign.name))
+    write_lists(root, rows, [sign.name for sign in signs])
     (root / _MARKER).write_text(json.dumps(settings), encoding="utf-8")
-
-
-def write_clip(path: Path, clip: np.ndarray, first_frame: int = 0) -> None:
-    """Writes a parquet file as the competition's are.
-
-    Args:
-        path: of the file.
-        clip: [frames, 543, 3], NaN = not detected.
-        first_frame: its number.
-    """
-    frames, size = clip.shape[:2]
-    parts = MEDIAPIPE_HOLISTIC.parts.items()
-    types = pa.array([part for part, rows in parts for _ in rows] * frames)
-    index = pa.array(
-        np.tile([i for _, rows in parts for i in range(len(rows))], frames), pa.int16()
-    )
-    frame = pa.array(np.repeat(np.arange(frames) + first_frame, size), pa.int16())
-    text = [column.cast(pa.string()) for column in (frame, types, index)]
-    columns = {
-        "frame": frame,
-        "row_id": pc.binary_join_element_wise(*text, "-"),
-        "type": types,
-        "landmark_index": index,
-    }
-    for axis, name in enumerate("xyz"):
-        values = clip[..., axis].ravel().astype(np.float64)
-        columns[name] = pa.array(values, from_pandas=True)
-    pq.write_table(pa.table(columns), path, compression="zstd")
