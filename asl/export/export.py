@@ -71,9 +71,9 @@ def export(
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
-    Each file is compared with the recognizer on the clips given and on cruel ones made of them
-    (`asl.export.parity.verify`). Nothing appears in `directory` before all is verified. After a failed
-    verification it holds the reports, which say what failed, and no file of an earlier export.
+    Each file is compared with the recognizer on the given clips and on edge cases derived from
+    them (`asl.export.parity.verify`). Nothing appears in `directory` before all is verified. After
+    a failed verification it holds the reports, which say what failed, and no file of an earlier export.
     A quantized file that fails is kept, but not offered: `asl.export.selection`.
 
     Args:

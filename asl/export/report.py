@@ -74,8 +74,8 @@ def _subject(report: dict[str, Any]) -> str:
     return (
         f"{report['backbone']}, {report['parameters']:,} parameters, {report['signs']} signs; "
         f"compared with the trained recognizer on {clips['real']} real {part}clips "
-        f"and {len(clips['cruel'])} cruel ones made of them "
-        f"({', '.join(clips['cruel'])}). Route: {report['backend']}."
+        f"and {len(clips['edge_cases'])} edge cases made of them "
+        f"({', '.join(clips['edge_cases'])}). Route: {report['backend']}."
     )
 
 

@@ -243,7 +243,7 @@ def check_no_kept_state(name: str, path: Path, clip: np.ndarray) -> None:
 
 
 def edge_case_clips(clips: Sequence[np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
-    """What recordings rarely and phones sooner or later send, made of real clips.
+    """Edge cases derived from real clips: very short and long, missing parts, non-finite values.
 
     Args:
         clips: real ones, float32 [n, N, 3]; at least one.
@@ -251,23 +251,25 @@ def edge_case_clips(clips: Sequence[np.ndarray], layout: Layout) -> dict[str, np
     """
     clip = max(clips, key=lambda clip: np.isfinite(clip).mean())
     random = np.random.default_rng(0)
-    cruel = {f"{n} frame{'s' * (n > 1)}": _tile(clip, n) for n in (1, 2, 3, 400, 1000)}
-    cruel["half missing"] = np.where(random.random(clip.shape[:2])[..., None] < 0.5, np.nan, clip)
-    cruel["every other frame empty"] = _without(clip, slice(1, None, 2))
+    edge_cases = {f"{n} frame{'s' * (n > 1)}": _tile(clip, n) for n in (1, 2, 3, 400, 1000)}
+    edge_cases["half missing"] = np.where(
+        random.random(clip.shape[:2])[..., None] < 0.5, np.nan, clip
+    )
+    edge_cases["every other frame empty"] = _without(clip, slice(1, None, 2))
     hands = [part for part in ("left_hand", "right_hand") if part in layout.parts]
     rows = [list(layout.parts[part]) for part in hands]
     for part, own in zip(hands, rows, strict=True):
-        cruel[f"no {part}"] = _without(clip, slice(None), own)
+        edge_cases[f"no {part}"] = _without(clip, slice(None), own)
     if hands:
-        cruel["no hands"] = _without(clip, slice(None), [*rows[0], *rows[1]])
-    cruel["nothing at all"] = np.full_like(clip, np.nan)
-    cruel["one frame of nothing"] = np.full_like(clip[:1], np.nan)
+        edge_cases["no hands"] = _without(clip, slice(None), [*rows[0], *rows[1]])
+    edge_cases["nothing at all"] = np.full_like(clip, np.nan)
+    edge_cases["one frame of nothing"] = np.full_like(clip[:1], np.nan)
     infinite = np.where(random.random(clip.shape) < 0.5, np.inf, -np.inf)
-    cruel["inf here and there"] = np.where(random.random(clip.shape) < 0.1, infinite, clip)
-    cruel["off the image"] = clip * 5 - 2
-    cruel["absurdly far away"] = clip * 1e7
-    cruel["nothing moves"] = np.repeat(clip[:1], 30, axis=0)
-    return {name: made.astype(np.float32) for name, made in cruel.items()}
+    edge_cases["inf here and there"] = np.where(random.random(clip.shape) < 0.1, infinite, clip)
+    edge_cases["off the image"] = clip * 5 - 2
+    edge_cases["absurdly far away"] = clip * 1e7
+    edge_cases["nothing moves"] = np.repeat(clip[:1], 30, axis=0)
+    return {name: made.astype(np.float32) for name, made in edge_cases.items()}
 
 
 def _tile(clip: np.ndarray, frames: int) -> np.ndarray:
