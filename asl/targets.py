@@ -95,3 +95,28 @@ def describe(make: "Callable[..., Any] | Mapping[str, Any]") -> dict[str, Any]:
         return dict(make)
     function, options = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
     return {TARGET: f"{function.__module__}.{function.__qualname__}", **options}
+
+
+def former_spelling(values: Any) -> Any:
+    """Nested plain values with class paths and option values as version 0.1 spelled them."""
+    if isinstance(values, list):
+        return [former_spelling(value) for value in values]
+    if not isinstance(values, Mapping):
+        return values
+    former = {key: former_spelling(value) for key, value in values.items()}
+    if path := values.get(TARGET):
+        former[TARGET] = _former_path(path)
+        for (owner, option), renamed in RENAMED_VALUES.items():
+            if path == owner and option in values:
+                old = {new: name for name, new in renamed.items()}
+                former[option] = [old.get(item, item) for item in values[option]]
+    return former
+
+
+def _former_path(path: str) -> str:
+    classes = {new: old for old, new in MOVED_CLASSES.items()}
+    if path in classes:
+        return classes[path]
+    module, _, name = path.rpartition(".")
+    modules = {new: old for old, new in MOVED_MODULES.items()}
+    return f"{modules.get(module, module)}.{name}"

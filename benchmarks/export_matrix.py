@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asl import cli
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.export.backend.tflite import VARIANTS
 from asl.export.parity.accuracy import TORCH
 from asl.paths import CONF, PROJECT
@@ -52,7 +52,7 @@ def _train(models: Sequence[str], uri: str, overrides: Sequence[str]) -> dict[st
     """The run of each network."""
     began = time.time() * 1000
     _asl("train", "-m", f"model={','.join(models)}", f"tracking.uri={uri}", *overrides)
-    made = find_runs(tracker({"uri": uri, "experiment": "asl"}))
+    made = find_runs(open_tracker({"uri": uri, "experiment": "asl"}))
     new = [run for run in made if run.is_training and run.started >= began]
     runs = {run.params["model"]: run.run_id for run in new}
     return {model: runs[model] for model in models}

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from asl import cli
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.paths import PROJECT
 from asl.tracking.find import FoundRun, find_runs, run_config
 from asl.tracking.store import Tracker
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for the picture")
     parser.add_argument("overrides", nargs="*", help="of every run, as typed")
     chosen = parser.parse_args()
-    runs, began = tracker({"uri": chosen.uri, "experiment": "asl"}), time.time() * 1000
+    runs, began = open_tracker({"uri": chosen.uri, "experiment": "asl"}), time.time() * 1000
     status = cli.run(
         ["train", "-m", "+experiment=gislr_1st_miniature", f"regularization.grace_epochs={SETTLED},0",
          "seed=0,1,2", f"tracking.uri={chosen.uri}", *chosen.overrides]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.tracking.find import FoundRun, find_runs
 from benchmarks.command import SMALL, options
 from benchmarks.table import Row, below, machine, report
@@ -120,7 +120,7 @@ def _common(size: Size) -> list[str]:
 def _asl(folder: Path, command: str, *arguments: str) -> Measured:
     """Run a command in a process of its own, its runs in a store of their own."""
     uri = f"sqlite:///{folder}/mlflow.db"
-    runs = tracker({"uri": uri, "experiment": "asl"})  # the tables are not what is measured
+    runs = open_tracker({"uri": uri, "experiment": "asl"})  # the tables are not what is measured
     tracking = [] if command == "prepare" else [f"tracking.uri={uri}"]
     began, clock = time.time(), time.perf_counter()
     subprocess.run([*ASL, command, *arguments, *tracking], check=True, capture_output=True)

@@ -1,1 +1,1 @@
-"""What each `asl` command does: the only place, with asl.config, that knows Hydra."""
+"""The `asl` commands: parse, call `asl.runs` or `asl.sweeps`, print."""

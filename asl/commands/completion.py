@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from asl.cli import COMMANDS
 from asl.errors import UserError
-
-HYDRA_COMMANDS = "download|prepare|eda|train|crossval|ensemble|export|evaluate"
+from asl.paths import CONF
 
 # Hydra answers `asl train -sc query=bash` with completions of the line in COMP_LINE, whose first
 # word it takes for the program; so the subcommand is left out of what it sees.
@@ -33,4 +32,6 @@ def main(arguments: Sequence[str]) -> None:
     """Print the code; `eval "$(asl completion bash)"` turns it on."""
     if list(arguments) != ["bash"]:
         raise UserError(f"completion={' '.join(arguments)}: choose from bash")
-    print(BASH.format(commands=" ".join(COMMANDS), hydra=HYDRA_COMMANDS))
+    # The commands that compose a config of their own name.
+    hydra = "|".join(name for name in COMMANDS if (CONF / f"{name}.yaml").is_file())
+    print(BASH.format(commands=" ".join(COMMANDS), hydra=hydra))

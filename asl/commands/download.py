@@ -4,13 +4,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from asl.commands.hydra import run_with_hydra
-from asl.config import CONF, build
+from asl.config.compose import run_command
+from asl.config.overrides import parse_overrides
+from asl.config.plan import choices, plain
 from asl.errors import UserError, unknown
+from asl.targets import factory
 
 
 class DownloadSettings(BaseModel):
@@ -23,18 +24,18 @@ class DownloadSettings(BaseModel):
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_download, "download", arguments)
+    run_command("download", arguments, _download)
 
 
 def _download(cfg: DictConfig) -> None:
     from asl.fetch.dataset import download
 
     if "origin" not in cfg.download:
-        raise unknown("data", cfg.data.name, sorted(path.stem for path in CONF.glob("download/*")))
+        raise unknown("data", cfg.data.name, choices("download"))
     settings = _settings(cfg)
     landed = download(
-        build(cfg.download.origin),
-        lambda folder: build(cfg.data.source, root=folder),
+        factory(plain(cfg.download.origin))(),
+        lambda folder: factory({**plain(cfg.data.source), "root": folder})(),
         Path(cfg.data.root),
         archive=settings.archive and settings.archive.expanduser(),
         keep_archive=settings.keep_archive,
@@ -42,7 +43,8 @@ def _download(cfg: DictConfig) -> None:
     if landed.archive:
         print(f"{landed.archive}: kept; download.keep_archive=false removes it")
     verified = "there already, verified" if landed.was_there else "fetched and verified"
-    typed = [each for each in HydraConfig.get().overrides.task if each.startswith("data")]
+    overrides = parse_overrides(cfg.hydra.overrides.task)
+    typed = [override.text for override in overrides if override.below(["data"])]
     following = shlex.join(["asl", "prepare", *typed])
     print(f"{cfg.data.root}: {landed.clips:,} clips, {verified}; next: {following}")
 

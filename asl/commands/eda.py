@@ -5,16 +5,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from asl.commands.hydra import run_with_hydra
-from asl.commands.parts import open_store
+from asl.config.compose import run_command
+from asl.config.plan import plain
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_report, "eda", arguments)
+    run_command("eda", arguments, _report)
 
 
 def _report(cfg: DictConfig) -> None:
     from asl.clips.eda import write_report
+    from asl.runs.data import open_store
+    from asl.runs.plan import data_plan
 
-    print(f"report: {write_report(open_store(cfg.data), Path(cfg.report.dir))}")
+    store = open_store(data_plan(plain(cfg.data)))
+    print(f"report: {write_report(store, Path(cfg.report.dir))}")

@@ -43,11 +43,11 @@ def _model_file(model: str, overrides: Sequence[str]) -> Path:
     """The file itself, or that of a registered model, for which MLflow is imported."""
     if not model.startswith(REGISTERED):
         return Path(model)
-    from asl.commands.parts import tracker
-    from asl.commands.settings import tracking_settings
+    from asl.config.plan import tracking_settings
     from asl.tracking.registry import registered_file
+    from asl.tracking.store import open_tracker
 
-    return registered_file(tracker(tracking_settings(overrides)), model)
+    return registered_file(open_tracker(tracking_settings(overrides)), model)
 
 
 def _as_objects(predictions: dict[str, Prediction]) -> list[dict[str, object]]:

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from asl.commands.hydra import run_with_hydra
-from asl.commands.parts import open_store
-from asl.config import PrepareSettings, check
+from asl.config.compose import run_command
+from asl.config.plan import checked_data
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_with_hydra(_prepare, "prepare", arguments)
+    run_command("prepare", arguments, _prepare)
 
 
 def _prepare(cfg: DictConfig) -> None:
-    check(cfg, PrepareSettings)
-    open_store(cfg.data, cfg.workers)
+    from asl.runs.data import open_store
+    from asl.runs.plan import data_plan
+
+    open_store(data_plan(checked_data(cfg)), cfg.workers)

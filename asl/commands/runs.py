@@ -2,22 +2,19 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from asl.commands.settings import tracking_settings
+from asl.commands.tables import console, plain_table
+from asl.config.plan import tracking_settings
 
 if TYPE_CHECKING:
     from asl.tracking.averages import Average
     from asl.tracking.find import FoundRun
 
-MARKS = {"split": "†", "val_protocol": "‡"}  # of numbers that new signers would not reach
-PIPE_WIDTH = 200
+# Marks numbers that new signers would not reach.
+MIXED_TEST, MIXED_VAL = "†", "‡"
 METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 
 
@@ -37,12 +34,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
     options = parser.parse_args(arguments)
 
-    from asl.commands.parts import tracker
     from asl.tracking.averages import averages
     from asl.tracking.find import find_runs
+    from asl.tracking.store import open_tracker
 
-    store = tracker(tracking_settings(options.overrides))
-    runs = find_runs(store, options.metric, options.data, options.split)[: options.limit]
+    tracker = open_tracker(tracking_settings(options.overrides))
+    runs = find_runs(tracker, options.metric, options.data, options.split)[: options.limit]
     shown = list(METRICS) if options.metric in (None, *METRICS) else [options.metric, *METRICS]
     if options.mean:
         _print_averages(averages(runs), shown, options.json)
@@ -54,53 +51,34 @@ def main(arguments: Sequence[str]) -> None:
         _print_table(runs, shown)
 
 
-def _print_table(runs: "Sequence[FoundRun]", shown: Sequence[str]) -> None:
-    table = _table("run", "status", "data", "split", numbers=shown)
+def _print_table(runs: "Sequence[FoundRun]", metrics: Sequence[str]) -> None:
+    table = plain_table("run", "status", "data", "split", numbers=metrics)
     for run in runs:
-        split = run.split + (f" {MARKS['split']}" if _mixed(run, "split") else "")
-        table.add_row(run.name, run.status, run.data, split, *(_value(run, m) for m in shown))
-    console = _console()
-    console.print(table)
-    if any(_mixed(run, "split") for run in runs):
-        console.print(f"{MARKS['split']} not signer-independent: signers stand on both sides")
-    if any(_mixed(run, "val_protocol") for run in runs):
-        console.print(f"{MARKS['val_protocol']} measured on clips of signers that are trained on")
+        split = run.split + ("" if run.test_signer_independent else f" {MIXED_TEST}")
+        table.add_row(run.name, run.status, run.data, split, *(_value(run, m) for m in metrics))
+    out = console()
+    out.print(table)
+    if not all(run.test_signer_independent for run in runs):
+        out.print(f"{MIXED_TEST} not signer-independent: signers stand on both sides")
+    if not all(run.val_signer_independent for run in runs):
+        out.print(f"{MIXED_VAL} measured on clips of signers that are trained on")
 
 
 def _value(run: "FoundRun", metric: str) -> str:
     if metric not in run.metrics:
         return ""
-    mixed = metric.startswith("val/") and _mixed(run, "val_protocol")
-    return f"{run.metrics[metric]:.4f}" + (MARKS["val_protocol"] if mixed else "")
-
-
-def _mixed(run: "FoundRun", protocol: str) -> bool:
-    """Whether this protocol has the same signers on both sides."""
-    return "not signer-independent" in run.tags.get(protocol, "")
+    mixed = metric.startswith("val/") and not run.val_signer_independent
+    return f"{run.metrics[metric]:.4f}" + (MIXED_VAL if mixed else "")
 
 
 def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(average) for average in found], indent=2))
         return
-    table = _table("choices", "data", "split", numbers=["runs", *shown])
+    table = plain_table("choices", "data", "split", numbers=["runs", *shown])
     for average in found:
         choices = " ".join(f"{name}={value}" for name, value in average.choices.items())
         values = [average.metrics.get(name) for name in shown]
         printed = [f"{value[0]:.4f} ± {value[1]:.4f}" if value else "" for value in values]
         table.add_row(choices, average.data, average.split, str(average.runs), *printed)
-    _console().print(table)
-
-
-def _table(*texts: str, numbers: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for place, heading in enumerate(texts):
-        table.add_column(heading, overflow="fold", min_width=8 if place else 20)
-    for heading in numbers:
-        table.add_column(heading.replace("/", "/\n"), justify="right", no_wrap=True)
-    return table
-
-
-def _console() -> Console:
-    """As wide as the terminal; a pipe takes lines of any length."""
-    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console().print(table)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from asl.commands.settings import tracking_settings
+from asl.config.plan import tracking_settings
 from asl.errors import UserError
 
 FIRST_PORT = 5000
@@ -26,9 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     if uri.startswith("http"):
         print(f"{uri} is a server with a UI of its own: open it in a browser")
         return 0
-    from asl.commands.parts import tracker
+    from asl.tracking.store import open_tracker
 
-    tracker(tracking_settings(options.overrides))  # makes the store where there is none yet
+    open_tracker(tracking_settings(options.overrides))  # makes the store where there is none yet
     port = options.port or _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]

@@ -1,15 +1,19 @@
 """From overrides to a plan: the one place where a composed config is turned into plain values."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from asl.clips.splits import Split
 from asl.config.compose import compose
 from asl.config.overrides import Override, parse_overrides
-from asl.config.schema import checked
+from asl.config.schema import PrepareSettings, checked
 from asl.paths import CONF, EXPERIMENTS
 from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_config
+from asl.targets import factory
 
 # Keys of the commands themselves, which no run differs by.
 _COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status")
@@ -35,7 +39,8 @@ def plan(*overrides: str) -> RunPlan:
 
 def run_plan(cfg: DictConfig) -> RunPlan:
     """The plan of a config that conf/train.yaml, or one on top of it, composed."""
-    return plan_of_config(checked(cfg), chosen_params(cfg))
+    config = {key: value for key, value in checked(cfg).items() if key not in _COMMAND_KEYS}
+    return plan_of_config(config, chosen_params(cfg))
 
 
 def data_plan_of(*overrides: str) -> DataPlan:
@@ -45,9 +50,42 @@ def data_plan_of(*overrides: str) -> DataPlan:
 
 def checked_data(cfg: DictConfig) -> dict[str, Any]:
     """The `data` group of a config, resolved and checked."""
-    from asl.config.schema import PrepareSettings
-
     return cast("dict[str, Any]", checked(cfg, PrepareSettings)["data"])
+
+
+def chosen_data(cfg: DictConfig) -> DataPlan | None:
+    """The clips of a config's `data` group; None where a command's own default is no data set."""
+    if cfg.get("data") is None:
+        return None
+    return data_plan(plain(cfg.data))
+
+
+def chosen_split(cfg: DictConfig) -> "partial[Split] | None":
+    """The split of a config's `split` group; None where a command's own default is no split."""
+    if cfg.get("split") is None:
+        return None
+    return factory(plain(cfg.split))
+
+
+def export_settings(*overrides: str) -> dict[str, Any]:
+    """The `export` group as arguments of `asl.runs.export.export_run`."""
+    return export_arguments(compose("export", overrides))
+
+
+def export_arguments(cfg: DictConfig) -> dict[str, Any]:
+    """A config's `export` group as arguments of `asl.runs.export.export_run`."""
+    settings = plain(cfg.export)
+    directory = settings.pop("dir")
+    return {
+        **settings,
+        "directory": Path(directory) if directory else None,
+        "data": chosen_data(cfg),
+    }
+
+
+def choice_of(cfg: DictConfig, group: str) -> str | None:
+    """What was chosen in a group; None where nothing was."""
+    return cast("str | None", cfg.hydra.runtime.choices.get(group))
 
 
 def tracking_settings(overrides: Sequence[str] = ()) -> dict[str, str]:

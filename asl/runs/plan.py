@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asl.clips.prepare import Dtype, OnProblem
 from asl.clips.sources.base import Source
 from asl.clips.splits import Split
 from asl.recognizer.build import PARTS
@@ -50,9 +51,9 @@ class DataPlan:
     source: Callable[[], Source]
     root: str
     store: Path
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     keep: str = "all"
-    on_problem: str = "skip"
+    on_problem: OnProblem = "skip"
     batch_size: int = 64
     workers: int = 0
     bucket_by_length: bool = False

@@ -232,7 +232,7 @@ def _train_ddp_worker(plan: RunPlan, store: ClipStore, split: Split, work: str) 
     from pathlib import Path
 
     classifier, data = build(plan, store, split)
-    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False)
+    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False)  # type: ignore[arg-type]
     return TrainedRun("", "", {}, split)
 
 

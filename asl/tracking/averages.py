@@ -36,7 +36,7 @@ def averages(runs: Sequence[FoundRun]) -> list[Average]:
     for run in runs:
         if run.is_training and run.status == "FINISHED":
             chosen = frozenset((k, v) for k, v in run.params.items() if k not in REPETITION)
-            groups[*run.kind, chosen].append(run)
+            groups[*run.comparable, chosen].append(run)
     params = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {
         name

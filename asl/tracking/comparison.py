@@ -1,18 +1,18 @@
-"""What the cross-validations of a multirun say beside each other: tables, a text, a picture."""
+"""Cross-validations of a multirun beside each other: tables, a text, a figure."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from asl.tracking.record import record_table
+from asl.tracking.record import record_figure, record_table, record_text
 from asl.tracking.run import TrackedRun
 
 _MARK, _BASE = "#4878a8", "#c0504d"
 
 
 def record_comparison(run: TrackedRun, tables: Mapping[str, pd.DataFrame], text: str) -> None:
-    """Log the tables as one csv, the text, and the picture.
+    """Log the tables as one csv, the text, and the figure.
 
     Args:
         run: the multirun's parent.
@@ -21,8 +21,8 @@ def record_comparison(run: TrackedRun, tables: Mapping[str, pd.DataFrame], text:
     """
     together = pd.concat(list(tables.values()), keys=list(tables), names=["data"])
     record_table(run, together.reset_index(level="data"), "comparison.csv")
-    run.client.log_text(run.id, text, "comparison.md")
-    run.client.log_figure(run.id, accuracies(tables), "comparison.png")
+    record_text(run, text, "comparison.md")
+    record_figure(run, accuracies(tables), "comparison.png")
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -34,9 +34,26 @@ class FoundRun:
     started: int
 
     @property
-    def kind(self) -> tuple[str, str]:
+    def split_kind(self) -> str:
+        """The split function, `signer_holdout` say."""
+        return self.tags.get("split.kind") or self.split.partition(" ")[0]  # before version 0.2
+
+    @property
+    def comparable(self) -> tuple[str, str]:
         """Data set and kind of split: what runs must share to be compared."""
-        return self.data, self.split.partition(" ")[0]
+        return self.data, self.split_kind
+
+    @property
+    def test_signer_independent(self) -> bool:
+        """Whether no signer of its test was trained on."""
+        return self.tags.get("signer_independent") != "false"
+
+    @property
+    def val_signer_independent(self) -> bool:
+        """Whether no signer of its validation was trained on."""
+        if "val_signer_independent" in self.tags:
+            return self.tags["val_signer_independent"] == "true"
+        return "not signer-independent" not in self.tags.get("val_protocol", "")  # before 0.2
 
     def as_json(self) -> dict[str, Any]:
         """What `asl runs --json` prints of it."""
@@ -103,7 +120,7 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
         where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
         raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
     newest = max(runs, key=lambda run: run.started)
-    comparable = [run for run in runs if run.kind == newest.kind]
+    comparable = [run for run in runs if run.comparable == newest.comparable]
     return min(comparable, key=lambda run: _rank(run, wanted))
 
 

@@ -49,11 +49,11 @@ def workbench(tmp_path_factory) -> Workbench:
 def trained(workbench) -> str:
     """The name of a run that was trained for two epochs."""
     assert workbench("train", "model=gru", "model.hidden=8", "seed=3") == 0
-    from asl.commands.parts import tracker
+    from asl.tracking.store import open_tracker
     from asl.tracking.find import find_runs
 
     uri = workbench.tracking.partition("=")[2]
-    runs = find_runs(tracker({"uri": uri, "experiment": "asl"}))
+    runs = find_runs(open_tracker({"uri": uri, "experiment": "asl"}))
     return next(r.name for r in runs if r.params.get("seed") == "3")
 
 

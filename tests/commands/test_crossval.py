@@ -16,9 +16,9 @@ START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]
 
 
 def tracked(folder):
-    from asl.commands.parts import tracker
+    from asl.tracking.store import open_tracker
 
-    return tracker({"uri": f"sqlite:///{folder}/mlflow.db", "experiment": "asl"})
+    return open_tracker({"uri": f"sqlite:///{folder}/mlflow.db", "experiment": "asl"})
 
 
 def parent_and_children(folder):

@@ -21,9 +21,9 @@ def workbench(workbench, tmp_path_factory):
 
 
 def of(workbench):
-    from asl.commands.parts import tracker
+    from asl.tracking.store import open_tracker
 
-    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    return open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
 
 
 def newest(workbench):

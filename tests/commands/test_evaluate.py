@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.errors import UserError
 from asl.export.parity import scores
 from asl.tracking.find import download, find_run
@@ -27,7 +27,7 @@ def evaluated(workbench, folder, model, *arguments):
 
 
 def test_the_kept_epoch_measures_the_same_again(of_run, workbench, trained):
-    runs = tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    runs = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
     run = find_run(runs, trained)
     again = json.loads((of_run / "metrics.json").read_text())
     assert {"accuracy_top10", "mrr", "ece", "ece_calibrated"} <= set(again)

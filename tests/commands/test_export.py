@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.tracking.find import find_run
 
 
@@ -23,7 +23,7 @@ def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):
     }
     assert wanted == names
     assert json.loads((exported / "report.json").read_text())["verified"]
-    store = tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    store = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
     run = find_run(store, trained)
     logged = {artifact.path for artifact in store.client.list_artifacts(run.run_id, "export")}
     assert {f"export/{name}" for name in wanted} == logged
@@ -76,7 +76,7 @@ def test_export_of_a_run_whose_data_is_elsewhere_now(workbench, trained, tmp_pat
 def test_best_is_chosen_by_validation_unless_a_metric_is_named(workbench, trained):
     from asl.tracking.find import best_run, find_runs
 
-    store = tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    store = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
     assert workbench("train", "model=cnn", "model.hidden=8") == 0
     runs = find_runs(store, data="synthetic", split="signer_holdout")
     values = {r.run_id: r.metrics for r in runs if r.is_training and "val/f1" in r.metrics}

@@ -115,7 +115,7 @@ def test_a_server_keeps_the_registered_models(tiny_tflite, tmp_path):
     backend = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
     backend += ["--artifacts-destination", str(tmp_path / "artifacts")]
     with serving(["server", *backend], tmp_path) as address:
-        store = open_tracker(address, "asl", tmp_path / "local")
+        store = open_tracker({"uri": address, "experiment": "asl"})
         made = find_run(store, create_run(store, "cnn", {"kind": "train"}).info.run_id)
         assert register(store, made, "asl-words15", tflite, clip).champion
         found = registered_file(store, "models:/asl-words15@champion")

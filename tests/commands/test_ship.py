@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from asl.commands.parts import tracker
-from asl.commands.ship import best_file, ship
+from asl.tracking.store import open_tracker
+from asl.commands.export import print_published
+from asl.runs.export import best_file, publish
 from asl.runtime.predict import load
 from asl.tracking.find import find_run
 
 
 @pytest.fixture
 def store(workbench):
-    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    return open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
 
 
 def test_an_export_is_a_version_of_its_data_sets_model(exported, trained, store):
@@ -42,14 +43,15 @@ def test_once_more_the_same_is_no_better(exported, trained, store, capsys):
     run, report = find_run(store, trained), json.loads((exported / "report.json").read_text())
     clip = np.zeros((3, 543, 3), np.float32)
     for _ in range(2):
-        ship(store, run, exported, report, clip, name="again", force=False)
+        published = publish(store, run, exported, report, clip, name="again", force=False)
+        print_published(published)
     submission, first, _, second = capsys.readouterr().out.splitlines()
     assert submission.startswith(f"submission: {exported / 'submission.zip'} (model_")
     assert first == "registered: models:/again/1, the champion now: there was none"
     assert second.startswith("registered: models:/again/2, not the champion: val/f1 ")
     assert second.endswith(f"; it stays version 1 ({trained})")
 
-    ship(store, run, exported, report, clip, name=None, force=False)
+    print_published(publish(store, run, exported, report, clip, name=None, force=False))
     assert "registered" not in capsys.readouterr().out
 
 

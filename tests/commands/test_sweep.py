@@ -60,9 +60,9 @@ class Sweeps:
 
     @property
     def tracker(self):
-        from asl.commands.parts import tracker
+        from asl.tracking.store import open_tracker
 
-        return tracker({"uri": self.tracking.partition("=")[2], "experiment": "asl"})
+        return open_tracker({"uri": self.tracking.partition("=")[2], "experiment": "asl"})
 
     def runs(self, name=None):
         from asl.tracking.find import children, find_runs

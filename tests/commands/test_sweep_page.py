@@ -55,10 +55,10 @@ class Searches:
 
     def parent(self, name="mine"):
         """The sweep's run in MLflow, and the folder of its artifacts."""
-        from asl.commands.parts import tracker
+        from asl.tracking.store import open_tracker
         from asl.tracking.find import find_runs
 
-        runs = tracker({"uri": self.workbench.tracking.partition("=")[2], "experiment": "asl"})
+        runs = open_tracker({"uri": self.workbench.tracking.partition("=")[2], "experiment": "asl"})
         (found,) = [
             found
             for found in find_runs(runs)

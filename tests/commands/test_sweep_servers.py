@@ -95,7 +95,7 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
 ):
     import optuna
 
-    from asl.commands.parts import tracker
+    from asl.tracking.store import open_tracker
     from asl.commands.trials import log_of
     from asl.tracking.find import find_runs
 
@@ -127,7 +127,7 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
         assert said_of_it in printed
         assert SECRET not in printed
 
-    runs = find_runs(tracker({"uri": server, "experiment": "asl"}))
+    runs = find_runs(open_tracker({"uri": server, "experiment": "asl"}))
     assert {found.status for found in runs} == {"FINISHED"}
     (parent,) = [found for found in runs if found.tags["kind"] == "sweep"]
     children = [found for found in runs if found.tags.get("mlflow.parentRunId") == parent.run_id]

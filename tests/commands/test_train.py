@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from asl.commands.parts import tracker
+from asl.tracking.store import open_tracker
 from asl.tracking.find import download, find_run, find_runs
 from asl.training.module import SignClassifier
 
 
 @pytest.fixture
 def store(workbench):
-    return tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    return open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
 
 
 def last(store, status="FINISHED"):

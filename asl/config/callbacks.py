@@ -1,0 +1,159 @@
+"""Hydra's hooks round a multirun (`-m`): one MLflow run above those of the jobs.
+
+Hydra calls no hook where a job failed or Ctrl-C was pressed, so the command wraps itself in
+`finalize_on_exit`.
+"""
+
+import os
+import shlex
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from asl.config.overrides import parse_overrides
+from asl.config.plan import plain
+from asl.errors import UserError
+from asl.runs.compare import compare_crossvals, job_title
+from asl.runs.plan import NOT_A_CHOICE, digest
+from asl.tracking.group import fail_stale_groups, group_run
+from asl.tracking.multirun import forget_jobs, job_results, record_best
+from asl.tracking.run import TrackedRun
+from asl.tracking.store import Tracker, open_tracker
+from asl.tracking.tags import provenance_tags, without_tracking
+
+PARENT = "ASL_PARENT_RUN"  # environment variable: the multirun's id, for jobs in other processes
+
+_open: "list[Multirun]" = []  # Hydra keeps its callbacks to itself
+
+
+class Multirun(Callback):
+    """Opens a run for the multirun, and closes it however the multirun ends."""
+
+    tracker: Tracker
+    run: TrackedRun
+    overrides: list[str]
+    # Of all that decides the jobs' results; None where every multirun is a new one.
+    digests: Sequence[str] = ()
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the run and tell the jobs its id."""
+        try:
+            self.tracker = open_tracker(plain(config.tracking))
+            self.prepare(config)
+            self._stack = ExitStack()
+            self.run = self._stack.enter_context(self._group())
+        except UserError as mistake:  # Hydra makes a mere warning of what a callback raises
+            print(f"asl {config.hydra.job.config_name}: {mistake}", file=sys.stderr)
+            sys.exit(2)
+        os.environ[PARENT] = self.run.id
+        _open.append(self)
+        forget_jobs(self.run)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Conclude and close the run; exits with 1 where that fails it."""
+        failure = self.conclude()
+        if failure:
+            self.close(UserError, UserError(failure), None)
+            sys.exit(f"asl {config.hydra.job.config_name}: {failure}")
+        self.close(None, None, None)
+
+    @abstractmethod
+    def prepare(self, config: DictConfig) -> None:
+        """Read what the run is about: `overrides` and `digests`."""
+
+    @abstractmethod
+    def conclude(self) -> str | None:
+        """Record and print the jobs' results; returns why the multirun failed, if it did."""
+
+    def close(self, *exception: Any) -> None:
+        """Close the run, as failed or killed where there is an exception."""
+        _open.remove(self)
+        del os.environ[PARENT]
+        self._stack.__exit__(*exception)
+
+    def _group(self) -> Any:
+        name = f"multirun-{datetime.now():%m%d-%H%M%S}"
+        tags = {"overrides": " ".join(self.overrides), **provenance_tags()}
+        return group_run(self.tracker, "multirun", name, tags, self.digests)
+
+
+class TrainMultirun(Multirun):
+    """A multirun of trainings: its run names the best of its children."""
+
+    def prepare(self, config: DictConfig) -> None:
+        """A multirun of trainings is always a new one; those that were killed are ended."""
+        for name in fail_stale_groups(self.tracker, "multirun"):
+            print(f"{name} had been killed, and is marked so now", file=sys.stderr)
+        self._monitor = config.monitor
+        self.overrides = without_tracking(config.hydra.overrides.task)
+
+    def conclude(self) -> None:
+        """All is recorded in `close`, which is called after failed jobs too."""
+
+    def close(self, *exception: Any) -> None:
+        """Record the best child, and close the run."""
+        best = record_best(self.tracker, self.run.id, self._monitor)
+        super().close(*exception)
+        print(f"multirun: {self.run.id}{best}  (compare: asl ui)")
+
+
+class CrossvalMultirun(Multirun):
+    """A multirun of cross-validations: found again if unfinished; ends in comparison tables."""
+
+    def prepare(self, config: DictConfig) -> None:
+        """The overrides that decide the jobs' results tell one such multirun from another."""
+        self.overrides = result_overrides(config.hydra.overrides.task)
+        self.digests = (digest(sorted(self.overrides)),)
+
+    def conclude(self) -> str | None:
+        """Compare the jobs' results."""
+        jobs = job_results(self.run)
+        command = f"asl crossval -m {shlex.join(self.overrides)}"
+        comparison = compare_crossvals(self.tracker, jobs, command, self.run)
+        if comparison.tables:
+            print(comparison.text)
+        failed = [job for job in jobs if job.failure]
+        for job in failed:
+            print(f"job {job.number} ({job_title(job.overrides)}) FAILED: {job.failure}")
+        if failed:
+            return (
+                f"{len(failed)} of {len(jobs)} jobs failed; "
+                "the same command tries them again and takes the others as they are"
+            )
+        print(f"comparison: {self.run.name}  id: {self.run.id}  (tables and figure: asl ui)")
+        return None
+
+
+def result_overrides(texts: Sequence[str]) -> list[str]:
+    """The overrides but for those by which no result differs."""
+    irrelevant = (*NOT_A_CHOICE, "workers")
+    return [o.text for o in parse_overrides(texts) if not o.below(irrelevant)]
+
+
+@contextmanager
+def finalize_on_exit() -> Iterator[None]:
+    """Close the run of a multirun where Hydra did not: a job failed, or Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        for multirun in list(_open):
+            multirun.close(*sys.exc_info())
+        raise
+    for multirun in list(_open):  # Hydra swallowed what ended the jobs
+        multirun.close(UserError, UserError("its jobs did not end"), None)
+
+
+def parent_run() -> str | None:
+    """The id of the multirun that this process does a job of."""
+    return os.environ.get(PARENT)
+
+
+def multirun_job(cfg: DictConfig) -> tuple[int, list[str]]:
+    """Number and result-deciding overrides of the multirun's job that a config is of."""
+    return cfg.hydra.job.num, result_overrides(cfg.hydra.overrides.task)

@@ -1,0 +1,303 @@
+"""Cross-validation: every fold of a split with every seed, and their figures together.
+
+The test signers of a fold have no part in its run: scaler, epoch and all else are chosen among the
+other clips. The runs stand below one parent run; where some are missing or interrupted, the same
+call does the rest.
+"""
+
+import copy
+import inspect
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pandas as pd
+import torch
+
+from asl.clips import splits
+from asl.clips.splits import Split, SplitKind
+from asl.clips.store import ClipStore
+from asl.errors import UserError
+from asl.evaluation.crossval import fold_table, signer_table, summary
+from asl.runs.data import make_split, open_store
+from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
+from asl.runs.train import resume, train
+from asl.targets import former_spelling
+from asl.tracking.crossval import Fold, folds_of, out_of_fold, record_crossval
+from asl.tracking.group import finished_group, group_run
+from asl.tracking.record import record_params
+from asl.tracking.run import TrackedRun
+from asl.tracking.store import Tracker, open_tracker
+from asl.tracking.tags import run_tags
+from asl.workers import cores, end_with_parent
+
+
+@dataclass(frozen=True)
+class CrossvalRun:
+    """A finished cross-validation.
+
+    Attributes:
+        run_id: of the parent run.
+        name: of the parent run.
+        protocol: split, folds and seeds, in words.
+        metrics: means over folds and seeds, their deviations, and the pooled accuracy.
+        folds: metrics of each fold and seed; None where it was finished before.
+    """
+
+    run_id: str
+    name: str
+    protocol: str
+    metrics: Mapping[str, float]
+    folds: pd.DataFrame | None = field(default=None, repr=False)
+
+
+class Job(NamedTuple):
+    """One run to do: its plan, and the id of an interrupted run to resume."""
+
+    fold: int
+    plan: RunPlan
+    resumes: str | None
+    store: ClipStore
+
+
+def crossval(
+    plan: RunPlan,
+    tracker: Tracker | None = None,
+    *,
+    folds: Sequence[int] | None = None,
+    seeds: int = 1,
+    workers: int | None = None,
+    parent: str | None = None,
+) -> CrossvalRun:
+    """Train and test every fold of the plan's split.
+
+    Args:
+        plan: of each run; its split has folds.
+        tracker: the MLflow store; the plan's where None.
+        folds: only these; all where None.
+        seeds: runs of each fold, with the plan's seed and those after it.
+        workers: runs at the same time; one a core, or one on a GPU, where None.
+        parent: id of the run that the cross-validation belongs under.
+
+    Raises:
+        UserError: the split has no folds, or runs failed; the others are kept.
+
+    Example:
+        >>> import asl
+        >>> plan = asl.plan("data=synthetic", "split=signer_kfold", "split.folds=2", "model=cnn",
+        ...                 "trainer=smoke")
+        >>> result = asl.crossval(plan, workers=1)
+        >>> sorted(result.folds["fold"])
+        [0, 1]
+    """
+    tracker = tracker or open_tracker(plan.tracking)
+    store = open_store(plan.data)
+    split = _first_fold(plan, store)
+    numbers = _checked_folds(folds, split)
+    seed_list = list(range(plan.seed, plan.seed + seeds))
+    protocol = f"{split.kind} {len(numbers)} folds × {len(seed_list)} seeds"
+    digests = _identity(plan, store, numbers, seed_list)
+    if parent and (done := finished_group(tracker, "crossval", digests, parent)):
+        print(f"crossval {done.name} ({done.run_id}): finished already", file=sys.stderr)
+        return CrossvalRun(done.run_id, done.name, protocol, done.metrics)
+    val_protocol = _val_protocol(split)
+    tags = run_tags("crossval", plan.data.name, store.fingerprint, split)
+    tags |= {"split": protocol, "val_protocol": val_protocol}
+    name = f"crossval-{plan.study}-{plan.data.name}"
+    with group_run(tracker, "crossval", name, tags, digests, parent) as run:
+        jobs = _jobs(plan, numbers, seed_list, folds_of(tracker, run.id), store)
+        print(f"crossval {run.name} ({run.id}): {protocol}", file=sys.stderr)
+        print(f"validation: {val_protocol}", file=sys.stderr)
+        _run_all(jobs, workers, run, len(numbers) * len(seed_list), tracker)
+        table, metrics = _record(tracker, run, plan.params)
+    return CrossvalRun(run.id, run.name, protocol, metrics, table)
+
+
+# --- which runs ---------------------------------------------------------------------------------
+
+
+def _first_fold(plan: RunPlan, store: ClipStore) -> Split:
+    """The split with fold 0 as its test; raises UserError where the split has no folds."""
+    options = plan.split.keywords if isinstance(plan.split, partial) else {}
+    if "fold" not in inspect.signature(plan.split).parameters:
+        kind = make_split(plan.split, store).kind
+        with_folds = [
+            name
+            for name in get_args(SplitKind)
+            if "fold" in inspect.signature(getattr(splits, name)).parameters
+        ]
+        raise UserError(f"split={kind}: has no folds; choose from {', '.join(sorted(with_folds))}")
+    if options.get("test") is not None:
+        raise UserError(f"split.test={options['test']}: each fold is the test once; see folds=")
+    return make_split(partial(plan.split, fold=0), store)
+
+
+def _checked_folds(folds: Sequence[int] | None, split: Split) -> list[int]:
+    count = split.folds or 0
+    numbers = list(range(count)) if folds is None else list(folds)
+    if not numbers or set(numbers) - set(range(count)):
+        raise UserError(f"folds={numbers}: choose from {', '.join(map(str, range(count)))}")
+    return numbers
+
+
+def _val_protocol(split: Split) -> str:
+    """How validation is chosen in any fold, in words."""
+    independent = split.val_signer_independent and len(split.val)
+    return "in each fold, " + (
+        "signers kept out of its training" if independent else split.val_protocol
+    )
+
+
+def _identity(
+    plan: RunPlan, store: ClipStore, folds: list[int], seeds: list[int]
+) -> tuple[str, str]:
+    """Digests of all that decides the results: this version's, and the one of version 0.1."""
+    choices = copy.deepcopy(
+        {key: value for key, value in plan.config.items() if key not in ("resume", "seed")}
+    )
+    for key in ("root", "store", "source"):  # the clips are in the store's fingerprint
+        choices.get("data", {}).pop(key, None)
+    choices.get("trainer", {}).pop("enable_progress_bar", None)
+    former = former_spelling(choices)
+    for (group, old), new in RENAMED_IN_CONFIGS.items():
+        if new in former.get(group, {}):
+            former[group][old] = former[group].pop(new)
+    rest = [store.fingerprint, folds, seeds]
+    return digest([choices, *rest]), digest([former, *rest])
+
+
+def _jobs(
+    plan: RunPlan,
+    folds: list[int],
+    seeds: list[int],
+    previous: Sequence[Fold],
+    store: ClipStore,
+) -> list[Job]:
+    """The runs that are not finished yet: all folds once before any is run with another seed."""
+    runs = {(run.fold, run.seed): run for run in previous}
+    jobs = []
+    for seed in seeds:
+        for fold in folds:
+            run = runs.get((fold, seed))
+            if run and run.finished:
+                continue
+            resumes = run.run_id if run and run.resumable else None
+            jobs.append(Job(fold, variation(plan, seed=seed, fold=fold), resumes, store))
+    return jobs
+
+
+# --- running them -------------------------------------------------------------------------------
+
+
+def _run_all(
+    jobs: list[Job], workers: int | None, parent: TrackedRun, total: int, tracker: Tracker
+) -> None:
+    """Do the jobs, print a line for each, and raise UserError at the end where some failed."""
+    workers = min(workers or _default_workers(), len(jobs))
+    start, failed = time.perf_counter(), 0
+    if done := total - len(jobs):
+        print(f"{done} of {total} runs are finished already", file=sys.stderr)
+    for count, (job, outcome) in enumerate(_outcomes(jobs, workers, parent, tracker), start=1):
+        failed += isinstance(outcome, str)
+        minutes = (time.perf_counter() - start) / count * (len(jobs) - count) / 60
+        text = f"FAILED: {outcome}" if isinstance(outcome, str) else f"accuracy {outcome:.4f}"
+        print(
+            f"{done + count:>4} of {total}  fold {job.fold}, seed {job.plan.seed}: {text}"
+            f"  ({minutes:.0f} min left)",
+            file=sys.stderr,
+        )
+    if failed:
+        raise UserError(
+            f"{failed} of {total} runs failed, each with a traceback.txt in MLflow; "
+            "the same command tries them again"
+        )
+
+
+def _default_workers() -> int:
+    return 1 if torch.cuda.is_available() else cores()
+
+
+def _outcomes(
+    jobs: list[Job], workers: int, parent: TrackedRun, tracker: Tracker
+) -> Iterator[tuple[Job, float | str]]:
+    """Each job with its test accuracy, or with the error that ended it."""
+    if workers <= 1:
+        for job in jobs:
+            yield job, _outcome(job, parent.id, tracker)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    threads = max(1, _default_workers() // workers)
+    log = parent.work.with_suffix(".log")
+    print(f"{workers} runs at once, {threads} threads each; their output: {log}", file=sys.stderr)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads, log)) as pool:
+        futures = {pool.submit(_in_worker, job, parent.id): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a run's process was killed, perhaps for memory; the same command resumes "
+                "(workers=1 needs the least)"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(threads: int, log: Path) -> None:
+    """Prepare a worker process: its share of the cores, and a file for what its runs print.
+
+    Ctrl-C reaches it too, and ends its run as an interrupted one.
+    """
+    end_with_parent()
+    torch.set_num_threads(threads)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout = sys.stderr = log.open("a", buffering=1, encoding="utf-8")
+
+
+_interrupted = False
+
+
+def _in_worker(job: Job, parent: str) -> float | str:
+    """The job's outcome; after Ctrl-C, jobs that wait in this process are not started."""
+    global _interrupted
+    if _interrupted:
+        raise KeyboardInterrupt
+    try:
+        return _outcome(job, parent, open_tracker(job.plan.tracking))
+    except (KeyboardInterrupt, SystemExit):
+        _interrupted = True
+        raise
+
+
+def _outcome(job: Job, parent: str, tracker: Tracker) -> float | str:
+    try:
+        if job.resumes:
+            run = resume(job.resumes, tracker, store=job.store)
+        else:
+            run = train(job.plan, tracker, parent=parent, store=job.store)
+    except Exception as error:  # its run has the traceback; the others continue
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return run.metrics["test/accuracy"]
+
+
+# --- their figures ------------------------------------------------------------------------------
+
+
+def _record(
+    tracker: Tracker, parent: TrackedRun, params: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Record the table of folds, the signers, the out-of-fold predictions and the means."""
+    clips = out_of_fold(tracker, [fold for fold in folds_of(tracker, parent.id) if fold.finished])
+    table = fold_table(clips)
+    metrics = summary(clips, table)
+    shared = {key: value for key, value in params.items() if key not in ("seed", "split.fold")}
+    record_params(parent, shared)
+    record_crossval(parent, table, signer_table(clips), clips, metrics)
+    return table, metrics

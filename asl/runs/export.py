@@ -1,0 +1,173 @@
+"""Exporting a run: verified files, a submission, and a version of a registered model."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.clips.store import ClipStore
+from asl.errors import unknown
+from asl.export.export import export
+from asl.export.parity.choice import compared
+from asl.export.submission import SUBMISSION, write_submission
+from asl.paths import PROJECT
+from asl.runs.data import make_split, open_store
+from asl.runs.load import LoadedRun
+from asl.runs.plan import DataPlan
+from asl.tracking.find import FoundRun
+from asl.tracking.record import record_export
+from asl.tracking.registry import PROTOCOL, Registered, check_name
+from asl.tracking.registry import register as register_version
+from asl.tracking.store import Tracker
+
+CHAMPION = ("better", "force")
+PREFERRED = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of an export's best file.
+
+    Attributes:
+        submission: a sentence on submission.zip.
+        registered: the new version of the registered model; None where it became none.
+    """
+
+    submission: str
+    registered: Registered | None
+
+
+@dataclass(frozen=True)
+class ExportedRun:
+    """The verified files of a run.
+
+    Attributes:
+        directory: that holds them.
+        report: the content of report.json.
+        published: None where the report offers no file.
+    """
+
+    directory: Path
+    report: dict[str, Any]
+    published: Published | None
+
+
+def export_run(
+    loaded: LoadedRun,
+    tracker: Tracker,
+    *,
+    variants: Sequence[str],
+    clips: int,
+    max_drop: float,
+    register: str | None,
+    champion: str,
+    directory: Path | None = None,
+    data: DataPlan | None = None,
+) -> ExportedRun:
+    """Export a run's recognizer to verified ONNX and TFLite files, and publish the best one.
+
+    Args:
+        loaded: the run.
+        tracker: the MLflow store that has it.
+        variants: of `asl.export.backend.tflite.VARIANTS`.
+        clips: at most so many real clips are compared.
+        max_drop: of accuracy on the validation clips, beyond which a file is rejected.
+        register: name of the registered model, `{data}` being the run's data set; None: none.
+        champion: `better` if the version becomes champion only by better validation, or `force`.
+        directory: for the files; exports/<run name> where None.
+        data: the clips to compare on; those of the run's training where None.
+
+    Raises:
+        UserError: an unknown choice, or packages for exporting are absent.
+        ExportError: the conversion or a verification failed.
+    """
+    if champion not in CHAMPION:
+        raise unknown("export.champion", champion, CHAMPION)
+    name = model_name(register, loaded.run.data)
+    store = open_store(data or loaded.data)
+    split = make_split(loaded.split, store)
+    directory = directory or PROJECT / "exports" / loaded.run.name
+    _, rows = compared(store, split, clips)
+    examples = [store.read(row) for row in rows]
+    report = export(
+        loaded.recognizer,
+        directory,
+        clips=examples,
+        clip_names=_names(store, rows),
+        variants=list(variants),
+        run=provenance(loaded.run),
+        data=(store, split),
+        max_drop=max_drop,
+    )
+    record_export(tracker, loaded.run.run_id, directory)
+    forced = champion == "force"
+    published = publish(tracker, loaded.run, directory, report, examples[0], name, forced)
+    return ExportedRun(directory, report, published)
+
+
+def _names(store: ClipStore, rows: np.ndarray) -> list[str]:
+    return [f"{store.clips['path'][row]} (clip {row})" for row in rows]
+
+
+def provenance(run: FoundRun) -> dict[str, str]:
+    """What a file says of the run that it comes from."""
+    protocol = {key: run.tags[key] for key in PROTOCOL if key in run.tags}
+    return {"id": run.run_id, "name": run.name} | protocol
+
+
+def model_name(template: str | None, data: str) -> str | None:
+    """The registered model that an export becomes a version of; None where it becomes none.
+
+    Raises:
+        UserError: it cannot be a model's name.
+    """
+    if template is None:
+        return None
+    name = template.replace("{data}", re.sub(r"[^\w.+-]", "-", data))
+    check_name(name)
+    return name
+
+
+def publish(
+    tracker: Tracker,
+    run: FoundRun,
+    directory: Path,
+    report: dict[str, Any],
+    example: np.ndarray,
+    name: str | None,
+    force: bool,
+) -> Published | None:
+    """Make the best file a submission and a version of a registered model.
+
+    Args:
+        tracker: the store.
+        run: that was exported.
+        directory: of the verified files.
+        report: report.json.
+        example: a clip, float32 [n, N, 3].
+        name: of the registered model; None for none.
+        force: whether the version becomes its champion in any case.
+    """
+    best = best_file(directory, report)
+    if best is None:
+        return None
+    submission = write_submission(best, directory)
+    if (directory / SUBMISSION).is_file():
+        record_export(tracker, run.run_id, directory / SUBMISSION)
+    registered = register_version(tracker, run, name, best, example, force) if name else None
+    return Published(submission, registered)
+
+
+def best_file(directory: Path, report: dict[str, Any]) -> Path | None:
+    """The .tflite that the report calls best, else float16's, else another; None without any.
+
+    Where the report offers none, none is published.
+    """
+    if "best" in report and report["best"] is None:
+        return None
+    variants = [report.get("best"), *PREFERRED, *report["latency"]]
+    files = [directory / f"model_{variant}.tflite" for variant in variants]
+    return next((file for file in files if file.is_file()), None)

@@ -1,0 +1,119 @@
+"""A tracked run opened again: its recognizer, its clips, and what it was trained on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asl.clips.splits import Split
+from asl.clips.store import ClipStore
+from asl.recognizer.recognizer import Recognizer
+from asl.runs.data import make_split
+from asl.runs.plan import DataPlan, current_config, data_plan
+from asl.targets import factory
+from asl.tracking.find import FoundRun, best_run, download, find_run, run_config
+from asl.tracking.store import Tracker
+from asl.training.checkpoint import load_recognizer
+
+BEST = "best"
+
+
+class LoadedRun(NamedTuple):
+    """A run with the recognizer of its kept epoch, or of an ensemble.
+
+    Attributes:
+        run: as tracked.
+        recognizer: in evaluation mode.
+        data: the clips that it was trained on.
+        split: makes the split that it was trained with.
+        split_config: that split as plain values.
+    """
+
+    run: FoundRun
+    recognizer: Recognizer
+    data: DataPlan
+    split: Callable[..., Split]
+    split_config: dict[str, object]
+
+
+def load_run(
+    name: str,
+    tracker: Tracker,
+    *,
+    metric: str | None = None,
+    data: str | None = None,
+    split: str | None = None,
+) -> LoadedRun:
+    """Load a run.
+
+    Args:
+        name: id or name of the run; `best` is the best by `metric` within `data` and `split`.
+        tracker: the store.
+        metric: what best means; by default validation F1, else test F1.
+        data: name of the data set.
+        split: kind of the split.
+
+    Raises:
+        UserError: there is no such run, or it kept no checkpoint.
+    """
+    if name == BEST:
+        return load(best_run(tracker, metric, data, split), tracker)
+    return load(find_run(tracker, name), tracker)
+
+
+def load(run: FoundRun, tracker: Tracker) -> LoadedRun:
+    """Load a run that was found; raises UserError where it kept no checkpoint."""
+    config = current_config(run_config(tracker, run.run_id))
+    return LoadedRun(
+        run,
+        load_recognizer(kept_checkpoint(run, tracker)),
+        data_plan(config["data"]),
+        factory(config["split"]),
+        config["split"],
+    )
+
+
+def kept_checkpoint(run: FoundRun, tracker: Tracker) -> Path:
+    """The checkpoint that a run kept; raises UserError where it kept none."""
+    return download(tracker, run.run_id, "checkpoints/best.ckpt")
+
+
+# --- leakage ------------------------------------------------------------------------------------
+
+
+def training_split(loaded: LoadedRun, store: ClipStore) -> Split | None:
+    """The split that a run was trained with; None where it had other clips than these."""
+    if loaded.run.tags["data.fingerprint"] != store.fingerprint:
+        return None
+    return make_split(loaded.split, store)
+
+
+def overlap(one: np.ndarray, other: np.ndarray, names: np.ndarray | None = None) -> np.ndarray:
+    """The rows in both, or with `names` (one a clip) the names in both, each once."""
+    return np.intersect1d(one, other) if names is None else np.intersect1d(names[one], names[other])
+
+
+def leakage(loaded: LoadedRun, store: ClipStore, rows: np.ndarray, part: str) -> list[str] | None:
+    """What a run has seen in training of some clips and of their signers, a phrase each.
+
+    Args:
+        loaded: the run.
+        store: the clips.
+        rows: those in question.
+        part: of the split that they are; that validation clips chose the epoch is not a leak.
+
+    Returns:
+        None where it cannot be known, as the run had other clips.
+    """
+    trained = training_split(loaded, store)
+    if trained is None:
+        return None
+    leaks, signers = [], store.clip_signers
+    if len(clips := overlap(trained.train, rows)):
+        leaks.append(f"{len(clips):,} of these {len(rows):,} clips")
+    elif len(names := overlap(trained.train, rows, signers)):
+        leaks.append(f"other clips of signers {', '.join(names)}")
+    if part != "val" and len(names := overlap(trained.val, rows, signers)):
+        leaks.append(f"clips of signers {', '.join(names)}, which chose the epoch")
+    return leaks
