@@ -1,11 +1,10 @@
-"""One shard of a ClipStore: its clips packed one behind the other, and a journal of them.
+"""One shard of a ClipStore: clips packed one after the other, and a journal of their raw files.
 
-A worker packs a draft; another hand commits it: waits until it is on the disk, gives it the name
-of its content, and writes its journal, each appearing whole or not at all. A journal says which
-files the shard was packed from and what they looked like then, so that the next run reads only
-what changed.
+A shard is packed into a temporary file, then committed: flushed to the disk, renamed after its
+content, and listed in its journal. The journal records what each raw file looked like, so that the
+next run reads only those that changed.
 
-Imports no torch: the workers must start fast.
+Imports no torch, because worker processes must start fast.
 """
 
 import hashlib
@@ -23,69 +22,81 @@ from asl.clips.sources.base import BadClip, Entry, Source
 from asl.landmarks import layout
 
 TEMPORARY = ".tmp-"
-_TOO_LARGE = 65_520  # from here on float16 is infinite
+_FLOAT16_OVERFLOW = 65_520  # this and larger numbers become infinite in float16
 
 
-class Stamp(NamedTuple):
-    """How a file looked when it was read: size in bytes, times of content and state in ns."""
+class FileState(NamedTuple):
+    """Size of a file in bytes; when its content and its metadata last changed, in ns."""
 
     size: int
     modified: int
     changed: int
 
 
-class Packed(NamedTuple):
-    """What a shard's journal says about one raw clip.
+class ClipRecord(NamedTuple):
+    """A journal's record of one raw clip.
 
     Attributes:
-        path: its file.
+        path: its file, relative to the source's root.
         row: which clip of the file.
-        stamp: how the file looked; None where there was none.
-        frames: how many the clip has; 0 where it was left out.
+        state: of the file when it was read; None where there was none.
+        frames: length of the clip; 0 where it was skipped.
         start: its first frame in the shard.
         digest: hash of the clip as packed.
-        reason: what was wrong with it, empty where nothing was.
+        reason: what is wrong with it; empty where nothing is.
     """
 
     path: str
     row: int
-    stamp: Stamp | None
+    state: FileState | None
     frames: int
     start: int
     digest: str
     reason: str
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Identifies the clip within the data set."""
+        return self.path, self.row
+
 
 class Shard(NamedTuple):
-    """One finished shard: the name of its files without suffix, and its journal."""
+    """A committed shard: the name of its files without suffix, and its journal."""
 
     name: str
-    clips: list[Packed]
+    clips: list[ClipRecord]
 
 
-class Job(NamedTuple):
+class ShardTask(NamedTuple):
     """One shard to pack.
 
     Attributes:
         number: of the shard.
-        entries: its clips, with how their files look.
-        reuse: what an earlier run packed already, by path and row: the shard and its line there.
-        deadly: clips, by path and row, that end the process that reads them.
+        entries: its clips, with the states of their files.
+        reuse: for clips that an earlier run packed, by path and row: name of the shard and record.
+        crashing: clips, by path and row, that kill the process that reads them.
     """
 
     number: int
-    entries: list[tuple[Entry, Stamp | None]]
-    reuse: dict[tuple[str, int], tuple[str, Packed]]
-    deadly: frozenset[tuple[str, int]] = frozenset()
+    entries: list[tuple[Entry, FileState | None]]
+    reuse: dict[tuple[str, int], tuple[str, ClipRecord]]
+    crashing: frozenset[tuple[str, int]] = frozenset()
 
 
-class Draft(NamedTuple):
-    """A shard that is packed but not yet sure to be on the disk."""
+class PackedShard(NamedTuple):
+    """A shard in a temporary file, not yet committed.
+
+    Attributes:
+        path: of the temporary file.
+        frames: of all its clips.
+        digest: hash of its content, which becomes part of its name.
+        clips: its journal.
+    """
 
     path: Path
     frames: int
-    content: str
-    clips: list[Packed]
+    digest: str
+    clips: list[ClipRecord]
 
 
 class Packing(NamedTuple):
@@ -93,9 +104,9 @@ class Packing(NamedTuple):
 
     Attributes:
         source: the raw data set.
-        folder: where the shards lie.
-        settings: what decides, besides the raw files, which bytes a shard holds: `layout`,
-            `dtype`, `landmarks` (raw rows, None for all), and whatever the source is told.
+        folder: of the shards.
+        settings: everything besides the raw files that decides a shard's bytes: `layout`, `dtype`,
+            `landmarks` (raw rows, None for all), and the source's own settings.
     """
 
     source: Source
@@ -103,51 +114,52 @@ class Packing(NamedTuple):
     settings: dict[str, Any]
 
 
-def pack(packing: Packing, job: Job) -> Draft:
-    """Packs the clips of one shard; raises OSError where the disk does not take them."""
+def pack(packing: Packing, task: ShardTask) -> PackedShard:
+    """Packs the clips of one shard; raises OSError where they cannot be written."""
     settings = packing.settings
     size = len(settings["landmarks"] or range(layout(settings["layout"]).size))
     dtype, shape = np.dtype(settings["dtype"]), (size, 3)
     content = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    clips: list[Packed] = []
+    clips: list[ClipRecord] = []
     frames = 0
-    with _draft(packing.folder, job.number) as path, path.open("wb") as file:
+    path = temporary_path(packing.folder, task.number)
+    with _removed_on_error(path), path.open("wb") as file:
         _write_header(file, (0, *shape), dtype)
-        for entry, stamp in job.entries:
-            clip, packed = _pack_clip(packing, job, entry, stamp)
-            packed = packed._replace(start=frames)
-            content.update(json.dumps([packed.path, packed.row, packed.digest]).encode())
-            clips.append(packed)
+        for entry, state in task.entries:
+            clip, record = _pack_clip(packing, task, entry, state)
+            record = record._replace(start=frames)
+            content.update(json.dumps([*record.key, record.digest]).encode())
+            clips.append(record)
             if clip is not None:
                 file.write(clip.data)
-                frames += packed.frames
+                frames += record.frames
         file.seek(0)
         _write_header(file, (frames, *shape), dtype)
-    return Draft(path, frames, content.hexdigest()[:16], clips)
+    return PackedShard(path, frames, content.hexdigest()[:16], clips)
 
 
-def commit(packing: Packing, number: int, draft: Draft) -> Shard:
-    """Makes a draft a shard that outlives a pulled plug."""
-    name = f"{number:03d}-{draft.content}"
+def commit(packing: Packing, number: int, packed: PackedShard) -> Shard:
+    """Makes a packed shard permanent; it survives a power failure from here on."""
+    name = f"{number:03d}-{packed.digest}"
     size = 0
-    if draft.frames:
-        size = draft.path.stat().st_size
-        flush(draft.path)
-        os.replace(draft.path, packing.folder / f"{name}.npy")
+    if packed.frames:
+        size = packed.path.stat().st_size
+        flush(packed.path)
+        os.replace(packed.path, packing.folder / f"{name}.npy")
     else:
-        draft.path.unlink()
-    journal = {"settings": packing.settings, "size": size, "clips": draft.clips}
+        packed.path.unlink()
+    journal = {"settings": packing.settings, "size": size, "clips": packed.clips}
     write_text(packing.folder / f"{name}.json", json.dumps(journal))
-    return Shard(name, draft.clips)
+    return Shard(name, packed.clips)
 
 
-def finished(packing: Packing) -> list[Shard]:
-    """Shards that an earlier run packed under the same settings, and whose files are whole."""
+def committed(packing: Packing) -> list[Shard]:
+    """The complete shards that earlier runs committed under the same settings."""
     shards = []
     for path in sorted(packing.folder.glob("*.json")):
         try:
             journal = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:  # cut short by a pulled plug
+        except ValueError:  # truncated by a power failure
             continue
         data = path.with_suffix(".npy")
         size = data.stat().st_size if data.exists() else 0
@@ -156,14 +168,14 @@ def finished(packing: Packing) -> list[Shard]:
     return shards
 
 
-def remove_drafts(folder: Path) -> None:
-    """Removes what killed runs left half done."""
+def remove_temporary_files(folder: Path) -> None:
+    """Removes the unfinished files of killed runs."""
     for path in folder.glob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file that appears whole or not at all, and outlives a pulled plug."""
+    """Writes a text file atomically, and flushes it to the disk."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         flush(temporary)
@@ -171,7 +183,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of `path` once it is written."""
+    """A temporary file to write, which replaces `path` when the block ends without an error."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         yield temporary
@@ -180,23 +192,13 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def draft_path(folder: Path, number: int) -> Path:
-    """Where a shard lies while it is packed."""
+def temporary_path(folder: Path, number: int) -> Path:
+    """The file of a shard until it is committed."""
     return folder / f"{TEMPORARY}{number:03d}"
 
 
-@contextmanager
-def _draft(folder: Path, number: int) -> Iterator[Path]:
-    path = draft_path(folder, number)
-    try:
-        yield path
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def flush(path: Path) -> None:
-    """Waits until a file is on the disk."""
+    """Waits until a file's content is on the disk."""
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -204,42 +206,52 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def _from_json(clip: list[Any]) -> Packed:
-    packed = Packed(*clip)
-    return packed._replace(stamp=None if packed.stamp is None else Stamp(*packed.stamp))
+@contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _from_json(clip: list[Any]) -> ClipRecord:
+    record = ClipRecord(*clip)
+    return record._replace(state=None if record.state is None else FileState(*record.state))
 
 
 def _pack_clip(
-    packing: Packing, job: Job, entry: Entry, stamp: Stamp | None
-) -> tuple[np.ndarray | None, Packed]:
-    """The clip as it goes to disk, None where it is left out, and its line in the journal."""
-    if found := job.reuse.get((entry.path, entry.row)):
-        return _packed_before(packing.folder, *found)
-    line = Packed(entry.path, entry.row, stamp, frames=0, start=0, digest="", reason="")
-    if (entry.path, entry.row) in job.deadly:
-        return None, line._replace(reason="ends the process that reads it (damaged, or too large)")
+    packing: Packing, task: ShardTask, entry: Entry, state: FileState | None
+) -> tuple[np.ndarray | None, ClipRecord]:
+    """The clip as it is written, None where it is skipped, and its record."""
+    record = ClipRecord(entry.path, entry.row, state, frames=0, start=0, digest="", reason="")
+    if earlier := task.reuse.get(record.key):
+        return _reuse(packing.folder, *earlier)
+    if record.key in task.crashing:
+        reason = "ends the process that reads it (damaged, or too large)"
+        return None, record._replace(reason=reason)
     try:
         clip, note = packing.source.read(entry)
     except BadClip as error:
-        return None, line._replace(reason=error.reason)
-    except OSError as error:  # may be over by the next run, so the file counts as never seen
-        return None, line._replace(stamp=None, reason=f"cannot be read ({error.strerror})")
+        return None, record._replace(reason=error.reason)
+    except OSError as error:  # perhaps temporary: without a state, the next run reads it again
+        return None, record._replace(state=None, reason=f"cannot be read ({error.strerror})")
     rows, dtype = packing.settings["landmarks"], packing.settings["dtype"]
     if rows:
         clip = clip.take(rows, axis=1)
-    if dtype == "float16" and (np.abs(clip) >= _TOO_LARGE).any():
-        return None, line._replace(reason="has a coordinate too large for float16")
+    if dtype == "float16" and (np.abs(clip) >= _FLOAT16_OVERFLOW).any():
+        return None, record._replace(reason="has a coordinate too large for float16")
     note = note or ("no landmark was detected in any frame" if np.isnan(clip).all() else "")
     packed = np.ascontiguousarray(clip, dtype)
     digest = xxhash.xxh3_128_hexdigest(packed.data)
-    return packed, line._replace(frames=len(packed), digest=digest, reason=note)
+    return packed, record._replace(frames=len(packed), digest=digest, reason=note)
 
 
-def _packed_before(folder: Path, shard: str, line: Packed) -> tuple[np.ndarray | None, Packed]:
-    if not line.frames:
-        return None, line
+def _reuse(folder: Path, shard: str, record: ClipRecord) -> tuple[np.ndarray | None, ClipRecord]:
+    if not record.frames:
+        return None, record
     data = np.load(folder / f"{shard}.npy", mmap_mode="r")
-    return np.ascontiguousarray(data[line.start : line.start + line.frames]), line
+    return np.ascontiguousarray(data[record.start : record.start + record.frames]), record
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 2
-MANIFEST, PROBLEMS, SHARDS = "manifest.json", "problems.csv", "shards"
+MANIFEST, PROBLEMS, SHARDS, LOCK = "manifest.json", "problems.csv", "shards", ".lock"
 _NUMBERS = ("sign", "signer", "frames", "shard", "start")
 
 
@@ -201,6 +201,11 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 def is_store(directory: Path) -> bool:
     """Whether a folder is a finished store, of this format or another one."""
     return _any_manifest(directory) is not None
+
+
+def is_store_folder(directory: Path) -> bool:
+    """Whether a folder is a store, finished or not."""
+    return (directory / LOCK).exists() and (directory / SHARDS).is_dir()
 
 
 def _any_manifest(directory: Path) -> dict[str, Any] | None:

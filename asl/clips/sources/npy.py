@@ -21,7 +21,7 @@ from asl.clips.sources.arrays import (
 )
 from asl.clips.sources.base import BadClip, Entry, Listing, Problem, Reading
 from asl.clips.splits import sorted_signers
-from asl.clips.store import SHARDS
+from asl.clips.store import is_store_folder
 from asl.errors import UserError, unknown
 from asl.landmarks import layout as layout_of
 
@@ -281,7 +281,7 @@ def _by_pattern(pattern: _Pattern, found: list[str]) -> tuple[list[Entry], list[
 def _npy_files(root: Path) -> Iterator[str]:
     """Every .npy file below a folder, clip stores left out."""
     for folder, folders, names in os.walk(root):
-        if SHARDS in folders and ".lock" in names:  # also one that is not finished
+        if is_store_folder(Path(folder)):
             folders.clear()
             continue
         inside = Path(folder).relative_to(root)

@@ -1,0 +1,205 @@
+"""Writes a store's folder: its index (problems.csv, the table of clips, the manifest), last of all.
+
+The manifest says which files are the store's, so that a store changes in one step. Files of earlier
+stores are deleted afterwards; files of other names never are.
+"""
+
+import csv
+import errno
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from asl.clips.shards import TEMPORARY, ClipRecord, Packing, Shard, flush, replacing, write_text
+from asl.clips.sources.base import Entry, Problem, Source
+from asl.clips.splits import sorted_signers
+from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
+from asl.errors import UserError
+
+_TABLE_FILE = re.compile(r"clips-[0-9a-f]{16}\.arrow")
+_SHARD_FILE = re.compile(r"\d{3}-[0-9a-f]{16}\.(npy|json)")
+
+
+@contextmanager
+def writing(store_dir: Path) -> Iterator[None]:
+    """Makes the folder and locks it; a second writer waits.
+
+    Raises:
+        UserError: the folder cannot be written, or holds other files and is not a store.
+    """
+    try:
+        _refuse_other_folders(store_dir)
+        (store_dir / SHARDS).mkdir(parents=True, exist_ok=True)
+        with _locked(store_dir):
+            yield
+    except OSError as error:
+        room = "; what is packed stays: make room and repeat the command"
+        why = f"{error.strerror or error}{room if error.errno == errno.ENOSPC else ''}"
+        raise UserError(f"{store_dir}: cannot be written ({why})") from error
+
+
+@contextmanager
+def _locked(store_dir: Path) -> Iterator[None]:
+    lock = FileLock(store_dir / LOCK)  # the system releases it when the process ends
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        Console(stderr=True).print(f"waiting for another prepare of {store_dir}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_other_folders(store_dir: Path) -> None:
+    """Raises UserError where a folder holds files and is neither a store nor the start of one."""
+    if not store_dir.exists() or is_store(store_dir):
+        return
+    others = sorted(path.name for path in store_dir.iterdir() if not _may_be_unfinished(path))
+    if others:
+        raise UserError(
+            f"data.store={store_dir}: this folder holds other files ({others[0]} for one) and is "
+            "not a clip store; name an empty folder, or one that is not there yet"
+        )
+
+
+def _may_be_unfinished(path: Path) -> bool:
+    """Whether an interrupted run may have left this in a store without a manifest."""
+    if path.name == SHARDS:
+        shards = (child.name for child in path.iterdir())
+        return all(_SHARD_FILE.fullmatch(n) or n.startswith(TEMPORARY) for n in shards)
+    if path.name == PROBLEMS:
+        return (path.parent / SHARDS).is_dir()
+    by_name = path.name == LOCK or path.name.startswith(TEMPORARY)
+    return by_name or bool(_TABLE_FILE.fullmatch(path.name))
+
+
+def write_index(
+    packing: Packing,
+    store_dir: Path,
+    entries: list[Entry],
+    shards: list[Shard],
+    problems: list[Problem],
+    name: str | None,
+) -> bool:
+    """Writes the index of a store whose shards are committed, and deletes files no longer in it.
+
+    Args:
+        packing: what the shards have in common.
+        store_dir: the store's folder.
+        entries: the listing of the raw data set.
+        shards: all of the store.
+        problems: of the raw files.
+        name: of the data set; the folder's where None.
+
+    Returns:
+        Whether the index differs from the one before.
+
+    Raises:
+        UserError: there is no clip.
+    """
+    source, folder = packing.source, packing.folder
+    _write_problems(store_dir / PROBLEMS, problems)
+    table, signers, content = _clip_table(source, entries, shards)
+    if not table.num_rows:
+        why = f"{len(problems)} problems, see {store_dir / PROBLEMS}" if problems else "no rows"
+        raise UserError(f"{source.root}: holds no clip that can be read ({why})")
+    data = [folder / f"{shard.name}.npy" for shard in shards]
+    identity = [packing.settings, source.signs, content]
+    fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    manifest = packing.settings | {
+        "name": name or store_dir.name,
+        "fingerprint": fingerprint,
+        "clips": table.num_rows,
+        "frames": sum(clip.frames for shard in shards for clip in shard.clips),
+        "signers": signers,
+        "signs": source.signs,
+        "table": f"clips-{fingerprint}.arrow",
+        "shards": {path.name: path.stat().st_size for path in data if path.exists()},
+    }
+    changed = read_manifest(store_dir) != manifest
+    if changed:
+        _write_table(store_dir / manifest["table"], table)
+        write_text(store_dir / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    files = {f"{shard.name}{suffix}" for shard in shards for suffix in (".npy", ".json")}
+    _delete_others(folder, _SHARD_FILE, files)
+    _delete_others(store_dir, _TABLE_FILE, {manifest["table"]})
+    return changed
+
+
+def _delete_others(folder: Path, pattern: re.Pattern[str], keep: set[str]) -> None:
+    """Deletes the files of earlier stores; files that a user put beside them stay."""
+    for path in folder.iterdir():
+        if path.name not in keep and pattern.fullmatch(path.name):
+            path.unlink()
+
+
+def _write_problems(path: Path, problems: list[Problem]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason", "kept"])
+        for problem in sorted(problems):
+            writer.writerow([problem.path, problem.reason, "yes" if problem.kept else "no"])
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    with replacing(path) as temporary:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as out:
+            out.write_table(table)
+        flush(temporary)
+
+
+def _clip_table(
+    source: Source, entries: list[Entry], shards: list[Shard]
+) -> tuple[pa.Table, list[str], list[list[str]]]:
+    """The clips in the listing's order; the signers; and what identifies each clip."""
+    files = [shard for shard in shards if any(clip.frames for clip in shard.clips)]
+    records: dict[tuple[str, int], tuple[int, ClipRecord]] = {
+        clip.key: (number, clip)
+        for number, shard in enumerate(files)
+        for clip in shard.clips
+        if clip.frames
+    }
+    rows = [
+        (entry, *records[entry.path, entry.row])
+        for entry in entries
+        if (entry.path, entry.row) in records
+    ]
+    signers = sorted_signers([entry.signer for entry, *_ in rows])
+    signer_of = {signer: i for i, signer in enumerate(signers)}
+    label_of = {sign: i for i, sign in enumerate(source.signs)}
+    columns = {
+        "path": _texts([e.path for e, *_ in rows]),
+        "sign": _numbers([label_of[e.sign] for e, *_ in rows]),
+        "signer": _numbers([signer_of[e.signer] for e, *_ in rows]),
+        "sequence_id": _texts([e.sequence_id for e, *_ in rows]),
+        "frames": _numbers([clip.frames for *_, clip in rows]),
+        "shard": _numbers([shard for _, shard, _ in rows]),
+        "start": _numbers([clip.start for *_, clip in rows]),
+    }
+    content = [[*map(str, entry), clip.digest] for entry, _, clip in rows]
+    return pa.table(columns), signers, content
+
+
+# pa.array imports pandas when it is first called, which takes as long as packing 500 clips.
+
+
+def _numbers(values: list[int]) -> pa.Array:
+    buffer = pa.py_buffer(np.array(values, np.int64))
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, buffer])
+
+
+def _texts(values: list[str]) -> pa.Array:
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(values), buffers)
