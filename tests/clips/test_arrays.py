@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from asl.clips.sources.arrays import ArrayForm, described
+from asl.clips.sources.arrays import ArrayForm, open_described
 from asl.clips.sources.base import BadClip
 from asl.clips.sources.npy import NpySource
 from asl.errors import UserError
@@ -170,12 +170,12 @@ def test_a_fault_of_the_file_is_one_sentence(tmp_path, text, given, sentence):
     if text is not None:
         (tmp_path / "clips.yaml").write_text(text)
     with pytest.raises(UserError, match=sentence):
-        described(NpySource, tmp_path, given)
+        open_described(NpySource, tmp_path, given)
 
 
 def test_what_is_given_wins_over_the_file(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((2, 20, 3)))
     (tmp_path / "clips.yaml").write_text("{layout: kinect20, files: 'no.csv', missing: 0}")
-    made = described(NpySource, tmp_path, {"files": "{sign}.npy", "missing": None})
+    made = open_described(NpySource, tmp_path, {"files": "{sign}.npy", "missing": None})
     assert made.signs == ["a"]
     assert made.settings["missing"] == "0.0"

@@ -1,7 +1,7 @@
-"""One array of a .npz or .npy file, read a part at a time where it lies.
+"""Partial reads from one array of a .npz or .npy file.
 
-`np.savez` stores its members as they are; those of `np.savez_compressed` cannot be read from the
-middle, and are unpacked to a temporary file first.
+Members written by `np.savez` can be memory-mapped within the .npz file. Those written by
+`np.savez_compressed` cannot be read from the middle, and are unpacked to a temporary file first.
 """
 
 import math
@@ -19,13 +19,14 @@ from asl.errors import UserError
 
 
 class ArrayFile(NamedTuple):
-    """How an array lies on disk.
+    """Where and how an array is stored.
 
     Attributes:
         path: the file.
-        member: the array's name in a .npz file; None for a .npy file.
-        packed: whether the member is compressed.
-        offset: where the numbers begin, in the file, or in the member if it is packed.
+        member: name of the array in a .npz file; None for a .npy file.
+        compressed: whether the member is compressed.
+        offset: of the first number, in bytes; in the member where it is compressed, otherwise in
+            the file.
         shape: of the array.
         dtype: of its numbers.
         order: C or F.
@@ -33,32 +34,32 @@ class ArrayFile(NamedTuple):
 
     path: Path
     member: str | None
-    packed: bool
+    compressed: bool
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype
     order: Literal["C", "F"]
 
     def read(self, row: int, axis: int, unpacked: IO[bytes] | None) -> np.ndarray:
-        """A copy of one place on an axis; other places are not read.
+        """Copies one index of an axis without reading the others.
 
         Args:
-            row: the place.
-            axis: the axis.
-            unpacked: what `unpack` made, where the array is packed.
+            row: index on the axis.
+            axis: of the array.
+            unpacked: result of `unpack`; None where the array is not compressed.
         """
-        # Mapped only for now: the pages that are touched count as memory of this process.
+        # Mapped anew for each read: touched pages count as memory of this process.
         file, offset = (unpacked, 0) if unpacked else (self.path, self.offset)
         whole = np.memmap(file, self.dtype, "r", offset, self.shape, self.order)
         return np.array(whole[(slice(None),) * axis + (row,)])
 
     def unpack(self) -> IO[bytes]:
-        """The array's numbers in a temporary file, which is gone when the process is.
+        """The array's numbers in a temporary file, deleted when the process ends.
 
         Raises:
             UserError: the member is damaged, or the disk is full.
         """
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the source
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - used for the life of the source
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(str(self.member)) as member:
                 member.read(self.offset)
@@ -71,27 +72,27 @@ class ArrayFile(NamedTuple):
 
 
 def find_array(path: Path, member: str | None) -> ArrayFile:
-    """Finds a member of a .npz file, or the array of a .npy file (None), without reading it.
+    """Locates a member of a .npz file, or the array of a .npy file (None), by its header alone.
 
     Raises:
-        Exception: the file is damaged; headers are read as Python, and fail in as many ways.
+        Exception: the file is damaged; numpy evaluates headers as Python, so any type is possible.
     """
     if member is None:
         with path.open("rb") as file:
             shape, order, dtype = _header(file)
             array = ArrayFile(path, None, False, file.tell(), shape, dtype, order)
-        there = path.stat().st_size
+        size = path.stat().st_size
     else:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
             shape, order, dtype = _header(file)
             info, offset = archive.getinfo(member), file.tell()
         array = ArrayFile(path, member, True, offset, shape, dtype, order)
-        there = info.file_size
-    if array.offset + math.prod(shape) * dtype.itemsize > there:
+        size = info.file_size
+    if array.offset + math.prod(shape) * dtype.itemsize > size:
         raise ValueError("it is cut short")
     if member is None or info.compress_type != zipfile.ZIP_STORED:
         return array
-    return array._replace(packed=False, offset=offset + _start(path, info))
+    return array._replace(compressed=False, offset=offset + _data_offset(path, info))
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
@@ -103,8 +104,8 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dty
     return shape, "F" if fortran else "C", dtype
 
 
-def _start(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin: behind a header of its own, which ends in two free texts."""
+def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
+    """Offset of a member's bytes: after its local header, which ends in name and extra field."""
     with path.open("rb") as file:
         file.seek(info.header_offset + 26)
         name, extra = struct.unpack("<HH", file.read(4))

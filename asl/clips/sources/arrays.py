@@ -1,12 +1,10 @@
-"""What somebody else's arrays mean: their axes, their landmarks, what stands for "not detected".
+"""Describes the user's own arrays: axes, landmarks, and the value for "not detected".
 
-People say it in a small file beside the arrays, `clips.yaml`; its keys are the arguments of
-`NpzSource` (one array of many clips) or of `NpySource` (files of a clip or of a frame each).
+The description is the file `clips.yaml` beside the arrays; its keys are the arguments of
+`NpzSource` (one array of many clips) or of `NpySource` (a file for each clip or frame).
 """
 
-import inspect
 import re
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from asl.clips.sources.base import BadClip, Reading
 from asl.errors import UserError, unknown
 from asl.landmarks import Layout
 from asl.landmarks import layout as layout_of
+from asl.signatures import faults
 
 DESCRIPTION = "clips.yaml"
 UNKNOWN_SIGNER = "?"
@@ -29,38 +28,33 @@ Signs = list[str] | dict[int | str, str]
 _Source = TypeVar("_Source")
 
 
-def described(
-    source: Callable[..., _Source], root: Path | str, given: Mapping[str, Any]
+def open_described(
+    source: Callable[..., _Source], root: Path | str, overrides: Mapping[str, Any]
 ) -> _Source:
     """The source that `clips.yaml` in the folder `root` describes.
 
     Args:
-        source: the class; what it takes beside `root` are the keys.
+        source: its class, whose arguments besides `root` are the keys.
         root: the folder of the arrays.
-        given: keys that win over the file's; those that are None don't.
+        overrides: replace values of the file; those that are None do not.
 
     Raises:
-        UserError: no such folder; no YAML in the file; a key that does not exist, is missing, or
-            has a value of another type; or what the class raises.
+        UserError: the folder does not exist; the file is not YAML; a key does not exist, is
+            missing, or has a value of another type; or what the class raises.
     """
     path = Path(root) / DESCRIPTION
     if not Path(root).is_dir():
         raise UserError(f"data.root={root}: there is no such folder")
-    hints = typing.get_type_hints(source.__init__)  # type: ignore[misc]
-    parameters = dict(list(inspect.signature(source).parameters.items())[1:])
     values = _read_description(path)
-    for key, value in values.items():
-        if key not in parameters:
-            raise UserError(f"{path}: {unknown(str(key), value, parameters)}")
-    given = {key: value for key, value in given.items() if value is not None}
-    for key, parameter in parameters.items():
-        if key not in values | given and parameter.default is parameter.empty:
+    overrides = {key: value for key, value in overrides.items() if value is not None}
+    for name, value, kind, reason in faults(source, values | overrides, ("root",), strict=True):
+        if kind == "missing":
             lacks = "must say" if path.is_file() else "there is no such file to say"
-            raise UserError(f"{path}: {lacks} {key}")
-    for key, value in (values | given).items():
-        where = "data.source." if key in given else f"{path}: "
-        _check_type(f"{where}{key}", hints[key], value)
-    return source(root, **values | given)
+            raise UserError(f"{path}: {lacks} {name}")
+        key = f"data.source.{name}" if name in overrides else f"{path}: {name}"
+        should = "choose from" if kind == "unknown" else "should be"
+        raise UserError(f"{key}={value}: {should} {reason}")
+    return source(root, **values | overrides)
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -78,25 +72,15 @@ def _read_description(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_type(key: str, hint: Any, value: object) -> None:
-    from pydantic import TypeAdapter, ValidationError  # here: workers, too, import this file
-
-    try:
-        TypeAdapter(hint).validate_python(value, strict=True)
-    except ValidationError as error:
-        reasons = {fault["msg"].removeprefix("Input should be ") for fault in error.errors()}
-        raise UserError(f"{key}={value}: should be {', or '.join(sorted(reasons))}") from error
-
-
 class ArrayForm:
-    """How an array holds a clip.
+    """The form of an array that holds a clip, checked, and the conversion to a clip.
 
-    Where two coordinates are given, z stays NaN, as if it was never detected: the recognizer then
-    takes it for missing, which a z of 0 would not be.
+    Where the array has two coordinates, z is NaN (not detected), because the recognizer handles
+    missing values, but would take a z of 0 for a measurement.
 
     Attributes:
-        axes: the array's, in its order.
-        settings: all that decides what a clip looks like; JSON-able.
+        axes: of the array, in its order.
+        settings: everything that decides what a clip looks like; JSON-able.
     """
 
     def __init__(
@@ -111,17 +95,17 @@ class ArrayForm:
         """Checks the description.
 
         Args:
-            layout: of the clips that come out.
-            axes: of the array: those of `outer`, then `landmark` and `coordinate`, or `feature`
-                where each frame is flat, all in any order.
-            coordinates: the values of a landmark in their order, `x`, `y`, `z`, and `v` for one
-                to leave out, such as a visibility.
-            landmarks: what the array has, in its order: a part of the layout's (`pose`), some of
-                its landmarks (`pose 0-24`, `pose 11`), a row of the layout (`500`), or so many to
-                leave out (`skip 10`). `{pose: xyzv}` gives a part coordinates of its own, where
-                frames are flat. None where it has the layout's, in the layout's order.
-            missing: a landmark was not detected where all its coordinates equal this (or NaN).
-            outer: the axes around a frame's.
+            layout: of the resulting clips.
+            axes: of the array: those of `outer`, and `landmark` and `coordinate`, or `feature`
+                where each frame is flat; in any order.
+            coordinates: the values of a landmark in their order: `x`, `y`, `z`, and `v` for a
+                value to skip, such as a visibility.
+            landmarks: of the array, in its order: a part of the layout (`pose`), some of its
+                landmarks (`pose 0-24`, `pose 11`), a row of the layout (`500`), or a number of
+                landmarks to skip (`skip 10`). `{pose: xyzv}` gives a part its own coordinates
+                where frames are flat. None for all of the layout in its order.
+            missing: a landmark is not detected where all its coordinates equal this (or NaN).
+            outer: the axes of the array besides those of a frame.
 
         Raises:
             UserError: naming the key, its value and the choices.
@@ -132,7 +116,7 @@ class ArrayForm:
         if landmarks is None:
             landmarks = list(self._layout.parts)
         self._values = 0
-        places: list[tuple[int, int, int]] = []  # where in a flat frame; raw row; x, y or z
+        places: list[tuple[int, int, int]] = []  # index in a flat frame; raw row; x, y or z
         rows: list[int | None] = []
         for item in landmarks:
             name, letters = _item(item, coordinates)
@@ -162,7 +146,7 @@ class ArrayForm:
         }
 
     def misfit(self, shape: tuple[int, ...], dtype: np.dtype) -> str:
-        """What keeps an array from being one of this form, as the end of a sentence; or ""."""
+        """Why an array does not have this form, as the end of a sentence; "" where it does."""
         if dtype.hasobject:
             return "holds Python objects, which are never unpickled here"
         if dtype.kind not in "fiu":
@@ -181,10 +165,10 @@ class ArrayForm:
         """One clip.
 
         Args:
-            path: what an error calls it.
-            array: a clip's part of an array that fits, so without the axis `clip`; where the axes
-                have no `time`, its frames are stacked in front.
-            frames: how many the clip has; None where it ends with the last that shows anything.
+            path: of the clip in error messages.
+            array: one clip of an array of this form, without the axis `clip`. Frames of files
+                without the axis `time` are stacked on the first axis.
+            frames: length of the clip; None to cut frames at the end without any landmark.
 
         Raises:
             BadClip: no frame, fewer than `frames`, or an infinite coordinate.
@@ -200,7 +184,7 @@ class ArrayForm:
         array = array[:frames]
         clip = self._clip(array.reshape(len(array), -1))
         if frames is None:
-            clip = clip[: _last_shown(clip)]
+            clip = clip[: _end_of_detections(clip)]
             if not len(clip):
                 raise BadClip(path, "shows nothing in any frame")
         if np.isinf(clip).any():
@@ -208,7 +192,7 @@ class ArrayForm:
         return Reading(clip, _oddity(clip, self._missing))
 
     def _clip(self, flat: np.ndarray) -> np.ndarray:
-        """Values `[T, values]` as a clip, float32 [T, landmarks, 3]."""
+        """A clip, float32 [T, landmarks, 3], from flat frames [T, values]."""
         clip = np.full((len(flat), self._layout.size, 3), np.nan, np.float32)
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite
             clip[:, self._row, self._coordinate] = flat[:, self._from]
@@ -218,7 +202,7 @@ class ArrayForm:
 
 
 def sign_names(signs: Signs | None) -> dict[str, str]:
-    """Label, as text, to name; empty where signs are named by their labels.
+    """Names of signs by their labels as text; empty where labels are names.
 
     Raises:
         UserError: two labels have one name.
@@ -255,7 +239,7 @@ def _number(key: str, value: float | str) -> float:
 
 
 def _item(item: int | str | dict[str, str], coordinates: str) -> tuple[int | str, str]:
-    """What an item of `landmarks` names, and the values that each landmark has."""
+    """The name in an item of `landmarks`, and the coordinates of its landmarks."""
     key = "coordinates"
     if isinstance(item, dict):
         if len(item) != 1:
@@ -271,18 +255,18 @@ def _item(item: int | str | dict[str, str], coordinates: str) -> tuple[int | str
 
 
 def _raw_rows(layout: Layout, name: int | str) -> Iterable[int | None]:
-    """The rows of the layout that an item of `landmarks` names, None for one to leave out."""
+    """The rows of the layout that an item of `landmarks` names; None for one to skip."""
     rows: dict[str, range] = {"": range(layout.size), **layout.parts}
     match = re.fullmatch(r"([a-z_]*) ?(?:(\d+)(?:-(\d+))?)?", str(name))
     part, first, last = match.groups() if match else ("?", None, None)
     if part == "skip" and first and not last:
         return [None] * int(first)
     if part in rows and not (part == "" and first is None):
-        chosen = rows[part] if first is None else range(int(first), int(last or first) + 1)
         if first is None:
-            return chosen
-        if chosen and chosen[-1] < len(rows[part]):
-            return [rows[part][i] for i in chosen]
+            return rows[part]
+        numbers = range(int(first), int(last or first) + 1)
+        if numbers and numbers[-1] < len(rows[part]):
+            return [rows[part][i] for i in numbers]
     some = [f"{part} (0-{len(rows) - 1})" for part, rows in layout.parts.items()]
     raise unknown("landmarks", name, [*some, f"a row of 0-{layout.size - 1}", "skip NUMBER"])
 
@@ -295,14 +279,14 @@ def _check_once(landmarks: Landmarks, rows: list[int], layout: Layout) -> None:
         raise UserError(f"landmarks={landmarks}: row {twice} of {layout.name} is there twice")
 
 
-def _last_shown(clip: np.ndarray) -> int:
-    """How many frames there are up to the last in which anything was detected."""
-    shown = np.flatnonzero(~np.isnan(clip).all(axis=(1, 2)))
-    return int(shown[-1]) + 1 if len(shown) else 0
+def _end_of_detections(clip: np.ndarray) -> int:
+    """Number of frames up to the last one with a detected landmark."""
+    detected = np.flatnonzero(~np.isnan(clip).all(axis=(1, 2)))
+    return int(detected[-1]) + 1 if len(detected) else 0
 
 
 def _oddity(clip: np.ndarray, missing: np.float32) -> str:
-    """Two neighbours of nothing but one number: a filling that was not said to mean missing."""
+    """A note where two neighbours hold one number alone: probably an undeclared fill value."""
     filled = ((clip == clip[..., :1]) | np.isnan(clip)).all(axis=2)  # [T, landmarks]
     pairs = filled[:, 1:] & (clip[:, 1:, 0] == clip[:, :-1, 0]) & filled[:, :-1]
     if not pairs.any():

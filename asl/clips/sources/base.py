@@ -1,4 +1,4 @@
-"""What `prepare` asks of a raw format: a listing of its clips, and one clip at a time.
+"""The interface of a raw format: a listing of its clips, and reading one clip at a time.
 
 Sources are pickled into worker processes, which must start fast: nothing here, nor in any source,
 imports torch.
@@ -13,12 +13,12 @@ from asl.errors import UserError
 
 
 class Entry(NamedTuple):
-    """One clip that a raw data set says it has.
+    """One clip that a raw data set lists.
 
     Attributes:
         path: its file, relative to the source's root, with forward slashes.
         signer: who signs.
-        sequence_id: the recording's own name.
+        sequence_id: name of the recording.
         sign: what is signed.
         row: which clip of the file, where a file holds many.
     """
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
     Attributes:
         path: the file, relative to the source's root.
         reason: what is wrong with it.
-        kept: whether its clip is in the store all the same.
+        kept: whether its clip is stored nevertheless.
     """
 
     path: str
@@ -45,26 +45,26 @@ class Problem(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The clips of a raw data set, and what was wrong with its list of them."""
+    """The clips of a raw data set, and the problems of its list."""
 
     entries: list[Entry]
     problems: list[Problem]
 
 
 class Reading(NamedTuple):
-    """One clip as read.
+    """One clip as it was read.
 
     Attributes:
         clip: float32 [frames, landmarks, 3], NaN = not detected.
-        note: what was odd about it, though it could be read; empty where nothing was.
+        note: what is odd about it, though it can be used; empty where nothing is.
     """
 
     clip: np.ndarray
     note: str = ""
 
 
-class BadClip(UserError):  # noqa: N818 - a thing found in the data, named as such
-    """A file that holds no clip that could be believed.
+class BadClip(UserError):  # noqa: N818 - names a thing in the data
+    """A file with an invalid or corrupt clip.
 
     Attributes:
         reason: what is wrong with it, without the file's name.
@@ -83,10 +83,10 @@ class Source(Protocol):
     signs: list[str]
     """The signs in the order of their labels."""
     settings: dict[str, Any]
-    """What decides, besides its files, what a clip looks like; can be written as JSON."""
+    """Everything besides the files that decides what a clip looks like; JSON-able."""
 
     def listing(self) -> Listing:
-        """Every clip, in a stable order; raises UserError where there is no data set."""
+        """All clips in a stable order; raises UserError where there is no data set."""
 
     def read(self, entry: Entry) -> Reading:
-        """One clip; raises BadClip, or OSError where the machine and not the file is to blame."""
+        """One clip; raises BadClip, or OSError for a fault of the system and not of the file."""

@@ -1,9 +1,9 @@
-"""The competition's layout: `train.csv`, `sign_to_prediction_index_map.json`, a parquet a clip.
+"""Reads and writes the competition's format: `train.csv`, the sign map, a parquet file per clip.
 
-A clip's parquet has a row for each frame and landmark, with the columns `frame`, `type` (face,
-left_hand, pose, right_hand), `landmark_index` (counted within the type), `x`, `y`, `z`. Genuine
-files have 543 rows a frame in one order and a `row_id`; others have neither, so a row is placed
-by what it says of itself.
+A parquet file has a row for each frame and landmark, with the columns `frame`, `type` (face,
+left_hand, pose, right_hand), `landmark_index` (counted within the type), `x`, `y`, `z`. Files of
+the competition have 543 rows per frame in one order and a `row_id`; others may have neither, so
+the place of a row follows from its own columns.
 """
 
 import csv
@@ -37,7 +37,7 @@ _PARTS = MEDIAPIPE_HOLISTIC.parts
 
 
 class GislrSource:
-    """A folder in the competition's layout."""
+    """A folder in the competition's format."""
 
     layout = MEDIAPIPE_HOLISTIC.name
 
@@ -45,7 +45,7 @@ class GislrSource:
         """Reads the sign map of the folder `root`.
 
         Raises:
-            UserError: there is no such folder, or its sign map is missing or makes no sense.
+            UserError: the folder or its sign map is missing, or the map is invalid.
         """
         self.root = Path(root)
         if not self.root.is_dir():
@@ -54,21 +54,20 @@ class GislrSource:
         self.settings: dict[str, Any] = {}
 
     def listing(self) -> Listing:
-        """Every row of train.csv, in its order.
+        """All rows of train.csv in their order.
 
-        A row becomes a problem that names no sign of the map, nobody who signs, a file named
-        before or one outside the folder; as does a parquet file under `train_landmark_files` that
-        no row names.
+        Problems are a row without a signer, with a sign that the map lacks, or with a file that is
+        listed twice or outside the folder; and a parquet file under `train_landmark_files` that
+        is not listed.
 
         Raises:
             UserError: train.csv is missing or lacks a column.
         """
         rows = _read_train_csv(self.root / TRAIN_CSV)
-        known: set[str] = set(self.signs)
-        named: set[str] = set()
+        signs, named = set(self.signs), set[str]()
         entries, problems = [], []
         for row in rows:
-            if fault := _row_fault(row, known, named):
+            if fault := _row_fault(row, signs, named):
                 problems.append(Problem(row.path, fault))
             else:
                 entries.append(row)
@@ -83,19 +82,18 @@ class GislrSource:
 
 
 def read_clip(path: Path | str) -> np.ndarray:
-    """One clip of the competition's layout.
+    """Reads one clip.
 
-    Frames are taken in the order of their numbers and packed together: the first number is
-    arbitrary, and a gap in the numbers leaves none in the clip. A landmark without a row in a
-    frame was not detected in it.
+    Frames are in the order of their numbers, which may start anywhere and have gaps; a gap adds no
+    frame. A landmark without a row in a frame was not detected in it.
 
     Returns:
         float32 [frames, 543, 3], NaN = not detected.
 
     Raises:
-        BadClip: no such file; not a parquet file, or a damaged one; a column is missing or of
-            another type; an unknown `type` or a landmark index outside it; two rows for one
-            landmark in one frame; an infinite coordinate; no frame at all.
+        BadClip: the file is missing, damaged or no parquet file; a column is missing or of another
+            type; a `type` is unknown, or a landmark index outside it; a landmark has two rows in
+            one frame; a coordinate is infinite; there is no frame.
     """
     try:
         return _read(Path(path)).clip
@@ -123,14 +121,14 @@ def read_sign_map(path: Path) -> list[str]:
 
 
 def write_clip(path: Path, clip: np.ndarray, first_frame: int = 0) -> None:
-    """Writes one clip as a parquet file with the competition's columns, types and row order.
+    """Writes one clip with the columns, types and row order of the competition's files.
 
     Args:
         path: of the file.
         clip: [frames, 543, 3], NaN = not detected.
-        first_frame: number of the first frame; the competition's files start anywhere.
+        first_frame: number of the first frame.
     """
-    import pyarrow.compute as pc  # here: reader processes, too, import this file
+    import pyarrow.compute as pc  # slow to import, and readers do not need it
 
     frames = len(clip)
     parts = _PARTS.items()
@@ -180,8 +178,8 @@ def _read_train_csv(path: Path) -> list[Entry]:
     columns = _CSV_COLUMNS
     if not path.is_file():
         raise UserError(f"{path}: the list of clips is missing")
-    # Without threads: the process may be forked afterwards.
-    alone = pa.csv.ReadOptions(use_threads=False)
+    # Without threads, because the process may be forked afterwards.
+    single_threaded = pa.csv.ReadOptions(use_threads=False)
     options = pa.csv.ConvertOptions(
         column_types=dict.fromkeys(columns, pa.string()),
         include_columns=columns,
@@ -192,7 +190,7 @@ def _read_train_csv(path: Path) -> list[Entry]:
             header = next(csv.reader(file), [])
         if any(header.count(name) != 1 for name in columns):
             raise KeyError
-        table = pa.csv.read_csv(path, alone, convert_options=options)
+        table = pa.csv.read_csv(path, single_threaded, convert_options=options)
     except KeyError as error:
         raise UserError(f"{path}: must have the columns {', '.join(columns)}, once each") from error
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
@@ -201,7 +199,7 @@ def _read_train_csv(path: Path) -> list[Entry]:
 
 
 def _row_fault(row: Entry, signs: set[str], named: set[str]) -> str | None:
-    """What is wrong with a row of train.csv, given the paths of the rows before it."""
+    """Why a row of train.csv is invalid (None: it is not), given the paths of rows before."""
     if os.path.isabs(row.path) or ".." in row.path.replace("\\", "/").split("/"):
         return "lies outside the data set"
     if row.path in named:
@@ -212,16 +210,16 @@ def _row_fault(row: Entry, signs: set[str], named: set[str]) -> str | None:
 
 
 def _parquet_files(root: Path) -> set[str]:
-    found: set[str] = set()
+    paths: set[str] = set()
     for folder, _, names in os.walk(root / CLIPS_FOLDER):
         inside = Path(folder).relative_to(root).as_posix()
-        found.update(f"{inside}/{name}" for name in names if name.endswith(".parquet"))
-    return found
+        paths.update(f"{inside}/{name}" for name in names if name.endswith(".parquet"))
+    return paths
 
 
 def _read(path: Path) -> Reading:
+    # Numbers too large for float32 become infinite.
     with _opened(path) as (file, parquet), np.errstate(over="ignore"):
-        # What is too large for float32 becomes infinite.
         reading = _read_blocks(path, parquet, _index_keys(file, parquet))
         reading = reading or _place_rows(path, _columns(path, parquet, COLUMNS))
     if np.isinf(reading.clip).any():
@@ -230,21 +228,21 @@ def _read(path: Path) -> Reading:
 
 
 def _read_blocks(path: Path, parquet: pq.ParquetFile, keys: "_Keys") -> Reading | None:
-    """The clip, where each frame is one block of all landmarks in one order; None elsewhere."""
-    order, steady = _orders.get(keys.order), keys.frames in _steady
-    unknown = (() if steady else ("frame",)) + (() if order is not None else _PLACES)
-    table = _columns(path, parquet, [*unknown, *"xyz"])
+    """The clip, where each frame is one block of all landmarks in one order; otherwise None."""
+    order, in_blocks = _orders.get(keys.order), keys.frames in _in_blocks
+    to_decode = (() if in_blocks else ("frame",)) + (() if order is not None else _SLOT_COLUMNS)
+    table = _columns(path, parquet, [*to_decode, *"xyz"])
     if table.num_rows == 0:
         raise BadClip(path, "has no frames")
     if order is None:
         order = _block_order(_slots(path, table))
         if order is None:
             return None
-        _remember(_orders, keys.order, order)
-    if not steady:
+        _cache(_orders, keys.order, order)
+    if not in_blocks:
         if not _are_blocks(_values(table["frame"])):
             return None
-        _remember(_steady, keys.frames, True)
+        _cache(_in_blocks, keys.frames, True)
     return Reading(_place_blocks(order, _coordinates(table)))
 
 
@@ -253,15 +251,15 @@ def _read_blocks(path: Path, parquet: pq.ParquetFile, keys: "_Keys") -> Reading 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
-    """The file; whatever the parquet library finds wrong with it becomes a BadClip."""
+    """The file; errors of the parquet library about its content become BadClip."""
     try:
-        # Twice as fast as pq.read_table with a path, which sets up a data set of one file first.
+        # Twice as fast as pq.read_table with a path, which first sets up a data set of one file.
         with pa.OSFile(str(path)) as file:
             yield file, pq.ParquetFile(file, pre_buffer=False)
     except FileNotFoundError as error:
         raise BadClip(path, "there is no such file") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError) as error:
-        if getattr(error, "errno", None):  # the disk's or the system's fault, not the file's
+        if getattr(error, "errno", None):  # a fault of the disk or the system
             raise
         raise BadClip(path, f"is not a readable parquet file ({_first_line(error)})") from error
 
@@ -270,8 +268,7 @@ def _columns(path: Path, parquet: pq.ParquetFile, names: list[str]) -> pa.Table:
     table = parquet.read(columns=names, use_threads=False)
     if table.num_rows != parquet.metadata.num_rows:
         raise BadClip(path, f"has {table.num_rows} rows of {parquet.metadata.num_rows}")
-    there = table.column_names
-    if wrong := [name for name in names if there.count(name) != 1]:
+    if wrong := [name for name in names if table.column_names.count(name) != 1]:
         raise BadClip(path, f"must have one column each of {', '.join(wrong)}")
     for name in names:
         _check_column(path, name, table[name])
@@ -293,7 +290,7 @@ def _check_column(path: Path, name: str, column: pa.ChunkedArray) -> None:
         raise BadClip(path, f"column {name} has empty cells")
 
 
-# A column without a single value has the type null: nothing was detected.
+# A column without any value has the type null: nothing was detected.
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
 
 
@@ -308,10 +305,10 @@ def _coordinates(table: pa.Table) -> list[np.ndarray]:
 def _values(column: pa.ChunkedArray) -> np.ndarray:
     """The column's numbers, NaN for empty cells."""
     if not pa.types.is_floating(column.type) and column.null_count:
-        column = column.cast(pa.float64(), safe=False)  # what float64 rounds is no fault
+        column = column.cast(pa.float64(), safe=False)  # float64 may round
     if column.null_count:
         column = column.fill_null(pa.scalar(math.nan, column.type))
-    # Not to_numpy, which imports pandas first: as long as reading 500 clips, in every worker.
+    # Not to_numpy, which imports pandas: in each worker as slow as reading 500 clips.
     return np.from_dlpack(_one_chunk(column))
 
 
@@ -320,7 +317,7 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _slots(path: Path, table: pa.Table) -> np.ndarray:
-    """The place of each row on the landmark axis, int64 [rows]."""
+    """Index of each row on the landmark axis, int64 [rows]."""
     types = table["type"]
     types = types if pa.types.is_dictionary(types.type) else types.dictionary_encode()
     types = _one_chunk(types.unify_dictionaries())
@@ -341,17 +338,17 @@ def _slots(path: Path, table: pa.Table) -> np.ndarray:
 
 # --- placing ------------------------------------------------------------------------------------
 
-# In nearly every file each frame is one block of all landmarks in the same order, and then the
-# columns that say so are the same bytes as in other files of its length. A third of the time of
-# reading a clip would go into decoding them again; so what they said is remembered by their bytes.
+# In nearly every file each frame is one block of all landmarks in the same order, and the columns
+# frame, type and landmark_index have the same bytes as in other files of its length. Decoding them
+# takes a third of the time of reading a clip, so the results are cached by these bytes.
 _orders: dict[Any, np.ndarray] = {}  # the slots of each block's rows
-_steady: dict[Any, bool] = {}  # whether the frames are whole blocks, one after the other
-_PLACES = ("type", "landmark_index")
-_MOST_REMEMBERED, _LONGEST_CHUNK = 4096, 1 << 16
+_in_blocks: dict[Any, bool] = {}  # whether the frames are whole blocks, one after the other
+_SLOT_COLUMNS = ("type", "landmark_index")
+_CACHE_SIZE, _MAX_CHUNK = 4096, 1 << 16
 
 
 class _Keys(NamedTuple):
-    """All that decides what columns decode to; None where that is not known or not short."""
+    """The encoded bytes and types of columns; None where the columns should be decoded."""
 
     frames: Any | None
     order: Any | None
@@ -359,45 +356,45 @@ class _Keys(NamedTuple):
 
 def _index_keys(file: pa.NativeFile, parquet: pq.ParquetFile) -> _Keys:
     metadata = parquet.metadata
-    # Where a column's metadata is damaged, to ask for it ends the process. A worker's end is
-    # noticed, and the clip that it died of is named.
-    expendable = multiprocessing.parent_process() is not None
-    if not expendable or metadata.num_row_groups != 1:
+    # Reading damaged metadata of a column can kill the process. The death of a worker process is
+    # handled, and the clip that caused it is reported.
+    in_worker = multiprocessing.parent_process() is not None
+    if not in_worker or metadata.num_row_groups != 1:
         return _Keys(None, None)
     schema, group = parquet.schema_arrow, metadata.row_group(0)
     names = schema.names
-    flat = len(names) == group.num_columns  # no column of columns: places are the chunks' numbers
+    flat = len(names) == group.num_columns  # no nested column: columns and chunks correspond
     if not flat or any(names.count(name) != 1 for name in COLUMNS):
         return _Keys(None, None)
 
-    def key(*wanted: str) -> Any | None:
+    def key(*columns: str) -> Any | None:
         parts = [metadata.num_rows]
-        for name in wanted:
-            place = names.index(name)
-            chunk, field = group.column(place), schema.field(place)
+        for name in columns:
+            number = names.index(name)
+            chunk, field = group.column(number), schema.field(number)
             start, size = chunk.data_page_offset, chunk.total_compressed_size
             if chunk.has_dictionary_page:
                 start = min(start, chunk.dictionary_page_offset)
-            short = 0 < size < _LONGEST_CHUNK and 0 < start < file.size() - size
+            short = 0 < size < _MAX_CHUNK and 0 < start < file.size() - size
             if not short or chunk.num_values != metadata.num_rows:
                 return None
             parts += [field.type, field.nullable, chunk.physical_type, chunk.compression]
             parts.append(file.read_at(size, start))
         return tuple(parts)
 
-    return _Keys(key("frame"), key(*_PLACES))
+    return _Keys(key("frame"), key(*_SLOT_COLUMNS))
 
 
-def _remember(known: dict[Any, Any], key: Any | None, value: object) -> None:
+def _cache(cache: dict[Any, Any], key: Any | None, value: object) -> None:
     if key is None:
         return
-    if len(known) >= _MOST_REMEMBERED:
-        known.clear()
-    known[key] = value
+    if len(cache) >= _CACHE_SIZE:
+        cache.clear()
+    cache[key] = value
 
 
 def _are_blocks(frames: np.ndarray) -> bool:
-    """Whether the rows are blocks of all landmarks, their frames in order."""
+    """Whether rows are blocks of all landmarks with ascending frames."""
     if len(frames) % _SIZE:
         return False
     numbers = frames.reshape(-1, _SIZE)
@@ -406,7 +403,7 @@ def _are_blocks(frames: np.ndarray) -> bool:
 
 
 def _block_order(slots: np.ndarray) -> np.ndarray | None:
-    """The slots of each block's rows, where all blocks have all landmarks in the same order."""
+    """The slots of a block's rows, where all blocks have all landmarks in one order."""
     if len(slots) % _SIZE:
         return None
     blocks = slots.reshape(-1, _SIZE)
@@ -415,22 +412,22 @@ def _block_order(slots: np.ndarray) -> np.ndarray | None:
 
 
 def _place_blocks(order: np.ndarray, xyz: list[np.ndarray]) -> np.ndarray:
-    """The clip from whole frames, one after the other, their rows in the same order."""
+    """The clip from whole frames, one after the other, with rows in one order."""
     clip = np.empty((len(xyz[0]) // _SIZE, _SIZE, 3), np.float32)  # [T, 543, 3]
-    in_place = bool((order[1:] > order[:-1]).all())
+    is_sorted = bool((order[1:] > order[:-1]).all())
     for axis, values in enumerate(xyz):
-        clip[:, slice(None) if in_place else order, axis] = values.reshape(-1, _SIZE)
+        clip[:, slice(None) if is_sorted else order, axis] = values.reshape(-1, _SIZE)
     return clip
 
 
 def _place_rows(path: Path, table: pa.Table) -> Reading:
-    """The clip from rows in any order, and a note where its frames were out of order."""
+    """The clip from rows in any order, with a note where frames are out of order."""
     frames, slots = _values(table["frame"]), _slots(path, table)
     numbers, rank = np.unique(frames, return_inverse=True)
     cells = rank * _SIZE + slots
-    times = np.bincount(cells, minlength=len(numbers) * _SIZE)
-    if times.max() > 1:
-        number, slot = numbers[times.argmax() // _SIZE], times.argmax() % _SIZE
+    counts = np.bincount(cells, minlength=len(numbers) * _SIZE)
+    if counts.max() > 1:
+        number, slot = numbers[counts.argmax() // _SIZE], counts.argmax() % _SIZE
         part = next(name for name, rows in _PARTS.items() if slot in rows)
         where = f"{part} {slot - _PARTS[part].start} in frame {number}"
         raise BadClip(path, f"has more than one row for {where}")
@@ -439,7 +436,7 @@ def _place_rows(path: Path, table: pa.Table) -> Reading:
         clip[cells, axis] = values
     by_landmark = np.argsort(slots, kind="stable")
     same = np.diff(slots[by_landmark]) == 0
-    # Of ranks, because a difference of far numbers may be larger than a number can be.
+    # Of ranks, because a difference of frame numbers could overflow.
     backwards = (np.diff(rank[by_landmark]) < 0) & same
     note = "frames out of order, read in the order of their numbers" if backwards.any() else ""
     return Reading(clip.reshape(-1, _SIZE, 3), note)

@@ -1,4 +1,4 @@
-"""Clips in .npy files of their own, or with a .npy file for every frame."""
+"""Clips in one .npy file each, or with a .npy file for each frame."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ from asl.clips.sources.arrays import (
     Axes,
     Landmarks,
     Signs,
-    described,
+    open_described,
     sign_names,
 )
 from asl.clips.sources.base import BadClip, Entry, Listing, Problem, Reading
@@ -28,15 +28,15 @@ from asl.landmarks import layout as layout_of
 FIELDS = ("signer", "sign", "sequence", "frame")
 
 
-def described_npy(root: str | Path, **given: Any) -> "NpySource":
-    """The NpySource that `clips.yaml` in `root` describes; what is given here wins over it."""
-    return described(NpySource, root, given)
+def described_npy(root: str | Path, **overrides: Any) -> "NpySource":
+    """The NpySource that `clips.yaml` in `root` describes; arguments override the file."""
+    return open_described(NpySource, root, overrides)
 
 
 class NpySource:
-    """A folder of .npy files, one a clip, or one a frame with a folder a clip.
+    """A folder of .npy files: one for each clip, or a folder of frames for each clip.
 
-    Either their paths say who signs what, or a csv file does. Arrays of Python objects are never
+    Sign and signer come from the paths or from a csv file. Arrays of Python objects are never
     unpickled.
     """
 
@@ -55,28 +55,30 @@ class NpySource:
         signer: str | None = None,
         signs: Signs | None = None,
     ) -> None:
-        """Looks for the files.
+        """Checks the description and lists the files.
+
+        `layout`, `axes`, `coordinates`, `landmarks` and `missing` are those of `ArrayForm`.
 
         Args:
             root: the folder.
-            layout: the layout that the clips get.
-            files: what paths look like, such as `{signer}/{sign}/{sequence}.npy`, where `*` is
-                anything; `{frame}`, the only field of a file's name, is the number of a frame. Or a
-                csv file that lists the clips.
-            axes: see `ArrayForm`, like the next three. Where None: `time, landmark, coordinate`,
-                without `time` where a file is a frame.
-            coordinates: what a landmark has.
-            landmarks: what a frame has.
-            missing: what stands for a landmark that was not detected.
+            layout: of the clips.
+            files: pattern of the paths, such as `{signer}/{sign}/{sequence}.npy`, where `*` matches
+                anything; `{frame}`, alone in a file's name, is the number of a frame. Or a csv
+                file that lists the clips.
+            axes: of an array. Where None: `time, landmark, coordinate`, without `time` where a
+                file is a frame.
+            coordinates: of a landmark.
+            landmarks: of a frame.
+            missing: value of landmarks that were not detected.
             path: the csv's column of paths, relative to `root`; `path` where None.
             sign: the csv's column of labels, names or numbers; `sign` where None.
-            signer: the csv's column of signers; `participant_id` where None, `none` where nobody
-                knows.
-            signs: the names of labels, in the order in which the recognizer counts them. Where
-                None, labels are names, and the order is that of numbers and the alphabet.
+            signer: the csv's column of signers; `participant_id` where None, `none` where they are
+                unknown.
+            signs: as in `NpzSource`.
 
         Raises:
-            UserError: no such folder, what `listing` raises, or a description that makes no sense.
+            UserError: the folder is missing, the description is inconsistent, or what `listing`
+                raises.
         """
         self.root, self.layout, self._files = Path(root), layout_of(layout).name, files
         if not self.root.is_dir():
@@ -100,22 +102,22 @@ class NpySource:
         self.listing()
 
     def listing(self) -> Listing:
-        """Every clip of the csv, in its order, or of the folder, sorted; sets `signs`.
+        """All clips of the csv in its order, or of the folder, sorted; sets `signs`.
 
-        A file that does not fit the pattern or is not in the csv is a problem, as is a row without
-        path or sign, or a label that has no name.
+        Problems are a file that does not match the pattern or is not in the csv, a row without
+        path or sign, and a label without a name.
 
         Raises:
             UserError: there is no .npy file at all, or the csv is missing or lacks a column.
         """
-        found = sorted(_npy_files(self.root))
-        if not found:
+        paths = sorted(_npy_files(self.root))
+        if not paths:
             raise UserError(f"data.root={self.root}: holds no .npy file")
         if self._pattern:
-            rows, problems = _by_pattern(self._pattern, found)
+            rows, problems = _by_pattern(self._pattern, paths)
             signers = "signer" in self._pattern.fields
         else:
-            rows, problems = self._from_csv(found)
+            rows, problems = self._from_csv(paths)
             signers = self._columns["signer"] != "none"
         entries = []
         for row in rows:
@@ -133,9 +135,9 @@ class NpySource:
         """One clip.
 
         Raises:
-            BadClip: no such file, or one that cannot be read or does not fit the description; no
-                frame that shows anything; an infinite coordinate.
-            OSError: the disk's or the system's fault.
+            BadClip: the file is missing, cannot be read or does not fit the description; no frame
+                has a landmark; a coordinate is infinite.
+            OSError: a fault of the disk or the system.
         """
         if self._by_frame:
             return self._read_frames(entry)
@@ -153,13 +155,13 @@ class NpySource:
                 raise BadClip(entry.path, f"{name} {misfit}")
             frames.append(frame)
         reading = self._form.read(entry.path, np.stack(frames))
-        lost = set(range(min(numbers), max(numbers) + 1)) - set(numbers)
-        if lost and not reading.note:
-            return reading._replace(note=f"frame {min(lost)} is missing")
+        gaps = set(range(min(numbers), max(numbers) + 1)) - set(numbers)
+        if gaps and not reading.note:
+            return reading._replace(note=f"frame {min(gaps)} is missing")
         return reading
 
     def _frame_numbers(self, entry: Entry) -> dict[int, str]:
-        """The names of a clip's frames by their numbers."""
+        """File names of a clip's frames by their numbers."""
         assert self._pattern is not None
         assert self._pattern.frame is not None
         numbers: dict[int, str] = {}
@@ -171,7 +173,7 @@ class NpySource:
                 numbers[number] = name
         return numbers
 
-    def _from_csv(self, found: list[str]) -> tuple[list[Entry], list[Problem]]:
+    def _from_csv(self, paths: list[str]) -> tuple[list[Entry], list[Problem]]:
         rows, problems = [], []
         named: set[str] = set()
         for number, (path, sign, signer) in enumerate(self._csv_rows(), start=2):
@@ -184,11 +186,11 @@ class NpySource:
             else:
                 rows.append(Entry(path, signer, path.removesuffix(".npy"), sign))
             named.add(path)
-        strays = [path for path in found if path not in named]
+        strays = [path for path in paths if path not in named]
         return rows, problems + [Problem(path, f"not named in {self._files}") for path in strays]
 
     def _csv_rows(self) -> Iterator[tuple[str, str, str]]:
-        """Path, label and signer of each row; empty where a cell is."""
+        """Path, label and signer of each row; empty cells are empty texts."""
         columns = self._columns
         path = self.root / self._files
         if not path.is_file():
@@ -196,10 +198,10 @@ class NpySource:
         with path.open(newline="", encoding="utf-8-sig") as file:
             try:
                 reader = csv.DictReader(file, strict=True)
-                there = reader.fieldnames or []
+                names = reader.fieldnames or []
                 for key, column in columns.items():
-                    if column not in there and (key, column) != ("signer", "none"):
-                        raise unknown(key, column, there)
+                    if column not in names and (key, column) != ("signer", "none"):
+                        raise unknown(key, column, names)
                 for row in reader:
                     signer = row.get(columns["signer"], UNKNOWN_SIGNER)
                     place = Path(row[columns["path"]] or "").as_posix()
@@ -209,14 +211,14 @@ class NpySource:
 
 
 class _Pattern(NamedTuple):
-    """What paths look like.
+    """The pattern of the paths.
 
     Attributes:
-        files: as the user says it.
-        fields: their names.
-        shortest: matches a path, each field as short as can be.
-        longest: the same, as long as can be.
-        frame: matches the name of a frame's file; None where a file is a clip.
+        files: the user's text.
+        fields: names of its fields.
+        shortest: matches a path with each field as short as possible.
+        longest: the same with each field as long as possible.
+        frame: matches the file name of a frame; None where a file is a clip.
     """
 
     files: str
@@ -244,27 +246,27 @@ def _pattern(files: str) -> _Pattern:
 
 
 def _regex(files: str, lazy: str) -> re.Pattern[str]:
-    """An expression for the paths; a field that comes again is the same again."""
-    pieces, seen = [], set()
+    """A regular expression for the paths; a repeated field must have the same value again."""
+    pieces, fields = [], set()
     for piece in re.split(r"(\{.*?\}|\*)", files):
         field = piece[1:-1] if piece.startswith("{") else ""
         if piece == "*":
             pieces.append(f"[^/]+{lazy}")
         elif not field:
             pieces.append(re.escape(piece))
-        elif field in seen:
+        elif field in fields:
             pieces.append(f"(?P={field})")
         else:
-            some = r"\d+" if field == "frame" else f"[^/]+{lazy}"
-            pieces.append(f"(?P<{field}>{some})")
-        seen.add(field)
+            value = r"\d+" if field == "frame" else f"[^/]+{lazy}"
+            pieces.append(f"(?P<{field}>{value})")
+        fields.add(field)
     return re.compile("".join(pieces))
 
 
-def _by_pattern(pattern: _Pattern, found: list[str]) -> tuple[list[Entry], list[Problem]]:
+def _by_pattern(pattern: _Pattern, paths: list[str]) -> tuple[list[Entry], list[Problem]]:
     rows: dict[str, Entry] = {}
     problems = []
-    for path in found:
+    for path in paths:
         match, other = pattern.shortest.fullmatch(path), pattern.longest.fullmatch(path)
         if match is None or other is None:
             problems.append(Problem(path, f"does not fit files={pattern.files}"))
@@ -279,7 +281,7 @@ def _by_pattern(pattern: _Pattern, found: list[str]) -> tuple[list[Entry], list[
 
 
 def _npy_files(root: Path) -> Iterator[str]:
-    """Every .npy file below a folder, clip stores left out."""
+    """All .npy files below a folder, except those of clip stores."""
     for folder, folders, names in os.walk(root):
         if is_store_folder(Path(folder)):
             folders.clear()
@@ -289,13 +291,13 @@ def _npy_files(root: Path) -> Iterator[str]:
 
 
 def _load(path: Path, clip: str, what: str = "") -> np.ndarray:
-    """An array of a .npy file; a map of it, so that a header cannot ask for more than is there."""
+    """A memory map of a .npy file, so that a damaged header cannot cause a huge allocation."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise BadClip(clip, f"{what}there is no such file") from error
-    except Exception as error:  # a header is read as Python, and fails in as many ways
-        if getattr(error, "errno", None):  # the disk's or the system's fault, not the file's
+    except Exception as error:  # numpy evaluates headers as Python, so any type is possible
+        if getattr(error, "errno", None):  # a fault of the disk or the system
             raise
         reason = "is not a whole .npy file of numbers"
         if "object" in str(error) or "pickle" in str(error):

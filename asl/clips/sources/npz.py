@@ -1,4 +1,4 @@
-"""Clips of one array, with arrays that say what each of them is."""
+"""Clips padded into one array, with arrays of their labels, signers and lengths."""
 
 import zipfile
 import zlib
@@ -16,7 +16,7 @@ from asl.clips.sources.arrays import (
     Axes,
     Landmarks,
     Signs,
-    described,
+    open_described,
     sign_names,
 )
 from asl.clips.sources.base import Entry, Listing, Problem, Reading
@@ -25,16 +25,16 @@ from asl.errors import UserError
 from asl.landmarks import layout as layout_of
 
 
-def described_npz(root: str | Path, **given: Any) -> "NpzSource":
-    """The NpzSource that `clips.yaml` in `root` describes; what is given here wins over it."""
-    return described(NpzSource, root, given)
+def described_npz(root: str | Path, **overrides: Any) -> "NpzSource":
+    """The NpzSource that `clips.yaml` in `root` describes; arguments override the file."""
+    return open_described(NpzSource, root, overrides)
 
 
 class NpzSource:
-    """Clips that are padded to one length and lie in one array.
+    """Clips that are padded to one length in one array.
 
     An array is named as in the .npz file, or as a .npy file beside it (`X.npy`). Clips are read
-    one at a time where they lie. Arrays of Python objects are never unpickled.
+    one at a time. Arrays of Python objects are never unpickled.
     """
 
     def __init__(
@@ -54,29 +54,32 @@ class NpzSource:
         repetition: str | None = None,
         signs: Signs | None = None,
     ) -> None:
-        """Reads what the clips are, and how their array lies on disk.
+        """Reads labels, signers and lengths, and the header of the array of clips.
+
+        `layout`, `axes`, `coordinates`, `landmarks` and `missing` are those of `ArrayForm`; with
+        the axis `clip` first, reading is fast.
 
         Args:
             root: the folder.
-            layout: the layout that the clips get.
+            layout: of the clips.
             file: the .npz file; None where every array is a .npy file.
-            axes: see `ArrayForm`, like the next three; `clip` first makes reading fast.
-            coordinates: what a landmark has.
-            landmarks: what a frame has.
-            missing: what stands for a landmark that was not detected.
-            clips: the array of clips.
-            length: the array of their numbers of frames. Where None, `length` if there is one; and
-                if not, frames at the end that show nothing are cut off.
-            sign: the array of labels, names or numbers.
-            signer: the array of signers; `none` where nobody knows.
-            repetition: the array that tells a signer's recordings of a sign apart. Where None,
-                `repetition` if there is one; and if not, they are numbered.
-            signs: the names of labels, in the order in which the recognizer counts them. Where
-                None, labels are names, and the order is that of numbers and the alphabet.
+            axes: of the array of clips.
+            coordinates: of a landmark.
+            landmarks: of a frame.
+            missing: value of landmarks that were not detected.
+            clips: name of the array of clips.
+            length: name of the array of numbers of frames. Where None: `length` if it exists,
+                otherwise frames at the end without any landmark are cut.
+            sign: name of the array of labels, which are names or numbers.
+            signer: name of the array of signers; `none` where they are unknown.
+            repetition: name of the array that numbers a signer's recordings of a sign. Where
+                None: `repetition` if it exists, otherwise the row of the clip.
+            signs: names of the labels, in the order of the recognizer's outputs. Where None,
+                labels are names, numbers first and in their order.
 
         Raises:
-            UserError: a file or an array is not there or cannot be read, an array has another
-                shape or type, or the description makes no sense.
+            UserError: a file or an array is missing or cannot be read, an array has another shape
+                or type, or the description is inconsistent.
         """
         self.root, self.layout, self._file = Path(root), layout_of(layout).name, file
         if file and not (self.root / file).is_file():
@@ -87,19 +90,19 @@ class NpzSource:
             raise UserError(f"{self._array.path}: {clips} {misfit}")
         if 0 in self._array.shape:
             raise UserError(f"{self._array.path}: {clips} has the shape {list(self._array.shape)}")
-        self._length = self._lengths(length or self._usual("length"))
+        self._length = self._lengths(length or self._if_present("length"))
         self._sign = self._column(sign)
         self._signer = None if signer == "none" else self._column(signer)
-        repetition = repetition or self._usual("repetition")
+        repetition = repetition or self._if_present("repetition")
         self._repetition = self._column(repetition) if repetition else None
         self._names = sign_names(signs)
         self.signs = list(self._names.values()) or sorted_signers(self._sign)
-        # Lengths may come from another file than the clips, whose change prepare would not see.
+        # Lengths may come from another file than the clips; prepare would not see it change.
         digest = None if self._length is None else zlib.crc32(self._length.tobytes())
         self.settings = self._form.settings | {"clips": clips, "length": digest}
 
     def listing(self) -> Listing:
-        """Every clip of the array, in its order; one whose label has no name is a problem."""
+        """All clips of the array in its order; one whose label has no name is a problem."""
         entries, problems = [], []
         path = self._array.path.relative_to(self.root).as_posix()
         for row, label in enumerate(self._sign):
@@ -134,11 +137,10 @@ class NpzSource:
 
     @cached_property
     def _unpacked(self) -> IO[bytes] | None:
-        """The temporary file of an array that is packed; each process has its own."""
-        return self._array.unpack() if self._array.packed else None
+        """The temporary file of a compressed array; each process has its own."""
+        return self._array.unpack() if self._array.compressed else None
 
-    def _usual(self, name: str) -> str | None:
-        """The name, if there is an array of that name."""
+    def _if_present(self, name: str) -> str | None:
         return name if name in self._members else None
 
     @cached_property
@@ -153,7 +155,7 @@ class NpzSource:
         return names
 
     def _place(self, name: str) -> tuple[Path, str | None]:
-        """The file that has an array, and its name in there, if that file is a .npz."""
+        """The file of an array, and the array's name in it where it is a .npz file."""
         if name.endswith(".npy"):
             if not (self.root / name).is_file():
                 raise UserError(f"data.root={self.root}: holds no {name}")
@@ -161,8 +163,8 @@ class NpzSource:
         if self._file is None:
             raise UserError(f"{name}: say the .npz file that has this array, or name a .npy file")
         if name not in self._members:
-            there = ", ".join(self._members)
-            raise UserError(f"{self.root / self._file}: has no array {name}, only {there}")
+            names = ", ".join(self._members)
+            raise UserError(f"{self.root / self._file}: has no array {name}, only {names}")
         return self.root / self._file, f"{name}.npy"
 
     def _locate(self, name: str) -> ArrayFile:
@@ -173,7 +175,7 @@ class NpzSource:
             raise UserError(f"{path}: {name} cannot be read ({error})") from error
 
     def _load(self, name: str) -> np.ndarray:
-        """A whole array with one value a clip."""
+        """A whole array with one value for each clip."""
         array, count = self._locate(name), self._array.shape[self._axis]
         if array.shape != (count,):
             shape = list(array.shape)
@@ -198,7 +200,7 @@ class NpzSource:
         return None if name is None else _whole(self._load(name), name)
 
     def _column(self, name: str) -> list[str]:
-        """An array with a name or a whole number a clip, as text."""
+        """An array with a name or a whole number for each clip, as text."""
         array = self._load(name)
         if array.dtype.kind == "S":
             array = np.strings.decode(array, "utf-8", "replace")
