@@ -20,7 +20,7 @@ from rich.console import Console
 
 from asl.clips.shards import TEMPORARY, ClipRecord, Packing, Shard, flush, replacing, write_text
 from asl.clips.sources.base import Entry, Problem, Source
-from asl.clips.splits import sorted_signers
+from asl.clips.splits import sorted_names
 from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
 from asl.errors import UserError
 
@@ -174,7 +174,7 @@ def _clip_table(
         for entry in entries
         if (entry.path, entry.row) in records
     ]
-    signers = sorted_signers([entry.signer for entry, *_ in rows])
+    signers = sorted_names([entry.signer for entry, *_ in rows])
     signer_of = {signer: i for i, signer in enumerate(signers)}
     label_of = {sign: i for i, sign in enumerate(source.signs)}
     columns = {

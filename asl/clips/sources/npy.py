@@ -20,7 +20,7 @@ from asl.clips.sources.arrays import (
     sign_names,
 )
 from asl.clips.sources.base import BadClip, Entry, Listing, Problem, Reading
-from asl.clips.splits import sorted_signers
+from asl.clips.splits import sorted_names
 from asl.clips.store import is_store_folder
 from asl.errors import UserError, unknown
 from asl.landmarks import layout as layout_of
@@ -128,7 +128,7 @@ class NpySource:
                 entries.append(row._replace(sign=sign))
         if not signers:
             problems.append(Problem(self._files, NO_SIGNERS, kept=True))
-        self.signs = list(self._names.values()) or sorted_signers([e.sign for e in entries])
+        self.signs = list(self._names.values()) or sorted_names([e.sign for e in entries])
         return Listing(entries, problems)
 
     def read(self, entry: Entry) -> Reading:

@@ -20,7 +20,7 @@ from asl.clips.sources.arrays import (
     sign_names,
 )
 from asl.clips.sources.base import Entry, Listing, Problem, Reading
-from asl.clips.splits import sorted_signers
+from asl.clips.splits import sorted_names
 from asl.errors import UserError
 from asl.landmarks import layout as layout_of
 
@@ -96,7 +96,7 @@ class NpzSource:
         repetition = repetition or self._if_present("repetition")
         self._repetition = self._column(repetition) if repetition else None
         self._names = sign_names(signs)
-        self.signs = list(self._names.values()) or sorted_signers(self._sign)
+        self.signs = list(self._names.values()) or sorted_names(self._sign)
         # Lengths may come from another file than the clips; prepare would not see it change.
         digest = None if self._length is None else zlib.crc32(self._length.tobytes())
         self.settings = self._form.settings | {"clips": clips, "length": digest}
