@@ -298,14 +298,15 @@ def test_real_clips_by_two_processes(shared_data, words15_store):
         np.testing.assert_array_equal(words15_store.read(row), clip)
 
 
-DEADLY = """
+CRASHING_SOURCE = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from asl.clips import prepare as engine
+from asl.clips import packing
+from asl.clips.prepare import prepare
 from asl.clips.sources.base import Entry, Listing, Reading
 
-class Deadly:
+class CrashingSource:
     root, layout, signs, settings = Path(sys.argv[1]), "kinect20", ["yes"], {}
 
     def listing(self):
@@ -316,17 +317,17 @@ class Deadly:
             os._exit(1)
         return Reading(np.full((2, 20, 3), int(entry.sequence_id), np.float32))
 
-engine._CLIPS_WORTH_A_POOL = 1
-store = engine.prepare(Deadly(), sys.argv[2], workers=2)
+packing._MIN_CLIPS_FOR_WORKERS = 1
+store = prepare(CrashingSource(), sys.argv[2], workers=2)
 names = store.clips["sequence_id"]
 assert all((store.read(row) == int(name)).all() for row, name in enumerate(names))
 print(len(store))
 """
 
 
-def test_a_clip_that_ends_its_reader_is_named_and_the_others_packed(tmp_path):
+def test_a_clip_that_crashes_its_reader_is_reported_and_the_others_are_packed(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(DEADLY)
+    script.write_text(CRASHING_SOURCE)
     command = [sys.executable, script, tmp_path, tmp_path / "store"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "298"
