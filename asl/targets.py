@@ -1,7 +1,7 @@
 """An object from a mapping that names its class: `{"_target_": "asl….Cnn", "hidden": 64}`.
 
 Such mappings are what configs resolve to, what checkpoints keep of a recognizer, and what a run's
-config.yaml records; none of them needs Hydra to be read again.
+config.yaml records; plain Python reads them again.
 """
 
 import importlib

@@ -16,7 +16,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from asl.config.overrides import parse_overrides
+from asl.config.overrides import parse_overrides, with_former_names
 from asl.config.plan import plain
 from asl.errors import UserError
 from asl.runs.compare import compare_crossvals, job_title
@@ -109,7 +109,7 @@ class CrossvalMultirun(Multirun):
     def prepare(self, config: DictConfig) -> None:
         """The overrides that decide the jobs' results tell one such multirun from another."""
         self.overrides = result_overrides(config.hydra.overrides.task)
-        self.digests = (digest(sorted(self.overrides)),)
+        self.digests = multirun_digests(self.overrides)
 
     def conclude(self) -> str | None:
         """Compare the jobs' results."""
@@ -130,9 +130,14 @@ class CrossvalMultirun(Multirun):
         return None
 
 
+def multirun_digests(overrides: Sequence[str]) -> tuple[str, str]:
+    """Digests by which an unfinished multirun is found: this version's, and that of 0.1."""
+    return digest(sorted(overrides)), digest(sorted(with_former_names(overrides)))
+
+
 def result_overrides(texts: Sequence[str]) -> list[str]:
     """The overrides but for those by which no result differs."""
-    irrelevant = (*NOT_A_CHOICE, "workers")
+    irrelevant = (*NOT_A_CHOICE, "workers", "hydra")
     return [o.text for o in parse_overrides(texts) if not o.below(irrelevant)]
 
 

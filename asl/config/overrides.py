@@ -109,14 +109,27 @@ def with_current_names(arguments: Sequence[str]) -> list[str]:
     return current
 
 
-def _renamed(argument: str) -> str:
+def with_former_names(overrides: Sequence[str]) -> list[str]:
+    """Overrides as version 0.1 spelled them."""
+    keys = {new: old for old, new in RENAMED_KEYS.items()}
+    choices = {
+        group: {new: old for old, new in names.items()} for group, names in RENAMED_CHOICES.items()
+    }
+    return [_renamed(override, keys, choices) for override in overrides]
+
+
+def _renamed(
+    argument: str,
+    keys: Mapping[str, str] = RENAMED_KEYS,
+    names: Mapping[str, Mapping[str, str]] = RENAMED_CHOICES,
+) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key.startswith("-"):
         return argument
     prefix = key[: len(key) - len(key.lstrip("+~"))]
     name = key[len(prefix) :]
-    if name in RENAMED_KEYS:
-        return f"{prefix}{RENAMED_KEYS[name]}={value}"
-    choices = RENAMED_CHOICES.get(name.partition("@")[0], {})
+    if name in keys:
+        return f"{prefix}{keys[name]}={value}"
+    choices = names.get(name.partition("@")[0], {})
     values = [choices.get(each, each) for each in value.split(",")]
     return f"{key}={','.join(values)}"

@@ -16,7 +16,7 @@ from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_co
 from asl.targets import factory
 
 # Keys of the commands themselves, which no run differs by.
-_COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status")
+_COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status", "hydra")
 
 
 def plan(*overrides: str) -> RunPlan:

@@ -100,7 +100,7 @@ def crossval(
     numbers = _checked_folds(folds, split)
     seed_list = list(range(plan.seed, plan.seed + seeds))
     protocol = f"{split.kind} {len(numbers)} folds × {len(seed_list)} seeds"
-    digests = _identity(plan, store, numbers, seed_list)
+    digests = group_digests(plan, store.fingerprint, numbers, seed_list)
     if parent and (done := finished_group(tracker, "crossval", digests, parent)):
         print(f"crossval {done.name} ({done.run_id}): finished already", file=sys.stderr)
         return CrossvalRun(done.run_id, done.name, protocol, done.metrics)
@@ -152,10 +152,20 @@ def _val_protocol(split: Split) -> str:
     )
 
 
-def _identity(
-    plan: RunPlan, store: ClipStore, folds: list[int], seeds: list[int]
+def group_digests(
+    plan: RunPlan, fingerprint: str, folds: list[int], seeds: list[int]
 ) -> tuple[str, str]:
-    """Digests of all that decides the results: this version's, and the one of version 0.1."""
+    """Digests of all that decides the results, by which an unfinished cross-validation is found.
+
+    Args:
+        plan: of each run.
+        fingerprint: of the packed clips.
+        folds: their numbers.
+        seeds: of the runs.
+
+    Returns:
+        This version's, and the one of version 0.1.
+    """
     choices = copy.deepcopy(
         {key: value for key, value in plan.config.items() if key not in ("resume", "seed")}
     )
@@ -166,7 +176,7 @@ def _identity(
     for (group, old), new in RENAMED_IN_CONFIGS.items():
         if new in former.get(group, {}):
             former[group][old] = former[group].pop(new)
-    rest = [store.fingerprint, folds, seeds]
+    rest = [fingerprint, folds, seeds]
     return digest([choices, *rest]), digest([former, *rest])
 
 

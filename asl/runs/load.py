@@ -9,7 +9,7 @@ import numpy as np
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.recognizer.recognizer import Recognizer
-from asl.runs.data import make_split
+from asl.runs.data import make_split, open_store
 from asl.runs.plan import DataPlan, current_config, data_plan
 from asl.targets import factory
 from asl.tracking.find import FoundRun, best_run, download, find_run, run_config
@@ -35,6 +35,11 @@ class LoadedRun(NamedTuple):
     data: DataPlan
     split: Callable[..., Split]
     split_config: dict[str, object]
+
+    def clips(self) -> tuple[ClipStore, Split]:
+        """The clips that the run was trained on, and their split."""
+        store = open_store(self.data)
+        return store, make_split(self.split, store)
 
 
 def load_run(

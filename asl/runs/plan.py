@@ -22,7 +22,7 @@ from asl.training.regularization import Regularization
 
 # Where things lie and what is printed: no result differs by it.
 NOT_A_CHOICE = (
-    "tracking", "hydra", "resume", "data.root", "data.store", "trainer.enable_progress_bar",
+    "tracking", "resume", "data.root", "data.store", "trainer.enable_progress_bar",
 )  # fmt: skip
 RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
     ("data", "like_length"): "bucket_by_length",
@@ -148,8 +148,8 @@ def plan_of_config(
         test=config["test"],
         params=dict(params),
         # Not part of what is recorded: an address may hold a password.
-        config={key: value for key, value in config.items() if key not in ("tracking", "hydra")},
-        tracking=dict(tracking or config["tracking"]),
+        config={key: value for key, value in config.items() if key != "tracking"},
+        tracking=dict(config["tracking"] if tracking is None else tracking),
     )
 
 

@@ -177,6 +177,12 @@ def run_config(tracker: Tracker, run_id: str) -> dict[str, Any]:
     return loaded
 
 
+def metric_history(tracker: Tracker, run_id: str, metric: str) -> tuple[list[int], list[float]]:
+    """The steps at which a run logged a metric, and its values."""
+    points = tracker.client.get_metric_history(run_id, metric)
+    return [point.step for point in points], [point.value for point in points]
+
+
 def children(tracker: Tracker, parent: str, condition: str = "") -> list[FoundRun]:
     """The runs under a parent, the newest first; with a condition, those for which it holds."""
     own = tagged(MLFLOW_PARENT_RUN_ID, parent)

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,10 +22,6 @@ from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
 
 PRUNED = "pruned"  # tag of a run that was given up early, and why
-PACKAGES = (
-    "torch", "pytorch-lightning", "torchmetrics", "mlflow",
-    "hydra-core", "numpy", "pandas", "pyarrow",
-)  # fmt: skip
 
 
 def record_params(run: TrackedRun, params: Mapping[str, Any]) -> None:
@@ -112,8 +109,14 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in _requirements()},
     }
+
+
+def _requirements() -> list[str]:
+    """The packages that this one needs, extras left out."""
+    required = importlib.metadata.requires("asl") or []
+    return [re.split(r"[^\w.-]", each)[0] for each in required if "extra ==" not in each]
 
 
 def record_table(run: TrackedRun, table: pd.DataFrame, path: str) -> None:

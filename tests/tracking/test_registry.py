@@ -32,7 +32,7 @@ def uri(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def store(uri, tmp_path_factory):
-    return open_tracker(uri, "asl", tmp_path_factory.mktemp("local"))
+    return open_tracker({"uri": uri, "experiment": "asl"})
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""The public API: every example in a docstring of `asl` runs as it stands."""
+
+import doctest
+
+import pytest
+
+import asl
+
+
+@pytest.fixture
+def working_folder(tmp_path, monkeypatch):
+    """An empty folder with the settings of a small data set, and a store of runs of its own."""
+    from asl.config import compose
+    from asl.tracking import store
+
+    small = [
+        f"data.root={tmp_path}/raw",
+        f"data.store={tmp_path}/store",
+        "data.source.signs=5",
+        "data.source.signers=4",
+        "data.source.clips_per_sign=2",
+    ]
+    composed = compose.compose
+
+    def compose_small(command, overrides=()):
+        synthetic = [o for o in overrides if o == "data=synthetic"]
+        tracking = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+        return composed(command, [*overrides, *(small if synthetic else []), *tracking])
+
+    monkeypatch.setattr("asl.config.plan.compose", compose_small)
+    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    monkeypatch.setattr("asl.runs.export.PROJECT", tmp_path)
+    (tmp_path / "mlruns").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", asl.__all__)
+def test_the_example_of_a_function_runs(name, working_folder):
+    function = getattr(asl, name)
+    assert function.__doc__
+    assert "Example:" in function.__doc__
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(function, name, globs={})
+    outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
+    assert outcome.attempted
+    assert not outcome.failed
+
+
+def test_the_version_is_the_packages():
+    assert asl.__version__
