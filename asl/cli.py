@@ -4,9 +4,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-MATPLOTLIB = Path(__file__).resolve().parents[1] / "data" / "matplotlib"
+from asl.paths import PROJECT
+
+MATPLOTLIB = PROJECT / "data" / "matplotlib"
 
 COMMANDS = {
     "download": (
