@@ -1,4 +1,7 @@
-"""A public data set, brought to where its source reads it: fetched, checked, visible at once."""
+"""Downloads a public data set to where its source reads it, and checks it.
+
+The data set's folder appears only when its content is complete and checked.
+"""
 
 import hashlib
 import json
@@ -22,33 +25,33 @@ _LOCK = ".lock"
 
 
 class Origin(Protocol):
-    """Where a data set is published, as one zip, and how its files become raw clips.
+    """Where a data set is published as one zip, and how that becomes raw clips.
 
     Attributes:
-        who: its server, as messages call it.
-        archive: the zip's name.
-        unpacked: bytes that the raw clips take, about.
-        sha256: of the clips (`clips_digest`), or None where none is known.
+        server: its name in messages.
+        archive: file name of the zip.
+        unpacked: approximate size of the raw clips in bytes.
+        sha256: `clips_digest` of the published clips; None where none is known.
     """
 
-    who: str
+    server: str
     archive: str
     unpacked: int
     sha256: str | None
 
     def request(self) -> requests.PreparedRequest:
-        """What to ask the server for."""
+        """The request for the zip."""
 
     def unpack(self, archive: Path, folder: Path) -> None:
-        """Write the raw clips into a folder, which an earlier call may have left unfinished."""
+        """Writes the raw clips into a folder, which may hold those of an interrupted call."""
 
 
-class Landed(NamedTuple):
-    """What `download` found or made.
+class Download(NamedTuple):
+    """The result of `download`.
 
     Attributes:
-        clips: how many there are.
-        was_there: whether nothing had to be done.
+        clips: number of clips.
+        was_there: whether the data set was complete before.
         archive: the fetched zip, where it was kept.
     """
 
@@ -64,35 +67,35 @@ def download(
     *,
     archive: Path | None = None,
     keep_archive: bool = True,
-) -> Landed:
-    """Put a data set into the folder `root`, which appears only when it is whole and checked.
+) -> Download:
+    """Puts a data set into the folder `root`; a second call resumes an interrupted one.
 
-    Until then all work is in a folder beside it, `root` with `.download` behind its name; a call
-    that was stopped is gone on with by the next one.
+    Until the clips are checked, they and the zip are in a folder beside `root`, named as `root`
+    with the suffix `.download`.
 
     Args:
-        origin: where it comes from.
-        open_source: reads the raw clips of a folder.
+        origin: of the data set.
+        open_source: opens the raw clips in a folder.
         root: the folder; missing, empty, or with the data set in it already.
-        archive: a zip that the user has; nothing is fetched then.
-        keep_archive: whether a fetched zip stays, in the `.download` folder.
+        archive: a zip of the user, used instead of fetching one; never deleted.
+        keep_archive: whether a fetched zip stays in the `.download` folder.
 
     Raises:
-        UserError: it can't be fetched or written, it is not what it should be, or the folder
-            holds something else.
+        UserError: the data set can't be fetched or written, is not the expected one, or the
+            folder holds something else.
     """
     root = root.resolve()
     work = root.with_name(f"{root.name}.download")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        clips = _check_there(origin, open_source, root)
+        clips = _check_present(origin, open_source, root)
         if work.exists() and not keep_archive:
             with _alone_in(work):
-                shutil.rmtree(work)
-        return Landed(clips, was_there=True, archive=None)
+                _delete_fetched(work, origin, archive)
+        return Download(clips, was_there=True, archive=None)
     with _alone_in(work):
         zipped = archive or work / origin.archive
         if archive is None and not zipped.exists():
-            fetch(origin.request, zipped, origin.who, room=origin.unpacked)
+            fetch(origin.request, zipped, origin.server, reserve=origin.unpacked)
         try:
             origin.unpack(zipped, work / "unpacked")
             clips = check_clips(origin, open_source(work / "unpacked"))
@@ -101,22 +104,30 @@ def download(
                 raise
             zipped.unlink()
             raise UserError(f"{damage}; it was removed, the same command fetches it anew") from None
-        os.sync()  # no file may be empty after a power failure, once they have their place
+        os.sync()  # after a power failure no file of the finished folder may be empty
         (work / "unpacked").rename(root)
-        kept = archive is None and keep_archive
-        if not kept:
-            shutil.rmtree(work)
-    return Landed(clips, was_there=False, archive=zipped if kept else None)
+        if not keep_archive:
+            _delete_fetched(work, origin, archive)
+    fetched = archive is None and keep_archive
+    return Download(clips, was_there=False, archive=zipped if fetched else None)
+
+
+def _delete_fetched(work: Path, origin: Origin, archive: Path | None) -> None:
+    """Deletes what calls wrote into the `.download` folder, but never the user's own archive."""
+    shutil.rmtree(work / "unpacked", ignore_errors=True)
+    for path in work.glob(f"{origin.archive}*"):  # complete or in part
+        if not (archive and path.samefile(archive)):
+            path.unlink()
 
 
 def check_clips(origin: Origin, source: Source) -> int:
-    """See that a data set is whole and, where a digest is pinned, that it has the clips meant.
+    """Checks that no file is missing and, where a digest is pinned, that the clips are those.
 
     Returns:
-        the number of its clips.
+        The number of clips.
 
     Raises:
-        DamagedArchive: it is not.
+        DamagedArchive: files are missing, or the clips are others.
         UserError: there is no data set.
     """
     entries = source.listing().entries
@@ -135,21 +146,21 @@ def check_clips(origin: Origin, source: Source) -> int:
 
 
 def clips_digest(source: Source) -> str:
-    """The sha256 of a data set's signs and of every clip's name and float32 values.
+    """The sha256 of a data set's signs and of each clip's names and float32 values.
 
-    It does not depend on how files are packed or compressed, nor on their order.
+    It does not depend on the files' order or compression.
     """
     digest = hashlib.sha256(json.dumps(source.signs).encode())
     for entry in sorted(source.listing().entries, key=lambda e: (e.sign, e.signer, e.sequence_id)):
         clip = source.read(entry).clip  # [T, L, 3]
-        clip = np.where(np.isnan(clip), np.float32(np.nan), clip)  # one NaN of the many
+        clip = np.where(np.isnan(clip), np.float32(np.nan), clip)  # NaNs have many bit patterns
         names = [entry.sign, entry.signer, entry.sequence_id, clip.shape]
         digest.update(json.dumps(names).encode())
         digest.update(clip.astype("<f4").tobytes())
     return digest.hexdigest()
 
 
-def _check_there(origin: Origin, open_source: Callable[[Path], Source], root: Path) -> int:
+def _check_present(origin: Origin, open_source: Callable[[Path], Source], root: Path) -> int:
     try:
         return check_clips(origin, open_source(root))
     except UserError as error:
@@ -161,7 +172,7 @@ def _check_there(origin: Origin, open_source: Callable[[Path], Source], root: Pa
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
-    """Makes the folder, keeps a second download out, and turns a full disk into one sentence."""
+    """Makes and locks the folder; raises UserError where that, or writing to it, fails."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(work / _LOCK, blocking=False):

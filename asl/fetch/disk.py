@@ -1,29 +1,18 @@
-"""Room on the disk, and a bar for bytes."""
+"""Free space on the disk, and a progress bar for bytes."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from asl.errors import UserError
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """See that a folder's disk has room for so many bytes.
-
-    Raises:
-        UserError: it has not.
-    """
+    """Raises UserError where a folder's disk has fewer free bytes than needed."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
@@ -34,14 +23,14 @@ def check_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def byte_bar(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show bytes, their rate and the time left; gives the function that counts bytes."""
+    """Shows bytes, their rate and the time left; yields the function that counts further bytes."""
     columns = (
-        TextColumn(what),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn(what),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total, completed=done)
         yield lambda count: bar.update(task, advance=count)

@@ -1,9 +1,9 @@
 """The files of a Kaggle competition, with the user's own credentials.
 
-Kaggle's client is `kagglesdk`, on which its command `kaggle` is built: importing it has no effects,
-where importing `kaggle` asks the server who the user is, prints, and makes a folder in the home.
-The key goes from where the user keeps it into the client and nowhere else; messages are our own,
-since those of requests can hold a signed address or a header.
+Kaggle's client here is `kagglesdk`, the base of its command `kaggle`: importing `kaggle` itself
+asks the server who the user is, prints, and makes a folder in the home. The key is passed to the
+client and nowhere else. Messages never quote those of requests, which may contain a signed address
+or a header.
 """
 
 import json
@@ -26,38 +26,38 @@ KEYS = "https://www.kaggle.com/settings"
 class Competition:
     """All files of a competition, which Kaggle packs into one zip."""
 
-    who = "kaggle.com"
-    sha256 = None  # Kaggle publishes no checksum; the zip's own CRCs are checked
+    server = "kaggle.com"
+    sha256 = None  # Kaggle publishes no checksum; the CRCs of the zip are checked
 
     def __init__(self, slug: str, unpacked_gb: float) -> None:
-        """The competition of that name in Kaggle's addresses, and the size of its files."""
+        """The competition's name in Kaggle's addresses, and the size of its files."""
         self.slug = slug
         self.archive = f"{slug}.zip"
         self.unpacked = int(unpacked_gb * 1e9)
 
     def request(self) -> requests.PreparedRequest:
-        """What to ask for the archive: Kaggle answers a request with a signed address.
+        """The request for the archive, at a signed address that Kaggle answers with.
 
         Raises:
             UserError: there are no credentials, or Kaggle refuses them.
             requests.RequestException: Kaggle can't be reached.
         """
-        logging.getLogger("urllib3").setLevel(logging.INFO)  # lower, it logs signed addresses
-        wanted = ApiDownloadDataFilesRequest()
-        wanted.competition_name = self.slug
+        logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs signed addresses
+        query = ApiDownloadDataFilesRequest()
+        query.competition_name = self.slug
         try:
             with KaggleClient(**credentials()) as client:
                 api = client.competitions.competition_api_client
-                with api.download_data_files(wanted) as response:
+                with api.download_data_files(query) as response:
                     return response.request.copy()
         except requests.HTTPError as error:
-            answered = error.response is not None and error.response.status_code
-            if refusal := self._refusals().get(answered):
-                raise UserError(f"{self.who}: {refusal} ({answered})") from None
+            status = error.response is not None and error.response.status_code
+            if refusal := self._refusals().get(status):
+                raise UserError(f"{self.server}: {refusal} ({status})") from None
             raise
 
     def unpack(self, archive: Path, folder: Path) -> None:
-        """The competition's files, as they are."""
+        """Writes the competition's files unchanged."""
         unzip(archive, folder)
 
     def _refusals(self) -> dict[int, str]:
@@ -70,43 +70,36 @@ class Competition:
 
 
 def credentials() -> dict[str, str]:
-    """What the client signs in with, from where Kaggle's own tools look for it.
+    """Arguments of the client to sign in with, from where Kaggle's own tools keep them.
 
     Raises:
-        UserError: there is nothing, and the sentence says how to get it; or no key can be so.
+        UserError: there are none, or the key has characters that no key has.
     """
     token, _ = get_access_token_from_env()
-    username, key = _legacy_key()
-    if token:
-        found = {"api_token": token.strip()}
-    elif username and key:
-        found = {"username": username.strip(), "password": key.strip()}
-    else:
+    saved = _saved_key()
+    username = os.environ.get("KAGGLE_USERNAME") or str(saved.get("username", ""))
+    key = os.environ.get("KAGGLE_KEY") or str(saved.get("key", ""))
+    if not token and not (username and key):
         raise UserError(
             f"no Kaggle credentials: make an API token at {KEYS}, set it as KAGGLE_API_TOKEN (or "
             "KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json in ~/.kaggle), "
             "and accept the competition's rules on its page"
         )
-    if not "".join(found.values()).isascii():
+    arguments = {"api_token": token} if token else {"username": username, "password": key}
+    if not "".join(arguments.values()).isascii():
         raise UserError(f"your Kaggle key has characters that no key has; copy it anew from {KEYS}")
-    return found
+    return {name: value.strip() for name, value in arguments.items()}
 
 
-def _legacy_key() -> tuple[str, str]:
-    held: dict[str, str] = {}
-    for file in [folder / "kaggle.json" for folder in _config_folders()]:
+def _saved_key() -> dict[str, str]:
+    """The content of kaggle.json; empty where there is none."""
+    config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    named = os.environ.get("KAGGLE_CONFIG_DIR")
+    for folder in [named] if named else ["~/.kaggle", f"{config}/kaggle"]:
+        file = Path(folder).expanduser() / "kaggle.json"
         if file.is_file():
             try:
-                held = dict(json.loads(file.read_text(encoding="utf-8")))
+                return dict(json.loads(file.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError):
                 raise UserError(f"{file}: can't be read as Kaggle's JSON") from None
-            break
-    username = os.environ.get("KAGGLE_USERNAME") or str(held.get("username", ""))
-    return username, os.environ.get("KAGGLE_KEY") or str(held.get("key", ""))
-
-
-def _config_folders() -> list[Path]:
-    if named := os.environ.get("KAGGLE_CONFIG_DIR"):
-        return [Path(named)]
-    config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return [Path("~/.kaggle").expanduser(), Path(config).expanduser() / "kaggle"]
+    return {}

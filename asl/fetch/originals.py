@@ -1,10 +1,11 @@
-"""Public repositories of recordings, and how their files become raw clips that a source reads."""
+"""Public repositories of recordings, and how their files become raw clips."""
 
 import io
 import re
 import shutil
 import zipfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,27 +22,27 @@ _PARTS = MEDIAPIPE_HOLISTIC.parts
 
 
 class Repository:
-    """A repository as GitHub packs it.
+    """A repository as a zip of GitHub's.
 
-    GitHub promises the same files for a commit, but not the same zip, so what is pinned is the
-    digest of the clips.
+    GitHub guarantees the same files for a commit, but not the same zip, so the digest of the clips
+    is pinned.
     """
 
     unpacked = int(0.2e9)
     archive = "repository.zip"
 
     def __init__(self, url: str, sha256: str) -> None:
-        """The zip's address, and the `clips_digest` of what is made of it."""
+        """The zip's address, and the `clips_digest` of its raw clips."""
         self.url, self.sha256 = url, sha256
-        self.who = urlsplit(url).hostname or url
+        self.server = urlsplit(url).hostname or url
 
     def request(self) -> requests.PreparedRequest:
-        """What to ask for the zip."""
+        """The request for the zip."""
         return requests.Request("GET", self.url).prepare()
 
 
 class Words15(Repository):
-    """traduttore/traduttore-model: MediaPipe Holistic of words, without the face.
+    """traduttore/traduttore-model: words as MediaPipe Holistic landmarks, without the face.
 
     A frame is a file `MP_Data/WORD/CLIP/FRAME.npy` of 258 float64 values: 33 pose landmarks of x,
     y, z and visibility, then 21 of each hand, left first, of x, y, z; a part that was not
@@ -53,15 +54,15 @@ class Words15(Repository):
     def __init__(
         self, url: str, sha256: str, *, words: Sequence[str], clips: int, frames: int, block: int
     ) -> None:
-        """Which words are taken, how many clips of a word, and of how many frames.
+        """The words to take, the clips per word, and the frames per clip.
 
-        Each `block` clips of a word are one recording block, and count as one signer.
+        Each `block` clips of a word are one recording block, which counts as a signer.
         """
         super().__init__(url, sha256)
         self.words, self.clips, self.frames, self.block = sorted(words), clips, frames, block
 
     def unpack(self, archive: Path, folder: Path) -> None:
-        """Write the clips in the competition's layout.
+        """Writes the clips in the competition's format.
 
         Raises:
             DamagedArchive: a frame is missing or not as described.
@@ -70,20 +71,18 @@ class Words15(Repository):
         entries = []
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
-            for signer in range(1, -(-self.clips // self.block) + 1):
-                for label, word in enumerate(self.words):
-                    for clip in range(
-                        (signer - 1) * self.block, min(signer * self.block, self.clips)
-                    ):
-                        sequence = signer * 100_000 + label * 1_000 + clip
-                        path = f"{CLIPS_FOLDER}/{signer}/{sequence}.parquet"
-                        frames = [
-                            self._frame(opened, names, (word, str(clip), str(frame)))
-                            for frame in range(self.frames)
-                        ]
-                        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                        write_clip(folder / path, np.stack(frames))
-                        entries.append(Entry(path, str(signer), str(sequence), word))
+            for clip, (label, word) in product(range(self.clips), enumerate(self.words)):
+                signer = clip // self.block + 1
+                sequence = signer * 100_000 + label * 1_000 + clip
+                path = f"{CLIPS_FOLDER}/{signer}/{sequence}.parquet"
+                frames = [
+                    self._frame(opened, names, (word, str(clip), str(frame)))
+                    for frame in range(self.frames)
+                ]
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                write_clip(folder / path, np.stack(frames))
+                entries.append(Entry(path, str(signer), str(sequence), word))
+        entries.sort(key=lambda entry: int(entry.sequence_id))
         write_lists(folder, entries, self.words)
 
     def _frame(
@@ -109,16 +108,16 @@ class Isl30(Repository):
     _member = re.compile(r"(?:^|/)([a-z]+)_([a-z]+)_(\d)\.txt$", re.IGNORECASE)
 
     def __init__(self, url: str, sha256: str, *, clips: int, file: str) -> None:
-        """How many clips there must be, and the name of the npz to write."""
+        """The expected number of clips, and the name of the npz to write."""
         super().__init__(url, sha256)
         self.clips, self.file = clips, file
 
     def unpack(self, archive: Path, folder: Path) -> None:
-        """Write the clips as one npz of padded arrays.
+        """Writes the clips as one npz of padded arrays.
 
         Raises:
-            UserError: the zip does not hold so many clips.
-            DamagedArchive: one is not as described.
+            UserError: the zip has another number of clips.
+            DamagedArchive: a clip is not as described.
         """
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
@@ -150,8 +149,8 @@ class Isl30(Repository):
 
 
 def _by_key(opened: zipfile.ZipFile, pattern: re.Pattern[str]) -> dict[tuple[str, ...], str]:
-    found = ((pattern.search(name), name) for name in opened.namelist())
-    return {match.groups(): name for match, name in found if match}
+    matches = ((pattern.search(name), name) for name in opened.namelist())
+    return {match.groups(): name for match, name in matches if match}
 
 
 def _holistic(values: np.ndarray) -> np.ndarray:
@@ -159,8 +158,8 @@ def _holistic(values: np.ndarray) -> np.ndarray:
     pose, hands = np.split(values.astype(np.float64), [33 * 4])
     left, right = np.split(hands.reshape(2 * 21, 3), 2)
     frame = np.full((MEDIAPIPE_HOLISTIC.size, 3), np.nan)
-    seen = {"pose": pose.reshape(33, 4)[:, :3], "left_hand": left, "right_hand": right}
-    for part, points in seen.items():
+    parts = {"pose": pose.reshape(33, 4)[:, :3], "left_hand": left, "right_hand": right}
+    for part, points in parts.items():
         if points.any():
             frame[_PARTS[part]] = points
     return frame

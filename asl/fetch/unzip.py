@@ -1,4 +1,4 @@
-"""Unpacking a large archive: safely, and resumed where it was stopped."""
+"""Unpacks a large zip: safely, and resumed after an interruption."""
 
 import shutil
 import stat
@@ -14,16 +14,16 @@ from asl.fetch.disk import byte_bar, check_room
 _BLOCK = 1 << 20
 
 
-class DamagedArchive(UserError):  # noqa: N818 - a thing found in the data, named as such
-    """An archive that is not what it should be."""
+class DamagedArchive(UserError):  # noqa: N818 - names a thing in the data
+    """An archive or data set that is damaged, incomplete or another one than expected."""
 
 
 @contextmanager
 def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip for reading; every member that is read whole is checked by its CRC.
+    """A zip for reading; the CRC of every member that is read to its end is checked.
 
     Raises:
-        DamagedArchive: it is no zip, or what was read of it has another checksum.
+        DamagedArchive: it is no zip, or a CRC differs.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -33,32 +33,28 @@ def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack every file of a zip into a folder.
+    """Unpacks all files of a zip into a folder.
 
-    A file gets its name when it is whole, so that a killed call can be repeated: files that are
-    there with the size and the CRC that the archive lists are not unpacked again.
+    A file gets its name when it is complete. After an interruption, files whose size and CRC are
+    those of the archive are not unpacked again.
 
     Raises:
-        DamagedArchive: it is damaged, or names a path outside the folder.
+        DamagedArchive: it is damaged, or has a link or a path outside the folder.
         UserError: the disk is too small.
     """
     with open_zip(archive) as opened:
         members = [member for member in opened.infolist() if not member.is_dir()]
-        targets = [_inside(folder, member, archive) for member in members]
+        files = [(member, _target(folder, member, archive)) for member in members]
         folder.mkdir(parents=True, exist_ok=True)
-        files = list(zip(members, targets, strict=True))
-        missing = [
-            m.file_size for m, t in files if not t.exists() or t.stat().st_size != m.file_size
-        ]
-        check_room(folder, sum(missing))
+        check_room(folder, sum(m.file_size for m, path in files if not _has_size(path, m)))
         with byte_bar("unpacking", sum(member.file_size for member in members)) as advance:
-            for member, target in files:
-                if not _is_whole(target, member):
-                    _unpack(opened, member, target)
+            for member, path in files:
+                if not (_has_size(path, member) and _crc(path) == member.CRC):
+                    _unpack(opened, member, path)
                 advance(member.file_size)
 
 
-def _inside(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
+def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
     path = PurePosixPath(member.filename)
     link = stat.S_ISLNK(member.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or set("\\:") & set(member.filename) or link:
@@ -66,14 +62,16 @@ def _inside(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
     return folder / path
 
 
-def _is_whole(target: Path, member: zipfile.ZipInfo) -> bool:
-    if not target.is_file() or target.stat().st_size != member.file_size:
-        return False
+def _has_size(path: Path, member: zipfile.ZipInfo) -> bool:
+    return path.is_file() and path.stat().st_size == member.file_size
+
+
+def _crc(path: Path) -> int:
     crc = 0
-    with target.open("rb") as file:
+    with path.open("rb") as file:
         while block := file.read(_BLOCK):
             crc = zlib.crc32(block, crc)
-    return crc == member.CRC
+    return crc
 
 
 def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:

@@ -1,4 +1,9 @@
-"""One file from the web: resumed where the connection, the process or the machine stopped."""
+"""Downloads one file, and resumes it after a broken connection or a killed process.
+
+Not by a library: pooch starts an interrupted download from its first byte again, and kagglehub
+resumes without checking that the server still has the same file (If-Range), and without back-off.
+Neither checks the disk first.
+"""
 
 import json
 import sys
@@ -12,57 +17,62 @@ import requests
 from asl.errors import UserError
 from asl.fetch.disk import byte_bar, check_room
 
-TRIES = 6  # without a single new byte
+TRIES = 6  # without a new byte
 PAUSE = 1.0  # seconds before the second try; doubled for each further one
-SILENCE = 60.0  # seconds without an answer or a byte that break a connection
+TIMEOUT = 60.0  # seconds without an answer or a byte after which a connection counts as broken
 
-_BLOCK = 1 << 16  # a connection that breaks inside a block takes it along
-_FINAL = (400, 401, 404, 405, 410)  # an answer that a second try would only repeat
+_BLOCK = 1 << 16  # bytes that are lost at most when a connection breaks
+_FINAL = (400, 401, 404, 405, 410)  # status codes that a second try would only repeat
 
 
-class _Known(NamedTuple):
-    """What the server said of the file when its first byte was asked for."""
+class _RemoteFile(NamedTuple):
+    """The server's description of a file, kept beside the received bytes.
 
-    validator: str = ""  # an ETag or a date; empty where the file can't be resumed
+    Attributes:
+        validator: ETag or date; empty where the download cannot be resumed.
+        size: in bytes, if the server states it.
+    """
+
+    validator: str = ""
     size: int | None = None
 
 
 def fetch(
-    request: Callable[[], requests.PreparedRequest], target: Path, who: str, room: int
+    request: Callable[[], requests.PreparedRequest], target: Path, server: str, reserve: int
 ) -> None:
-    """Download a file; bytes that an earlier call has received are not asked for again.
+    """Downloads a file; the bytes received by an earlier call are not requested again.
 
-    What has come lies beside the target under `.part` until it is whole. It is gone on with only
-    if the server still has the same file, by its ETag or its date (RFC 9110, If-Range).
+    Until the file is complete, its bytes are in `target` with the suffix `.part`. They are kept
+    only if the server still has the same file by its ETag or date (RFC 9110, If-Range).
 
     Args:
-        request: makes the request, anew for each try, since signed addresses expire.
-        target: where the file goes; its folder exists.
-        who: the server, as messages call it.
-        room: bytes that must stay free when the file is there.
+        request: makes the request, anew for each try, because signed addresses expire.
+        target: path of the file; its folder exists.
+        server: its name in messages.
+        reserve: bytes that must stay free on the disk after the download.
 
     Raises:
-        UserError: the disk is too small, the server refuses, or it can't be reached any more.
-            Its message never holds an address, which may be signed.
+        UserError: the disk is too small, or the server refuses or cannot be reached. The message
+            never contains an address.
     """
     part = target.with_name(f"{target.name}.part")
     failures = 0
     while True:
         before = _size(part)
         try:
-            _receive(request(), part, who, room)
+            _receive(request(), part, server, reserve)
         except requests.RequestException as error:
             failures = 1 if _size(part) > before else failures + 1
-            answered = error.response is not None and error.response.status_code
-            if answered in _FINAL:
-                raise UserError(f"{who} answered {answered}: the file is not there") from None
+            status = error.response is not None and error.response.status_code
+            if status in _FINAL:
+                raise UserError(f"{server} answered {status}: the file is not there") from None
             if failures == TRIES:
                 raise UserError(
-                    f"{who} can't be reached or breaks off ({answered or type(error).__name__}); "
+                    f"{server} can't be reached or breaks off ({status or type(error).__name__}); "
                     f"{_size(part) / 1e6:,.0f} MB are here; run the same command to go on"
                 ) from None
             pause = PAUSE * 2 ** (failures - 1)
-            print(f"{who} broke off; trying again in {pause:.0f} s", file=sys.stderr)
+            print(f"{server} broke off; trying again in {pause:.0f} s", file=sys.stderr)
             time.sleep(pause)
         else:
             part.replace(target)
@@ -70,48 +80,47 @@ def fetch(
             return
 
 
-def _receive(request: requests.PreparedRequest, part: Path, who: str, room: int) -> None:
-    known = _known(part)
-    there = _size(part) if known.validator else 0
-    if there and there == known.size:
+def _receive(request: requests.PreparedRequest, part: Path, server: str, reserve: int) -> None:
+    remote = _read_sidecar(part)
+    received = _size(part) if remote.validator else 0
+    if received and received == remote.size:
         return
     request.headers["Accept-Encoding"] = "identity"
-    if there:
-        request.headers.update({"Range": f"bytes={there}-", "If-Range": known.validator})
+    if received:
+        request.headers.update({"Range": f"bytes={received}-", "If-Range": remote.validator})
     with requests.Session() as session:
         settings = session.merge_environment_settings(request.url or "", {}, True, None, None)
-        response = session.send(request, timeout=SILENCE, **settings)
+        response = session.send(request, timeout=TIMEOUT, **settings)
         response.raise_for_status()
         if response.status_code != 206:
-            there = 0
-            known = _describe(response)
+            received, remote = 0, _describe(response)
             part.write_bytes(b"")  # first: old bytes must never stand beside a new validator
-            _sidecar(part).write_text(json.dumps(known))
-        check_room(part.parent, (known.size or there) - there + room)
+            _sidecar(part).write_text(json.dumps(remote))
+        check_room(part.parent, (remote.size or received) - received + reserve)
         with (
-            byte_bar(f"fetching from {who}", known.size, there) as advance,
+            byte_bar(f"fetching from {server}", remote.size, received) as advance,
             part.open("ab") as file,
         ):
             for block in response.iter_content(_BLOCK):
                 file.write(block)
                 advance(len(block))
-    if known.size is not None and _size(part) != known.size:
-        raise requests.ConnectionError("the file came short")
+    if remote.size is not None and _size(part) != remote.size:
+        raise requests.ConnectionError("fewer bytes than announced")
 
 
-def _describe(response: requests.Response) -> _Known:
+def _describe(response: requests.Response) -> _RemoteFile:
     tag, length = response.headers.get("ETag", ""), response.headers.get("Content-Length")
-    strong = tag if not tag.startswith("W/") else ""  # a weak one does not promise the same bytes
+    strong = tag if not tag.startswith("W/") else ""  # a weak tag does not promise equal bytes
     resumable = response.headers.get("Accept-Ranges") == "bytes"
     validator = (strong or response.headers.get("Last-Modified", "")) if resumable else ""
-    return _Known(validator, int(length) if length else None)
+    return _RemoteFile(validator, int(length) if length else None)
 
 
-def _known(part: Path) -> _Known:
+def _read_sidecar(part: Path) -> _RemoteFile:
     try:
-        return _Known(*json.loads(_sidecar(part).read_text()))
+        return _RemoteFile(*json.loads(_sidecar(part).read_text()))
     except (OSError, ValueError, TypeError):
-        return _Known()
+        return _RemoteFile()
 
 
 def _sidecar(part: Path) -> Path:

@@ -53,6 +53,31 @@ def test_the_archive_goes_when_asked_at_once_or_later(
     assert (tmp_path / "gislr" / "train.csv").exists()
 
 
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_the_users_own_archive_stays_wherever_it_is(
+    stand_in, competition, user, download, tmp_path, keep
+):
+    kept = tmp_path / "gislr.download" / "asl-signs.zip"
+    kept.parent.mkdir()
+    kept.write_bytes(competition)
+    mine = f"download.archive={kept}", f"download.keep_archive={keep}"
+    assert download("gislr", *mine)[0] == 0
+    assert download("gislr", *mine)[0] == 0  # the clips are in their place already
+    assert kept.read_bytes() == competition
+    assert stand_in.asked == 0
+
+
+def test_another_archive_does_not_delete_the_fetched_one(
+    stand_in, competition, user, download, tmp_path
+):
+    stand_in.body = competition
+    assert download("gislr")[0] == 0
+    shutil.rmtree(tmp_path / "gislr")
+    copy = shutil.copy(tmp_path / "gislr.download" / "asl-signs.zip", tmp_path / "mine.zip")
+    assert download("gislr", f"download.archive={copy}")[0] == 0
+    assert (tmp_path / "gislr.download" / "asl-signs.zip").read_bytes() == competition
+
+
 def test_a_cut_connection_is_resumed_where_it_broke(
     stand_in, competition, user, download, tmp_path
 ):
