@@ -1,4 +1,4 @@
-"""Batches of raw landmarks, straight from the store's memory map."""
+"""Batches of raw landmarks, copied from the store's memory map."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,11 +14,12 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.landmarks import LandmarkSet
 
-# Batches that are sorted together: more pad less, fewer mix better. torchtext's `pool` takes 100,
-# transformers' LengthGroupedSampler 50 and never more than a quarter of the clips, as here.
-_WINDOW, _LEAST_WINDOWS = 50, 4
-# Up to so many runs of neighbouring landmarks, copying runs is faster than picking landmarks.
-_FEW_RUNS = 8
+# Batches that are sorted by length together: more need less padding, fewer mix better. torchtext's
+# `pool` takes 100; transformers' LengthGroupedSampler takes 50 and at most a quarter of the clips,
+# as here.
+_WINDOW, _MIN_WINDOWS = 50, 4
+# Up to this number of runs of neighbouring landmarks, slices are faster than fancy indexing.
+_MAX_RUNS = 8
 
 
 class Batch(NamedTuple):
@@ -28,7 +29,7 @@ class Batch(NamedTuple):
         clips: float32 [B, T, P, 3], NaN where not detected and beyond a clip's length.
         lengths: frames of each clip, int64 [B].
         signs: labels, int64 [B].
-        signers: index into the store's signers, int64 [B].
+        signers: indices into the store's signers, int64 [B].
         index: rows of the store, int64 [B].
     """
 
@@ -36,15 +37,15 @@ class Batch(NamedTuple):
     lengths: Tensor
     signs: Tensor
     signers: Tensor
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
 
 
 class ClipDataModule(pl.LightningDataModule):
-    """A split of a store as batches.
+    """Batches of the three sets of a split.
 
-    The training order is a function of the seed and the epoch alone, so that it is the same with
-    any number of workers and goes on exactly where an interrupted run stopped. All other batches
-    hold clips in the order of their lengths, because a padded frame costs as much as a real one.
+    The training order depends only on the seed and the epoch, so it is the same with any number of
+    workers and after a resume. Validation and test clips are sorted by length, because a padded
+    frame costs as much as a real one.
     """
 
     def __init__(
@@ -58,16 +59,17 @@ class ClipDataModule(pl.LightningDataModule):
         seed: int = 0,
         bucket_by_length: bool = False,
     ) -> None:
-        """Takes the split's rows of the store, and of each clip the set's `indices`.
+        """Makes no batch yet.
 
         Args:
             store: the clips.
-            split: who is trained on, who is tested.
-            landmarks: what batches hold of each clip.
-            batch_size: clips a batch.
-            workers: processes that load batches; none where 0.
+            split: rows of the store for training, validation and test.
+            landmarks: the landmark set that is loaded of each clip.
+            batch_size: clips per batch.
+            workers: number of loading processes; 0 loads in this process.
             seed: of the training order.
-            bucket_by_length: training batches of clips of like length, see `in_like_length`.
+            bucket_by_length: whether a training batch has clips of similar lengths, see
+                `bucket_by_length`.
         """
         super().__init__()
         self.store, self.split, self.landmarks = store, split, landmarks
@@ -79,11 +81,11 @@ class ClipDataModule(pl.LightningDataModule):
         return self.batches(self.split.train, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """The validation clips, the longest first; no loader at all where there are none."""
+        """The validation clips, longest first; no loader where there are none."""
         return self.batches(self.split.val) if len(self.split.val) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The test clips, the longest first."""
+        """The test clips, longest first."""
         return self.batches(self.split.test)
 
     def clips(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
@@ -91,7 +93,7 @@ class ClipDataModule(pl.LightningDataModule):
         return [self.store.read(int(row)) for row in rows]
 
     def batches(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
-        """Any rows of the store, the longest first; shuffled anew each epoch where given a seed."""
+        """Rows of the store: longest first, or with a seed shuffled for each epoch."""
         frames = self.store.frames
         if seed is None:
             rows = rows[np.argsort(-frames[rows], kind="stable")]
@@ -99,10 +101,10 @@ class ClipDataModule(pl.LightningDataModule):
         return DataLoader(
             ClipBatches(self.store, self.landmarks),
             sampler=BatchRows(rows, self.batch_size, seed, lengths),
-            batch_size=None,  # the sampler gives whole batches
+            batch_size=None,  # the sampler yields whole batches
             num_workers=self.workers,
-            # Else every new iterator draws from the global generator, and a resumed run, which
-            # makes one more of them, would draw other dropouts than an undisturbed one.
+            # Otherwise each new iterator draws from the global generator, and a resumed run, which
+            # makes one more iterator, would draw other dropout masks than an uninterrupted one.
             generator=torch.Generator().manual_seed(0),
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -110,10 +112,10 @@ class ClipDataModule(pl.LightningDataModule):
 
 
 class ClipBatches(Dataset[Batch]):
-    """A store, indexed by the rows of a whole batch."""
+    """A store, indexed by the rows of a batch."""
 
     def __init__(self, store: ClipStore, landmarks: LandmarkSet) -> None:
-        """Batches hold the set's `indices` of each clip."""
+        """Loads the set's `indices` of each clip."""
         self.store = store
         self.rows = store.rows(np.array(landmarks.indices))
         self.runs = _runs(self.rows)
@@ -125,7 +127,7 @@ class ClipBatches(Dataset[Batch]):
         for clip, row, length in zip(clips, index.tolist(), lengths.tolist(), strict=True):
             self._copy(self.store.view(row), clip[:length])
         return Batch(
-            clips=torch.from_numpy(clips).float(),  # all at once: torch is the faster to widen
+            clips=torch.from_numpy(clips).float(),  # torch converts float16 faster than numpy
             lengths=torch.from_numpy(lengths),
             signs=torch.from_numpy(self.store.sign[index]),
             signers=torch.from_numpy(self.store.signer[index]),
@@ -133,8 +135,8 @@ class ClipBatches(Dataset[Batch]):
         )
 
     def _copy(self, clip: np.ndarray, out: np.ndarray) -> None:
-        if len(self.runs) > _FEW_RUNS:
-            # Without a mode, numpy would fill a buffer first lest an error spoil `out`.
+        if len(self.runs) > _MAX_RUNS:
+            # With the default mode numpy fills a buffer first, to leave `out` intact on an error.
             np.take(clip, self.rows, axis=1, out=out, mode="clip")
             return
         for place, rows in self.runs:
@@ -142,7 +144,7 @@ class ClipBatches(Dataset[Batch]):
 
 
 def _runs(rows: np.ndarray) -> list[tuple[slice, slice]]:
-    """Rows that lie side by side, as (positions in `rows`, rows)."""
+    """Runs of consecutive rows, as (positions in `rows`, rows)."""
     cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
     return [
         (slice(start, end), slice(int(rows[start]), int(rows[start]) + end - start))
@@ -151,11 +153,11 @@ def _runs(rows: np.ndarray) -> list[tuple[slice, slice]]:
 
 
 class BatchRows(Sampler[np.ndarray]):
-    """The rows of one batch after another.
+    """Yields the rows of one batch after another, shuffled for each epoch where there is a seed.
 
-    Under DDP each process takes every n-th row. In training the first rows come again at the end
-    where the number does not divide, because processes must make equally many steps; so the
-    trainer must be told `use_distributed_sampler=False`.
+    Under DDP each process takes every n-th row. In training the first rows are repeated at the end
+    where n does not divide their number, because all processes must make equally many steps. The
+    trainer needs `use_distributed_sampler=False`.
     """
 
     def __init__(
@@ -165,19 +167,19 @@ class BatchRows(Sampler[np.ndarray]):
         seed: int | None = None,
         lengths: np.ndarray | None = None,
     ) -> None:
-        """Shuffles anew each epoch where there is a seed.
+        """Keeps the order of `rows` where there is no seed.
 
         Args:
             rows: of the store.
-            batch_size: rows a batch.
-            seed: of the order; that of `rows` where None.
-            lengths: of every clip of the store, for shuffled batches of clips of like length.
+            batch_size: rows per batch.
+            seed: of the order.
+            lengths: frames of every clip of the store, to bucket shuffled batches by length.
         """
         self.rows, self.batch_size, self.seed, self.lengths = rows, batch_size, seed, lengths
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Says which epoch's order comes next; Lightning calls it."""
+        """Sets the epoch whose order is yielded; Lightning calls it."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -189,11 +191,11 @@ class BatchRows(Sampler[np.ndarray]):
     def __len__(self) -> int:
         rank, world = _rank_and_world()
         rows = len(self.rows)
-        mine = len(range(rank, rows, world)) if self.seed is None else -(-rows // world)
-        return -(-mine // self.batch_size)
+        share = len(range(rank, rows, world)) if self.seed is None else -(-rows // world)
+        return -(-share // self.batch_size)
 
     def _order(self, world: int) -> np.ndarray:
-        """All processes' rows: a process's batch is every n-th row of n batches in a row."""
+        """The rows of all processes: a process takes every n-th row of n consecutive batches."""
         if self.seed is None:
             return self.rows
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -201,23 +203,23 @@ class BatchRows(Sampler[np.ndarray]):
         order = np.resize(order, -(-len(order) // world) * world)
         if self.lengths is None:
             return order
-        return in_like_length(order, self.lengths[order], self.batch_size * world, rng)
+        return bucket_by_length(order, self.lengths[order], self.batch_size * world, rng)
 
 
-def in_like_length(
+def bucket_by_length(
     order: np.ndarray, lengths: np.ndarray, batch: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Rearranges shuffled clips so that each batch has clips of like length.
+    """Rearranges shuffled clips so that each batch has clips of similar lengths.
 
     Windows of many batches are sorted by length, then whole batches are shuffled: sequence
-    bucketing (Khomenko et al. 2017, arXiv 1708.05604) in the form of torchtext's `pool`. Which
-    clips meet in a batch still changes every epoch, for the windows do; what is over after the
-    last whole batch stays as it was drawn, in a batch of its own at the end.
+    bucketing (Khomenko et al. 2017, arXiv 1708.05604) in the form of torchtext's `pool`. Batches
+    still differ between epochs, because the windows do. The clips after the last whole batch stay
+    at the end.
 
     Args:
-        order: the clips as they were shuffled, [clips].
+        order: the shuffled clips, [clips].
         lengths: their frames, [clips].
-        batch: clips a batch, those of all processes together.
+        batch: clips per batch of all processes together.
         rng: shuffles the batches.
 
     Returns:
@@ -225,7 +227,7 @@ def in_like_length(
     """
     batches = len(order) // batch
     whole = batches * batch
-    window = max(1, min(_WINDOW, batches // _LEAST_WINDOWS)) * batch
+    window = max(1, min(_WINDOW, batches // _MIN_WINDOWS)) * batch
     by_length = np.lexsort((lengths[:whole], np.arange(whole) // window))
     shuffled = rng.permutation(order[by_length].reshape(batches, batch))
     return np.concatenate([shuffled.ravel(), order[whole:]])

@@ -1,4 +1,4 @@
-"""What is in a data set: tables and pictures of its clips, and a page that holds them together."""
+"""Exploratory data analysis: a report on a data set with tables and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,16 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.collections import LineCollection
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from asl.clips.drawing import draw_clip
 from asl.clips.store import ClipStore
-from asl.landmarks import Layout
 
-_COMMONEST = 20
+_MOST_FREQUENT = 20
 _DRAWN_CLIPS, _DRAWN_FRAMES = 4, 8
-_CLIPS_LOOKED_AT = 5000
+_SAMPLED_CLIPS = 5000
 _PALE, _DARK, _SECOND = "#9ecae1", "#3182bd", "#e6550d"
-_PART_COLOURS = {"left_hand": "#e6550d", "right_hand": "#3182bd", "face": "#969696"}
 _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -27,15 +26,15 @@ _STYLE: dict[Any, Any] = {
 
 
 def write_report(store: ClipStore, directory: Path | str, seed: int = 0) -> Path:
-    """Writes report.md with its pictures (.png) and tables (.csv).
+    """Writes report.md with its figures (.png) and tables (.csv).
 
-    Counts are of all clips. What is missing, and which hand signs, is measured on at most 5,000
-    clips drawn by the seed.
+    Counts are of all clips. Missing parts and the dominant hand are measured on a random sample of
+    at most 5,000 clips.
 
     Args:
-        store: what to report on.
-        directory: where the report goes; made if need be, files of the same names replaced.
-        seed: of the clips that are looked into and drawn.
+        store: the data set.
+        directory: of the report; made if need be, files of the same names are replaced.
+        seed: of the sample, and of the clips that are drawn.
 
     Returns:
         The path of report.md.
@@ -44,8 +43,8 @@ def write_report(store: ClipStore, directory: Path | str, seed: int = 0) -> Path
     directory.mkdir(parents=True, exist_ok=True)
     clips = store.clips.assign(sign=store.clip_signs, signer=store.clip_signers)
     rng = np.random.default_rng(seed)
-    looked_at = np.sort(rng.permutation(len(store))[:_CLIPS_LOOKED_AT])
-    detected = detected_parts(store, looked_at)
+    sample = np.sort(rng.permutation(len(store))[:_SAMPLED_CLIPS])
+    detected = detected_parts(store, sample)
     with matplotlib.rc_context(_STYLE):
         sections = [
             _overview(store),
@@ -63,38 +62,38 @@ def write_report(store: ClipStore, directory: Path | str, seed: int = 0) -> Path
 
 
 def detected_parts(store: ClipStore, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """In which share of its frames a clip has each part of the body.
+    """The share of its frames in which each part of the body was detected, for each clip.
 
-    A part is there in a frame when any of its landmarks is. Only every part's first, middle and
-    last landmark are read; a detector finds a part as a whole.
+    Only the first, middle and last landmark of a part are read, because detectors detect a part as
+    a whole.
 
     Returns:
-        A row a clip: signer, and a column for each part of the layout, 0 to 1.
+        A row for each clip: signer, and a column from 0 to 1 for each part of the layout.
     """
     parts = store.layout.parts
     probes = np.array([row[i] for row in parts.values() for i in (0, len(row) // 2, -1)])
     shares = np.empty((len(rows), len(parts)))
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows):
         x = store.read(int(row), probes)[..., 0]  # [T, parts * 3]
-        there = ~np.isnan(x).reshape(len(x), len(parts), 3).all(axis=2)
-        shares[place] = there.mean(axis=0)
+        detected = ~np.isnan(x).reshape(len(x), len(parts), 3).all(axis=2)
+        shares[number] = detected.mean(axis=0)
     table = pd.DataFrame(shares, columns=list(parts))
     table.insert(0, "signer", store.clip_signers[np.asarray(rows)])
     return table
 
 
 def signing_hand(detected: pd.DataFrame) -> pd.DataFrame:
-    """Which hand signs: the one detected in more of a clip's frames.
+    """The signing hand by signer: the one detected in more frames of a clip.
 
     Args:
-        detected: what `detected_parts` gave, of a layout with hands.
+        detected: the table of `detected_parts`, of a layout with hands.
 
     Returns:
-        A row a signer: the shares of clips signed with left, right, both equally, or neither.
+        A row for each signer: shares of clips with left, right, both (equally), or neither.
     """
     left, right = detected["left_hand"], detected["right_hand"]
-    seen = (left > 0) | (right > 0)
-    which = np.select([~seen, left > right, right > left], ["neither", "left", "right"], "both")
+    neither = (left == 0) & (right == 0)
+    which = np.select([neither, left > right, right > left], ["neither", "left", "right"], "both")
     shares = pd.crosstab(detected["signer"], which, normalize="index")
     return shares.reindex(columns=["left", "right", "both", "neither"], fill_value=0.0)
 
@@ -120,18 +119,18 @@ def _signs(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
     counts = clips["sign"].value_counts().reindex(store.signs, fill_value=0)
     counts = counts.sort_values(ascending=False, kind="stable").rename("clips")
     counts.rename_axis("sign").to_csv(directory / "signs.csv")
-    ends = {"Commonest signs": counts[:_COMMONEST]}
-    if len(counts) > _COMMONEST:
-        ends["Rarest signs"] = counts[_COMMONEST:][-_COMMONEST:]
-    figure = _figure(9, 1.2 + 0.2 * len(ends["Commonest signs"]))
+    ends = {"Most frequent signs": counts[:_MOST_FREQUENT]}
+    if len(counts) > _MOST_FREQUENT:
+        ends["Rarest signs"] = counts[_MOST_FREQUENT:][-_MOST_FREQUENT:]
+    figure = _figure(9, 1.2 + 0.2 * len(ends["Most frequent signs"]))
     for axes, (title, some) in zip(_row(figure, len(ends)), ends.items(), strict=True):
         bars = axes.barh(some.index[::-1], some.to_numpy()[::-1], color=_DARK)
         axes.bar_label(bars, padding=2, fontsize=8)
         axes.set(title=title, xlabel="clips")
         axes.tick_params(axis="y", length=0)
-    spread = f"from {counts.min():,} to {counts.max():,}, {counts.median():,.0f} in the middle"
-    said = f"Clips per sign go {spread} ([signs.csv](signs.csv))."
-    return _section("Signs", said, _save(figure, directory, "signs.png"))
+    spread = f"from {counts.min():,} to {counts.max():,}, with a median of {counts.median():,.0f}"
+    text = f"Clips per sign: {spread} ([signs.csv](signs.csv))."
+    return _section("Signs", text, _save(figure, directory, "signs.png"))
 
 
 def _signers(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
@@ -147,8 +146,8 @@ def _signers(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
     axes.set(title="Clips per signer", ylabel="clips", xlabel="signer")
     _tilt(axes, table.index)
     low, high = table["clips"].min(), table["clips"].max()
-    said = f"Each signer has {low:,} to {high:,} clips ([signers.csv](signers.csv))."
-    return _section("Signers", said, _save(figure, directory, "signers.png"))
+    text = f"Each signer has {low:,} to {high:,} clips ([signers.csv](signers.csv))."
+    return _section("Signers", text, _save(figure, directory, "signers.png"))
 
 
 def _coverage(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
@@ -163,16 +162,14 @@ def _coverage(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
     axes.set(title="Clips of each sign by each signer (× = none)", xlabel="signer")
     axes.set_xticks(range(len(store.signers)), store.signers)
     _tilt(axes, store.signers)
-    every = max(1, len(store.signs) // 50)
-    axes.set_yticks(range(0, len(store.signs), every), store.signs[::every], fontsize=7)
+    step = max(1, len(store.signs) // 50)
+    axes.set_yticks(range(0, len(store.signs), step), store.signs[::step], fontsize=7)
     figure.colorbar(image, ax=axes, label="clips", shrink=0.8)
-    lacking = f"{len(empty):,} of {counts.size:,} pairs of sign and signer have no clip"
-    said = (
-        f"{lacking} ([coverage.csv](coverage.csv))."
-        if len(empty)
-        else ("Every signer has every sign ([coverage.csv](coverage.csv)).")
-    )
-    return _section("Who signs what", said, _save(figure, directory, "coverage.png"))
+    text = "Every signer has every sign"
+    if len(empty):
+        text = f"{len(empty):,} of {counts.size:,} pairs of sign and signer have no clip"
+    text += " ([coverage.csv](coverage.csv))."
+    return _section("Who signs what", text, _save(figure, directory, "coverage.png"))
 
 
 def _lengths(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
@@ -194,12 +191,12 @@ def _lengths(clips: pd.DataFrame, store: ClipStore, directory: Path) -> str:
         line.set(color=_SECOND)
     right.set(title="by signer", xlabel="signer", ylabel="frames")
     _tilt(right, store.signers)
-    said = (
-        f"Clips have {quantiles[0]:.0f} to {quantiles[1]:.0f} frames, {quantiles[0.5]:.0f} in the "
-        f"middle; one in twenty has more than {quantiles[0.95]:.0f} ([lengths.csv](lengths.csv)). "
-        "The histogram's last bar holds all that are longer than 99 of 100."
+    text = (
+        f"Clips have {quantiles[0]:.0f} to {quantiles[1]:.0f} frames, with a median of "
+        f"{quantiles[0.5]:.0f} and a 95th percentile of {quantiles[0.95]:.0f} "
+        "([lengths.csv](lengths.csv)). The last bar of the histogram holds the longest 1 %."
     )
-    return _section("Lengths", said, _save(figure, directory, "lengths.png"))
+    return _section("Lengths", text, _save(figure, directory, "lengths.png"))
 
 
 def _missing(detected: pd.DataFrame, store: ClipStore, directory: Path) -> str:
@@ -220,8 +217,8 @@ def _missing(detected: pd.DataFrame, store: ClipStore, directory: Path) -> str:
         f"{str(part).replace('_', ' ')} {share:.0%}"
         for part, share in detected[parts].mean().items()
     )
-    said = f"Of the frames of {len(detected):,} clips: {shares} ([detected.csv](detected.csv))."
-    return _section("What is missing", said, _save(figure, directory, "detected.png"))
+    text = f"Of the frames of {len(detected):,} clips: {shares} ([detected.csv](detected.csv))."
+    return _section("What is missing", text, _save(figure, directory, "detected.png"))
 
 
 def _hands(detected: pd.DataFrame, store: ClipStore, directory: Path) -> str:
@@ -246,7 +243,7 @@ def _hands(detected: pd.DataFrame, store: ClipStore, directory: Path) -> str:
     return _section(
         "Which hand signs",
         f"Of {len(shares)} signers, {who} ([hands.csv](hands.csv)). MediaPipe's left and right "
-        "are the signer's own, unless the recording was mirrored.",
+        "are the signer's, unless the recording was mirrored.",
         _save(figure, directory, "hands.png"),
     )
 
@@ -260,76 +257,23 @@ def _drawings(store: ClipStore, rng: np.random.Generator, directory: Path) -> st
         draw_clip(line, store.read(row), store.layout)
         signer = f"signer {store.clip_signers[row]}"
         line[0].set_title(f"{store.clip_signs[row]}\n{signer}", fontsize=8, loc="left")
-    said = f"Clips of {len(rows)} signers, {_DRAWN_FRAMES} frames of each from first to last."
-    return _section("Some clips", said, _save(figure, directory, "clips.png"))
-
-
-def draw_clip(line: Sequence[matplotlib.axes.Axes], clip: np.ndarray, layout: Layout) -> None:
-    """Draws frames of a clip from first to last, all in the same window.
-
-    Args:
-        line: where to, a frame each.
-        clip: [frames, landmarks, 3], NaN = not detected.
-        layout: of the clip.
-    """
-    left, bottom, right, top = _window(clip, layout)
-    for axes, frame in zip(line, np.linspace(0, len(clip) - 1, len(line)), strict=True):
-        draw(axes, clip[round(frame)], layout)
-        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-        axes.set_title(f"{round(frame) + 1}", fontsize=7, color="grey", loc="right")
-
-
-def draw(axes: matplotlib.axes.Axes, points: np.ndarray, layout: Layout) -> None:
-    """Draws one frame as a skeleton.
-
-    Args:
-        axes: where to; its own axes are hidden.
-        points: [landmarks, 3], NaN = not detected.
-        layout: of the points.
-    """
-    part_of = {row: part for part, rows in layout.parts.items() for row in rows}
-    lines = points[np.array(layout.bones), :2]  # [bones, 2, 2]
-    colours = [_PART_COLOURS.get(part_of[start], "#555555") for start, _ in layout.bones]
-    axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=0.8))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _window(clip: np.ndarray, layout: Layout) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of a square round all that is not far below the hips."""
-    shoulders, hips = (
-        np.nanmedian(clip[:, layout.reference[name], 1]) for name in ("shoulders", "hips")
-    )
-    down = -1.0 if layout.y_up else 1.0
-    x, y = np.moveaxis(clip[..., :2], -1, 0)
-    shown = (y - hips) * down < 0.2 * abs(hips - shoulders)
-    if not shown.any():
-        return 0.0, max(down, 0.0), 1.0, max(-down, 0.0)
-    low, high = np.quantile(np.stack([x[shown], y[shown]], axis=1), [0.002, 0.998], axis=0)
-    middle, half = (low + high) / 2, 0.55 * (high - low).max()
-    return (
-        middle[0] - half,
-        middle[1] + down * half,
-        middle[0] + half,
-        middle[1] - down * half,
-    )
+    text = f"Clips of {len(rows)} signers, {_DRAWN_FRAMES} frames of each from first to last."
+    return _section("Some clips", text, _save(figure, directory, "clips.png"))
 
 
 # --- figures ------------------------------------------------------------------------------------
 
 
 def _figure(width: float, height: float) -> Figure:
-    # Not pyplot's: no window, no backend to choose, and nothing to close.
+    # Not of pyplot, which needs a backend and keeps figures until they are closed.
     return Figure(figsize=(width, height), layout="constrained", dpi=110)
 
 
-def _row(figure: Figure, count: int) -> list[matplotlib.axes.Axes]:
+def _row(figure: Figure, count: int) -> list[Axes]:
     return list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _tilt(axes: matplotlib.axes.Axes, labels: Sequence[str] | pd.Index) -> None:
+def _tilt(axes: Axes, labels: Sequence[str] | pd.Index) -> None:
     if sum(len(label) for label in labels) > 60:
         axes.tick_params(axis="x", rotation=45)
 
@@ -339,5 +283,5 @@ def _save(figure: Figure, directory: Path, name: str) -> str:
     return name
 
 
-def _section(title: str, said: str, picture: str) -> str:
-    return f"## {title}\n\n{said}\n\n![{title}]({picture})"
+def _section(title: str, text: str, picture: str) -> str:
+    return f"## {title}\n\n{text}\n\n![{title}]({picture})"

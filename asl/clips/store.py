@@ -1,16 +1,16 @@
-"""The ClipStore: every clip of a data set packed once, then read from a memory map.
+"""The ClipStore: all clips of a data set, packed once and read from a memory map.
 
 On disk a store is a folder:
 
     manifest.json    format, name, layout, dtype, landmarks, signs, signers, fingerprint, the names
                      of the other files
-    clips-*.arrow    a row a clip: path, sign, signer, sequence_id, frames, shard, start
-    shards/*.npy     [frames of all its clips, landmarks, 3] each, in float32 or float16
-    shards/*.json    what each shard was packed from; only `prepare` reads these
-    problems.csv     what was wrong with the raw files
+    clips-*.arrow    a row for each clip: path, sign, signer, sequence_id, frames, shard, start
+    shards/*.npy     [frames of all its clips, landmarks, 3], float32 or float16
+    shards/*.json    the raw files of each shard; only `prepare` reads these
+    problems.csv     problems of the raw files
 
-`prepare` writes it, the manifest last: a folder without one is not a store, and a store is at every
-moment the old one or the new one.
+`prepare` writes the manifest last: a folder without one is no finished store, and an update
+replaces the old store in one step.
 """
 
 import json
@@ -36,17 +36,17 @@ _NUMBERS = ("sign", "signer", "frames", "shard", "start")
 
 @dataclass(frozen=True, eq=False)
 class ClipStore:
-    """Packed clips; one row each.
+    """Packed clips, one per row.
 
     Attributes:
-        directory: where it lies.
+        directory: of the store.
         name: of the data set.
-        layout: of every clip's landmark axis.
-        dtype: of the coordinates on disk; clips are float32 once read.
-        landmarks: the raw rows on disk, in their order there; None where that is all of them.
-        signs: in the order of their labels.
-        signers: in the order that `signer` counts.
-        fingerprint: hash of all that went in: settings, signs, and every clip's name and content.
+        layout: of the clips' landmark axis.
+        dtype: of the coordinates on disk; `read` gives float32.
+        landmarks: raw rows on disk in their order; None for all of the layout.
+        signs: names in the order of their labels.
+        signers: names in the order of their indices.
+        fingerprint: hash of the settings, the signs, and all clips' names and content.
         sign: label of each clip, int64 [clips].
         signer: index into `signers`, int64 [clips].
         frames: length of each clip, int64 [clips].
@@ -71,7 +71,7 @@ class ClipStore:
 
     @classmethod
     def open(cls, directory: Path | str) -> "ClipStore":
-        """The store in a folder; no clip is read.
+        """Opens the store in a folder, without reading clips.
 
         Raises:
             UserError: there is no finished store, or a shard is missing or cut short.
@@ -108,27 +108,27 @@ class ClipStore:
         return len(self.frames)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A memory map would be pickled as its content.
+        # Pickle would copy the content of memory maps.
         return ClipStore.open, (self.directory,)
 
     @cached_property
     def clips(self) -> "pd.DataFrame":
-        """A row a clip: path, sign, signer (numbers), sequence_id, frames."""
+        """A row for each clip: path, sign, signer (both as numbers), sequence_id, frames."""
         columns = ["path", "sign", "signer", "sequence_id", "frames"]
         return self._table.select(columns).to_pandas()
 
     @cached_property
     def clip_signs(self) -> np.ndarray:
-        """The name of each clip's sign, str [clips]."""
+        """Name of each clip's sign, str [clips]."""
         return np.array(self.signs, dtype=str)[self.sign]
 
     @cached_property
     def clip_signers(self) -> np.ndarray:
-        """The name of each clip's signer, str [clips]."""
+        """Name of each clip's signer, str [clips]."""
         return np.array(self.signers, dtype=str)[self.signer]
 
     def rows(self, landmarks: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Where raw landmarks lie on the landmark axis of `view`, int64 [landmarks].
+        """Indices of raw landmarks on the landmark axis of `view`, int64 [landmarks].
 
         Raises:
             UserError: the store does not hold one of them.
@@ -147,7 +147,7 @@ class ClipStore:
         return rows
 
     def view(self, i: int) -> np.ndarray:
-        """Clip i as it lies in the memory map, [frames, stored landmarks, 3] in `dtype`."""
+        """Clip i in the memory map, [frames, stored landmarks, 3] in `dtype`."""
         shard, start = self._shard[i], self._start[i]
         return self._map(int(shard))[start : start + self.frames[i]]
 
@@ -156,14 +156,14 @@ class ClipStore:
 
         Args:
             i: row of the store.
-            landmarks: raw rows to read; all of the layout's where None, and NaN for those that
-                the store does not hold.
+            landmarks: raw rows to read; None for all of the layout, with NaN for those that the
+                store lacks.
         """
         clip = self.view(i)
         if landmarks is not None:
-            return _widened(clip.take(self.rows(landmarks), axis=1))
+            return _as_float32(clip.take(self.rows(landmarks), axis=1))
         if self.landmarks is None:
-            return _widened(clip)
+            return _as_float32(clip)
         whole = np.full((len(clip), self.layout.size, 3), np.nan, np.float32)
         whole[:, self.landmarks] = clip
         return whole
@@ -171,20 +171,20 @@ class ClipStore:
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
             path = self.directory / SHARDS / self._files[shard]
-            # A plain view: np.memmap's own slices cost more than the rest of a read.
+            # Viewed as ndarray, because slicing an np.memmap costs more than the rest of a read.
             self._maps[shard] = np.load(path, mmap_mode="r").view(np.ndarray)
         return self._maps[shard]
 
 
-# Every float16 in float32: three times as fast as numpy, which widens them one by one.
-_WIDE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+# All float16 numbers as float32; a look-up is three times as fast as numpy's conversion.
+_FLOAT32 = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
 
-def _widened(clip: np.ndarray) -> np.ndarray:
+def _as_float32(clip: np.ndarray) -> np.ndarray:
     """A copy in float32."""
     if clip.dtype == np.float32:
         return clip.copy()
-    return _WIDE.take(clip.view(np.uint16), mode="clip")
+    return _FLOAT32.take(clip.view(np.uint16), mode="clip")
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -193,7 +193,7 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """A store's manifest, or None where there is none of this format."""
+    """The manifest of a store; None where there is none of this format."""
     manifest = _any_manifest(directory)
     return manifest if manifest and manifest["format"] == FORMAT else None
 

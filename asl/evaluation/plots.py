@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asl.clips.eda import draw_clip
+from asl.clips.drawing import draw_clip
 from asl.clips.store import ClipStore
 from asl.evaluation.confusion import example_clips
 from asl.evaluation.evaluate import Evaluation
