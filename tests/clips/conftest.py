@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def raw(synthetic_raw, tmp_path) -> Path:
-    """A copy of the generated data set, to be spoilt."""
+    """A copy of the generated data set that a test may damage."""
     return Path(shutil.copytree(synthetic_raw, tmp_path / "raw"))
 
 
@@ -19,5 +19,5 @@ def one_file(synthetic_raw) -> Path:
 
 @pytest.fixture(scope="session")
 def table(one_file) -> pa.Table:
-    """A whole clip's rows, as pyarrow reads them."""
+    """All rows of a clip as pyarrow reads them."""
     return pq.read_table(one_file)

@@ -44,17 +44,17 @@ def only(clip, *rows):
     return kept
 
 
-def test_the_flat_frames_of_a_holistic_recorder(clip):
-    """Pose with visibilities, face, left hand, right hand: 1,662 values, zeros where not found."""
+def test_flat_frames_of_a_holistic_recorder(clip):
+    """Pose with visibilities, face, left hand, right hand: 1,662 values, zeros for missing."""
     pose = np.dstack([clip[:, PARTS["pose"]], np.full((6, 33), 0.9)]).reshape(6, -1)
     values = np.hstack([pose, flat(clip, "face", "left_hand", "right_hand")])
     assert values.shape == (6, 1662)
-    made = form(landmarks=[{"pose": "xyzv"}, "face", "left_hand", "right_hand"])
-    assert made.misfit(values.shape, values.dtype) == ""
-    np.testing.assert_array_equal(made.read("clip", values).clip, clip)
+    reader = form(landmarks=[{"pose": "xyzv"}, "face", "left_hand", "right_hand"])
+    assert reader.misfit(values.shape, values.dtype) == ""
+    np.testing.assert_array_equal(reader.read("clip", values).clip, clip)
 
 
-def test_a_hand_that_is_missing_in_the_last_frames_shortens_nothing(clip):
+def test_a_hand_missing_in_the_last_frames_does_not_shorten_the_clip(clip):
     clip = clip.copy()
     clip[4:, PARTS["right_hand"]] = np.nan
     values = flat(clip, "right_hand", "pose")
@@ -65,28 +65,28 @@ def test_a_hand_that_is_missing_in_the_last_frames_shortens_nothing(clip):
 
 
 def test_channels_first_without_z(clip):
-    chosen = [500, 501, *PARTS["left_hand"]]
-    values = clip[:, chosen][..., [1, 0]].transpose(2, 0, 1)  # y and x
-    made = form(
+    rows = [500, 501, *PARTS["left_hand"]]
+    values = clip[:, rows][..., [1, 0]].transpose(2, 0, 1)  # y and x
+    reader = form(
         axes=["coordinate", "time", "landmark"],
         coordinates="yx",
         landmarks=["pose 11-12", "left_hand"],
         missing="nan",
     )
-    assert made.misfit(values.shape, values.dtype) == ""
-    read = made.read("clip", values).clip
-    np.testing.assert_array_equal(read[..., :2], only(clip, chosen)[..., :2])
+    assert reader.misfit(values.shape, values.dtype) == ""
+    read = reader.read("clip", values).clip
+    np.testing.assert_array_equal(read[..., :2], only(clip, rows)[..., :2])
     assert np.isnan(read[..., 2]).all()
 
 
-def test_landmarks_that_no_layout_has_are_left_out(clip):
+def test_landmarks_outside_the_layout_are_skipped(clip):
     values = np.concatenate([clip[:, :468], np.ones((6, 10, 3)), clip[:, 500:501]], axis=1)
-    made = form(axes="time, landmark, coordinate", landmarks=["face", "skip 10", 500])
-    read = made.read("clip", values).clip
+    reader = form(axes="time, landmark, coordinate", landmarks=["face", "skip 10", 500])
+    read = reader.read("clip", values).clip
     np.testing.assert_array_equal(read, only(clip, PARTS["face"], [500]))
 
 
-def test_a_filling_that_was_not_said_to_mean_missing_is_noticed(clip):
+def test_an_undeclared_fill_value_is_noted(clip):
     values = flat(clip, "left_hand", "pose", "right_hand")
     parts = ["left_hand", "pose", "right_hand"]
     note = form(landmarks=parts, missing="nan").read("", values).note
@@ -95,7 +95,7 @@ def test_a_filling_that_was_not_said_to_mean_missing_is_noticed(clip):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
         (lambda v: v[:0], "has no frames"),
         (lambda v: v * 0, "shows nothing in any frame"),
@@ -103,9 +103,9 @@ def test_a_filling_that_was_not_said_to_mean_missing_is_noticed(clip):
         (lambda v: v.astype(float) * 1e300, "has an infinite coordinate"),
     ],
 )
-def test_a_clip_that_cannot_be_believed(clip, spoil, reason):
+def test_an_invalid_clip_is_refused(clip, damage, reason):
     with pytest.raises(BadClip, match=reason):
-        form(landmarks=["pose"]).read("clip", spoil(flat(clip, "pose")))
+        form(landmarks=["pose"]).read("clip", damage(flat(clip, "pose")))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_clip_that_cannot_be_believed(clip, spoil, reason):
         ((6, 99), "O", "holds Python objects"),
     ],
 )
-def test_an_array_that_does_not_fit(shape, dtype, reason):
+def test_an_array_of_another_form_is_refused(shape, dtype, reason):
     import re
 
     assert re.search(reason, form(landmarks=["pose"]).misfit(shape, np.dtype(dtype)))
@@ -147,13 +147,13 @@ def test_an_array_that_does_not_fit(shape, dtype, reason):
         ({"layout": "openpose"}, "layout=openpose: choose from mediapipe_holistic, kinect20"),
     ],
 )
-def test_a_fault_of_the_description_is_one_sentence(options, sentence):
+def test_an_invalid_description_is_one_sentence(options, sentence):
     with pytest.raises(UserError, match=sentence):
         form(**options)
 
 
 @pytest.mark.parametrize(
-    ("text", "given", "sentence"),
+    ("text", "overrides", "sentence"),
     [
         (None, {}, r"clips\.yaml: there is no such file to say layout"),
         ("layout: kinect20", {}, r"clips\.yaml: must say files"),
@@ -166,16 +166,16 @@ def test_a_fault_of_the_description_is_one_sentence(options, sentence):
         ("{layout: kinect20, files: a.csv, signs: [a, a]}", {}, "a is there more than once"),
     ],
 )
-def test_a_fault_of_the_file_is_one_sentence(tmp_path, text, given, sentence):
+def test_an_invalid_description_file_is_one_sentence(tmp_path, text, overrides, sentence):
     if text is not None:
         (tmp_path / "clips.yaml").write_text(text)
     with pytest.raises(UserError, match=sentence):
-        open_described(NpySource, tmp_path, given)
+        open_described(NpySource, tmp_path, overrides)
 
 
-def test_what_is_given_wins_over_the_file(tmp_path):
+def test_arguments_override_the_file(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((2, 20, 3)))
     (tmp_path / "clips.yaml").write_text("{layout: kinect20, files: 'no.csv', missing: 0}")
-    made = open_described(NpySource, tmp_path, {"files": "{sign}.npy", "missing": None})
-    assert made.signs == ["a"]
-    assert made.settings["missing"] == "0.0"
+    reader = open_described(NpySource, tmp_path, {"files": "{sign}.npy", "missing": None})
+    assert reader.signs == ["a"]
+    assert reader.settings["missing"] == "0.0"

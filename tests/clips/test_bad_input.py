@@ -1,4 +1,4 @@
-"""Broken recordings and lists: each is named with its reason, and the other clips are packed."""
+"""Invalid recordings and lists are reported with their reasons, and the other clips are packed."""
 
 import csv
 import json
@@ -23,13 +23,13 @@ def pack(raw: Path, **options) -> ClipStore:
 
 
 def problems(raw: Path) -> list[tuple[str, str, str]]:
-    """Path, reason and whether the clip was kept, as they stand in problems.csv."""
+    """The rows of problems.csv: path, reason, and whether the clip was kept."""
     with (raw.parent / "store" / "problems.csv").open(newline="", encoding="utf-8") as file:
         return [(row["path"], row["reason"], row["kept"]) for row in csv.DictReader(file)]
 
 
 def paths(raw: Path) -> list[Path]:
-    """The clips' files in the order of the list."""
+    """The files of the clips in the order of train.csv."""
     with (raw / "train.csv").open(newline="") as file:
         return [raw / row["path"] for row in csv.DictReader(file)]
 
@@ -38,12 +38,12 @@ def paths(raw: Path) -> list[Path]:
 
 
 def table(change: Callable[[pa.Table], pa.Table], **options) -> Callable[[Path], None]:
-    """Writes a changed table in the place of a clip's."""
+    """Replaces a clip's table by a changed one."""
 
-    def spoil(path: Path) -> None:
+    def damage(path: Path) -> None:
         pq.write_table(change(pq.read_table(path)), path, **options)
 
-    return spoil
+    return damage
 
 
 def cell(name: str, value: object) -> Callable[[Path], None]:
@@ -76,7 +76,7 @@ def frames_last_first(path: Path) -> None:
 
 
 def letter_lost(path: Path) -> None:
-    """One bit of the name of a type is another, so that it is no text any more."""
+    """Flips one bit of a type's name, so that it is no valid UTF-8."""
     pq.write_table(pq.read_table(path), path, compression="none")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"\x04\x00\x00\x00face", b"\x04\x00\x00\x00fa\xe3e"))
@@ -136,27 +136,27 @@ KEPT: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_bad_file_is_named_and_left_out(name, raw):
-    spoil, reason = FILES[name]
+def test_an_invalid_file_is_reported_and_skipped(name, raw):
+    damage, reason = FILES[name]
     path = raw / FOLDER / "stray.parquet" if name == "never listed" else paths(raw)[7]
-    spoil(path)
+    damage(path)
     store = pack(raw)
     assert len(store) == 40 - (name != "never listed")
-    ((named, said, kept),) = problems(raw)
+    ((named, message, kept),) = problems(raw)
     assert named == path.relative_to(raw).as_posix()
-    assert reason in said
-    assert said.strip()
-    assert "\n" not in said
+    assert reason in message
+    assert message.strip()
+    assert "\n" not in message
     assert kept == "no"
     assert named not in set(store.clips["path"])
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["at first", "after skipping it"])
 @pytest.mark.parametrize("name", ["gone", "cut", "infinite", "never listed"])
-def test_a_bad_file_stops_everything_where_it_should(name, packed, raw):
-    spoil, reason = FILES[name]
+def test_an_invalid_file_fails_the_run_under_fail(name, packed, raw):
+    damage, reason = FILES[name]
     path = raw / FOLDER / "stray.parquet" if name == "never listed" else paths(raw)[7]
-    spoil(path)
+    damage(path)
     if packed:
         pack(raw)
     with pytest.raises(UserError, match=path.name) as caught:
@@ -166,34 +166,34 @@ def test_a_bad_file_stops_everything_where_it_should(name, packed, raw):
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_an_odd_file_is_named_and_kept(name, raw):
-    spoil, reason = KEPT[name]
+def test_an_odd_file_is_reported_and_kept(name, raw):
+    damage, reason = KEPT[name]
     path = paths(raw)[7]
-    spoil(path)
+    damage(path)
     store = pack(raw, on_problem="fail")
     assert len(store) == 40
-    ((named, said, kept),) = problems(raw)
+    ((named, message, kept),) = problems(raw)
     assert (named, kept) == (path.relative_to(raw).as_posix(), "yes")
-    assert reason in said
+    assert reason in message
     np.testing.assert_array_equal(store.read(7), read_clip(path))
 
 
-def test_out_of_order_is_read_in_order(raw):
+def test_frames_out_of_order_are_sorted(raw):
     path = paths(raw)[7]
     before = read_clip(path)
     frames_last_first(path)
     np.testing.assert_array_equal(read_clip(path), before)
 
 
-def test_many_bad_files_at_once(raw):
-    """Each is named, and every other clip comes back as it was."""
-    spoilt = dict(zip(paths(raw), {**FILES, **KEPT}.items(), strict=False))
-    for path, (name, (spoil, _)) in spoilt.items():
+def test_many_invalid_files_at_once(raw):
+    """Each is reported, and all other clips are read back unchanged."""
+    damaged = dict(zip(paths(raw), {**FILES, **KEPT}.items(), strict=False))
+    for path, (name, (damage, _)) in damaged.items():
         if name != "never listed":
-            spoil(path)
+            damage(path)
     store = pack(raw)
-    reasons = {raw / path: (said, kept) for path, said, kept in problems(raw)}
-    for path, (name, (_, reason)) in spoilt.items():
+    reasons = {raw / path: (message, kept) for path, message, kept in problems(raw)}
+    for path, (name, (_, reason)) in damaged.items():
         if name == "never listed":
             assert path not in reasons
         else:
@@ -219,7 +219,7 @@ HARMLESS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_how_a_list_is_written_does_not_matter(name, raw, synthetic_raw):
+def test_csv_dialects_are_equivalent(name, raw, synthetic_raw):
     text = (raw / "train.csv").read_bytes().replace(b"\r\n", b"\n")
     changed = HARMLESS[name](text)
     assert changed != text
@@ -234,13 +234,13 @@ def test_columns_may_come_in_any_order(raw, synthetic_raw):
 
 
 def with_line(raw: Path, *cells: str) -> None:
-    """The list with one more row."""
+    """Appends a row to train.csv."""
     with (raw / "train.csv").open("a", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow(cells)
 
 
 def outside(raw: Path) -> Path:
-    """A clip that can be read, but lies beside the data set."""
+    """A valid clip outside the data set's folder."""
     path = raw.parent / "outside.parquet"
     write_clip(path, np.zeros((2, 543, 3)))
     return path
@@ -265,28 +265,31 @@ SIGN = "sign"  # replaced by one of the map
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_bad_row_is_named_and_left_out(name, raw):
-    known = GislrSource(raw).signs[0]
-    row = [cell.replace(SIGN, known) if cell.startswith(SIGN) else cell for cell in ROWS[name](raw)]
+def test_an_invalid_row_is_reported_and_skipped(name, raw):
+    known_sign = GislrSource(raw).signs[0]
+    row = [
+        cell.replace(SIGN, known_sign) if cell.startswith(SIGN) else cell
+        for cell in ROWS[name](raw)
+    ]
     with_line(raw, *row)
     store = pack(raw)
     assert len(store) == 40
-    ((named, said, kept),) = problems(raw)
+    ((named, message, kept),) = problems(raw)
     assert (named, kept) == (row[0], "no")
-    assert said
+    assert message
     if "sign" in name:
-        assert f"sign {row[3]!r} is not in {MAP}" in said
+        assert f"sign {row[3]!r} is not in {MAP}" in message
 
 
-def test_a_row_without_signer_is_named_and_left_out(raw):
+def test_a_row_without_signer_is_reported_and_skipped(raw):
     lines = (raw / "train.csv").read_text().splitlines()
     path, _, sequence, sign = lines[3].split(",")
     lines[3] = f"{path},,{sequence},{sign}"
     (raw / "train.csv").write_text("\n".join(lines))
     store = pack(raw)
-    ((named, said, kept),) = problems(raw)
+    ((named, message, kept),) = problems(raw)
     assert (named, kept) == (path, "no")
-    assert "participant_id" in said
+    assert "participant_id" in message
     assert "" not in store.signers
 
 
@@ -297,7 +300,7 @@ def test_a_clip_that_is_listed_twice_is_packed_once(again, raw):
     with_line(raw, *((path, signer, sequence, sign) if again else (path, "98", "99", sign)))
     store = pack(raw)
     assert list(store.clips["path"]).count(path) == 1
-    assert [(named, said) for named, said, _ in problems(raw)] == [
+    assert [(named, message) for named, message, _ in problems(raw)] == [
         (path, "named more than once in train.csv")
     ]
 
@@ -314,7 +317,7 @@ def test_a_clip_that_is_listed_twice_is_packed_once(again, raw):
         b"\x00\x01\x02\xff" * 50,
     ],
 )
-def test_what_is_no_list_is_one_sentence(text, raw):
+def test_an_invalid_train_csv_is_one_sentence(text, raw):
     (raw / "train.csv").write_bytes(text)
     with pytest.raises(UserError, match=r"train\.csv") as caught:
         pack(raw)
@@ -345,14 +348,14 @@ def test_what_is_no_list_is_one_sentence(text, raw):
         "\ud800",
     ],
 )
-def test_what_is_no_map_is_one_sentence(text, raw):
+def test_an_invalid_sign_map_is_one_sentence(text, raw):
     (raw / MAP).write_bytes(text.encode(errors="surrogatepass"))
     with pytest.raises(UserError, match=MAP) as caught:
         GislrSource(raw)
     assert "\n" not in str(caught.value)
 
 
-def test_a_sign_that_only_the_map_has_is_no_problem(raw):
+def test_a_sign_without_clips_is_no_problem(raw):
     signs = json.loads((raw / MAP).read_text())
     (raw / MAP).write_text(json.dumps({**signs, "dance": len(signs)}))
     store = pack(raw, on_problem="fail")
@@ -360,7 +363,7 @@ def test_a_sign_that_only_the_map_has_is_no_problem(raw):
     assert store.signs[-1] == "dance"
 
 
-def test_the_list_of_problems_is_that_of_the_last_run(raw):
+def test_problems_csv_is_of_the_last_run(raw):
     path = paths(raw)[7]
     good = path.read_bytes()
     path.write_bytes(b"")

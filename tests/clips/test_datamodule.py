@@ -26,7 +26,7 @@ def make(store, split, **options):
     return ClipDataModule(store, split, landmark_set("hands"), **{"batch_size": 6, **options})
 
 
-def test_a_batch_holds_each_clip_and_nothing_beyond_it(synthetic_store, split):
+def test_a_batch_holds_each_clip_and_nan_beyond_it(synthetic_store, split):
     data = make(synthetic_store, split)
     batch = next(iter(data.train_dataloader()))
     rows = list(landmark_set("hands").indices)
@@ -39,7 +39,7 @@ def test_a_batch_holds_each_clip_and_nothing_beyond_it(synthetic_store, split):
     np.testing.assert_array_equal(batch.signers, synthetic_store.signer[batch.index])
 
 
-def test_each_loader_gives_its_rows_once(synthetic_store, split):
+def test_each_loader_yields_its_rows_once(synthetic_store, split):
     data = make(synthetic_store, split)
     loaders = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
     for loader, rows in zip(loaders, [split.train, split.val, split.test], strict=True):
@@ -53,7 +53,7 @@ def test_without_validation_there_is_no_loader(synthetic_store):
     assert make(synthetic_store, signer_holdout(*names, val="none")).val_dataloader() == []
 
 
-def test_what_is_not_trained_on_comes_longest_first(synthetic_store, split):
+def test_validation_and_test_clips_come_longest_first(synthetic_store, split):
     lengths = np.concatenate([b.lengths for b in make(synthetic_store, split).val_dataloader()])
     assert len(set(lengths)) > 1
     assert (np.diff(lengths) <= 0).all()
@@ -79,7 +79,7 @@ def test_the_order_depends_on_seed_and_epoch_only(synthetic_store, split, bucket
 
 @pytest.mark.parametrize("name", ["hands", "hands_pose", "gislr118"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_batch_is_what_reading_gives(synthetic_raw, split, tmp_path, dtype, name):
+def test_a_batch_equals_the_clips_as_read(synthetic_raw, split, tmp_path, dtype, name):
     store = prepare(GislrSource(synthetic_raw), tmp_path / "store", dtype=dtype)
     landmarks = landmark_set(name)
     batch = next(iter(ClipDataModule(store, split, landmarks).test_dataloader()))
@@ -89,7 +89,9 @@ def test_a_batch_is_what_reading_gives(synthetic_raw, split, tmp_path, dtype, na
         np.testing.assert_array_equal(clip[:length], whole[:, list(landmarks.indices)])
 
 
-def test_a_store_of_some_landmarks_gives_the_same_batches(synthetic_raw, synthetic_store, tmp_path):
+def test_a_store_of_a_landmark_subset_gives_the_same_batches(
+    synthetic_raw, synthetic_store, tmp_path
+):
     store = prepare(GislrSource(synthetic_raw), tmp_path / "store", keep="gislr118")
     rows = np.arange(6)
     for name in ("gislr118", "hands"):
@@ -100,7 +102,7 @@ def test_a_store_of_some_landmarks_gives_the_same_batches(synthetic_raw, synthet
 
 
 @pytest.mark.parametrize(("seed", "lengths"), [(None, None), (0, None), (0, LENGTHS)])
-def test_processes_share_the_batches(monkeypatch, seed, lengths):
+def test_ddp_processes_share_the_batches(monkeypatch, seed, lengths):
     seen = []
     for rank in range(3):
         monkeypatch.setattr("asl.clips.datamodule._rank_and_world", lambda rank=rank: (rank, 3))
@@ -116,7 +118,7 @@ def test_processes_share_the_batches(monkeypatch, seed, lengths):
         assert {len(batches) for batches in seen} == {2}
 
 
-def test_batches_of_like_length_are_little_padding_and_much_mixture():
+def test_bucketed_batches_have_little_padding_and_differ_between_epochs():
     def batches(epoch, lengths):
         rows = BatchRows(np.arange(len(LENGTHS)), 64, 0, lengths)
         rows.set_epoch(epoch)
@@ -140,7 +142,7 @@ def test_batches_of_like_length_are_little_padding_and_much_mixture():
     assert np.median(together) < 64 / 4
 
 
-def test_processes_have_clips_of_like_length_at_the_same_step(monkeypatch):
+def test_ddp_processes_have_clips_of_similar_length_at_the_same_step(monkeypatch):
     longest = []
     for rank in range(2):
         monkeypatch.setattr("asl.clips.datamodule._rank_and_world", lambda rank=rank: (rank, 2))
@@ -150,7 +152,7 @@ def test_processes_have_clips_of_like_length_at_the_same_step(monkeypatch):
     assert np.median(np.abs(one - other) / one) < 0.1
 
 
-def test_an_epoch_leaves_the_store_on_disk(words15_store):
+def test_an_epoch_does_not_load_the_store_into_memory(words15_store):
     def own_memory():
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
@@ -169,7 +171,7 @@ def test_an_epoch_leaves_the_store_on_disk(words15_store):
 
 
 class Listener(pl.LightningModule):
-    """Learns nothing, and remembers which clips it was shown in which epoch."""
+    """Learns nothing, and records the clips of each epoch."""
 
     def __init__(self):
         super().__init__()
@@ -201,7 +203,7 @@ def listen(data, folder, epochs, resume=None):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("bucket_by_length", [False, True])
-def test_a_resumed_training_sees_what_it_would_have_seen(
+def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
     synthetic_store, split, tmp_path, bucket_by_length
 ):
     def data():

@@ -11,20 +11,20 @@ def report(synthetic_store, tmp_path_factory):
     return write_report(synthetic_store, tmp_path_factory.mktemp("report"))
 
 
-def test_the_report_names_no_file_that_is_not_there(report):
+def test_all_files_named_in_the_report_exist(report):
     links = re.findall(r"\]\(([^)]+)\)", report.read_text())
     assert len(links) > 10
     assert all((report.parent / link).stat().st_size for link in links)
 
 
-def test_its_tables_count_every_clip(report, synthetic_store):
+def test_the_tables_count_every_clip(report, synthetic_store):
     for name, column in [("signs.csv", "clips"), ("signers.csv", "clips")]:
         assert pd.read_csv(report.parent / name)[column].sum() == len(synthetic_store)
     coverage = pd.read_csv(report.parent / "coverage.csv", index_col=0)
     assert (coverage == 2).all(axis=None)
 
 
-def test_it_finds_what_is_missing_and_who_is_left_handed(synthetic_store, report):
+def test_missing_parts_and_left_handed_signers_are_detected(synthetic_store, report):
     detected = detected_parts(synthetic_store, range(len(synthetic_store)))
     assert detected["pose"].eq(1).all()
     hands = signing_hand(detected)

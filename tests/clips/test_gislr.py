@@ -24,7 +24,7 @@ def write(tmp_path):
 
 
 def by_hand(path):
-    """The competition's own way to read a file, for files in its own row order."""
+    """The competition's code for reading a file, which relies on the row order."""
     table = pq.read_table(path, columns=["x", "y", "z"])
     return np.stack([c.to_numpy() for c in table.columns], -1).reshape(-1, 543, 3).astype("f4")
 
@@ -115,7 +115,7 @@ BAD_TABLES = {
 
 
 @pytest.mark.parametrize("reason", BAD_TABLES)
-def test_what_cannot_be_believed_is_refused_with_its_reason(write, table, reason):
+def test_an_invalid_file_is_refused_with_its_reason(write, table, reason):
     path = write(BAD_TABLES[reason](table))
     with pytest.raises(BadClip, match=reason) as caught:
         read_clip(path)
@@ -144,37 +144,37 @@ def test_listing_of_the_real_words(shared_data):
     assert entries[0][:4] == ("train_landmark_files/1/100000.parquet", "1", "100000", "a")
 
 
-def test_a_list_that_does_not_fit_its_folder(raw):
+def test_a_train_csv_that_does_not_match_its_folder(raw):
     lines = (raw / "train.csv").read_text().splitlines()
-    known = lines[1].split(",")
+    first = lines[1].split(",")
     unknown_sign = ",".join([*lines[2].split(",")[:3], "dance"])
-    twice = ",".join([known[0], known[1], "77", known[3]])
+    twice = ",".join([first[0], first[1], "77", first[3]])
     (raw / "train.csv").write_text("\n".join([lines[0], lines[1], unknown_sign, twice]) + "\n")
     entries, problems = GislrSource(raw).listing()
-    assert [entry.path for entry in entries] == [known[0]]
+    assert [entry.path for entry in entries] == [first[0]]
     reasons = [problem.reason for problem in problems]
     assert reasons[0] == "sign 'dance' is not in sign_to_prediction_index_map.json"
     assert reasons[1] == "named more than once in train.csv"
     assert reasons[2:] == ["not named in train.csv"] * 38
 
 
-def spoil_map(raw, text):
+def damage_map(raw, text):
     (raw / "sign_to_prediction_index_map.json").write_text(text)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("damage", "sentence"),
     [
         (shutil.rmtree, "there is no such folder"),
         (lambda raw: (raw / "train.csv").unlink(), "the list of clips is missing"),
         (lambda raw: (raw / "train.csv").write_text("path,sign\na,b\n"), "must have the columns"),
-        (lambda raw: spoil_map(raw, "{"), "must map every sign"),
-        (lambda raw: spoil_map(raw, json.dumps({"a": 0, "b": 2})), "must map every sign"),
-        (lambda raw: spoil_map(raw, "[1]"), "must map every sign"),
+        (lambda raw: damage_map(raw, "{"), "must map every sign"),
+        (lambda raw: damage_map(raw, json.dumps({"a": 0, "b": 2})), "must map every sign"),
+        (lambda raw: damage_map(raw, "[1]"), "must map every sign"),
     ],
 )
-def test_what_is_no_data_set_is_one_sentence(raw, spoil, sentence):
-    spoil(raw)
+def test_an_invalid_data_set_is_one_sentence(raw, damage, sentence):
+    damage(raw)
     with pytest.raises(UserError, match=sentence) as caught:
         GislrSource(raw).listing()
     assert "\n" not in str(caught.value)
@@ -202,7 +202,7 @@ def test_reading_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_whole_numbers_with_empty_cells_are_coordinates_too(write, table):
+def test_integers_with_empty_cells_are_valid_coordinates(write, table):
     values = [None if row % 7 == 0 else 2**64 - 2 - row for row in range(table.num_rows)]
     place = table.column_names.index("z")
     clip = read_clip(write(table.set_column(place, "z", pa.array(values, pa.uint64()))))

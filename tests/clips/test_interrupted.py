@@ -1,4 +1,4 @@
-"""Packing is killed, doubled, starved of disk and overtaken by changes: nothing is lost."""
+"""`prepare` under kills, concurrent runs, a full disk and changing files: nothing is lost."""
 
 import json
 import os
@@ -24,7 +24,7 @@ FOLDER, MAP = "train_landmark_files", "sign_to_prediction_index_map.json"
 
 
 def write_data_set(root: Path, clips: int) -> Path:
-    """Many clips of a single frame, so that there are several shards soon packed."""
+    """Many clips of one frame, so that there are several shards that are packed fast."""
     rng = np.random.default_rng(0)
     lines = ["path,participant_id,sequence_id,sign"]
     for number in range(clips):
@@ -45,12 +45,12 @@ def several(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def enough(tmp_path_factory) -> Path:
-    """Enough clips for several processes."""
+    """Enough clips for worker processes."""
     return write_data_set(tmp_path_factory.mktemp("enough"), 420)
 
 
 class Counting(GislrSource):
-    """Remembers which files it was asked to read."""
+    """Records the files that it reads."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -62,26 +62,26 @@ class Counting(GislrSource):
 
 
 def pack(raw: Path, store: Path) -> list[str]:
-    """Packs undisturbed, in this process; the files that were read."""
+    """Packs without interruption in this process; returns the files that were read."""
     source = Counting(raw)
     prepare(source, store, workers=1, name="test", echo=lambda line: None)
     return source.read_paths
 
 
 def files(store: Path) -> dict[str, bytes]:
-    """Every file of a store but its lock, and its content."""
-    found = [path for path in sorted(store.rglob("*")) if path.is_file() and path.name != ".lock"]
-    return {path.relative_to(store).as_posix(): path.read_bytes() for path in found}
+    """All files of a store except its lock, with their content."""
+    paths = [path for path in sorted(store.rglob("*")) if path.is_file() and path.name != ".lock"]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in paths}
 
 
 def written(store: Path) -> dict[str, tuple[int, int]]:
-    """What tells whether a shard's file was written again: its number on the disk and its time."""
+    """Inode and time of each shard's file, which show whether it was written again."""
     states = {path.name: path.stat() for path in (store / "shards").glob("*")}
     return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
 
 
 def differing(store: Path, whole: dict[str, bytes]) -> list[str]:
-    """The files that are not as in the whole store, missing and surplus ones included."""
+    """The files that differ from those of the complete store, missing and extra ones included."""
     here = files(store)
     return [name for name in {**here, **whole} if here.get(name) != whole.get(name)]
 
@@ -91,7 +91,7 @@ def again(before: dict, after: dict) -> list[str]:
 
 
 def content(store: Path) -> list[tuple[str, str, bytes]] | None:
-    """What a reader of the store sees, None where it is told that there is no store."""
+    """The content of the store for a reader; None where there is no store."""
     try:
         opened = ClipStore.open(store)
     except UserError:
@@ -148,7 +148,7 @@ Attempt = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def attempt() -> Iterator[Attempt]:
-    """Packs in a process that may be killed; says whether it was killed or finished."""
+    """Packs in a process that may be killed; returns whether it was."""
     command = [sys.executable, "-c", CHILDREN]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, bufsize=1) as parent:
 
@@ -162,7 +162,7 @@ def attempt() -> Iterator[Attempt]:
         parent.stdin.close()
 
 
-def test_killed_before_any_step_on_the_disk_it_goes_on(several, attempt, tmp_path):
+def test_resumes_after_a_kill_before_any_disk_operation(several, attempt, tmp_path):
     pack(several, tmp_path / "whole")
     whole, seen = files(tmp_path / "whole"), content(tmp_path / "whole")
     wrong = {}
@@ -181,7 +181,7 @@ def test_killed_before_any_step_on_the_disk_it_goes_on(several, attempt, tmp_pat
 
 
 def test_an_update_killed_before_any_step_leaves_the_old_store_or_none(several, attempt, tmp_path):
-    """What a reader sees meanwhile is the old store, the new one or none, never a mixture."""
+    """A reader sees the old store, the new one or none, never a mixture."""
     raw = shutil.copytree(several, tmp_path / "raw")
     pack(raw, tmp_path / "old")
     edit_list(raw, lambda lines: [*lines[4:], lines[2]])
@@ -205,7 +205,7 @@ def test_an_update_killed_before_any_step_leaves_the_old_store_or_none(several, 
     assert not {step: names for step, names in wrong.items() if names}
 
 
-def test_killed_at_twenty_random_moments_it_goes_on(several, attempt, tmp_path):
+def test_resumes_after_kills_at_twenty_random_moments(several, attempt, tmp_path):
     pack(several, tmp_path / "whole")
     whole = files(tmp_path / "whole")
     began = time.perf_counter()
@@ -239,7 +239,7 @@ if __name__ == "__main__":
 
 
 def start(script: Path, raw: Path, store: Path) -> subprocess.Popen:
-    """Packs by two worker processes, in a process group of its own, and waits until it is at it."""
+    """Starts packing with two workers in a new process group, and waits until they read clips."""
     script.write_text(PREPARE)
     command = [sys.executable, str(script), str(raw), str(store)]
     process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True)
@@ -248,7 +248,7 @@ def start(script: Path, raw: Path, store: Path) -> subprocess.Popen:
 
 
 def workers_of(process: subprocess.Popen) -> list[int]:
-    """The processes that a process has started to read clips."""
+    """The worker processes of a process."""
     try:
         text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in text.split()}
@@ -265,7 +265,7 @@ def gone(pid: int) -> bool:
 
 
 def kill(process: subprocess.Popen, whom: str) -> bool:
-    """Kills all of it, the parent alone or one worker alone; whether it found it at work."""
+    """Kills the group, the parent or one worker; returns whether it was still at work."""
     workers = workers_of(process)
     if process.poll() is not None or (whom == "a worker" and not workers):
         process.communicate(timeout=60)
@@ -285,7 +285,7 @@ def kill(process: subprocess.Popen, whom: str) -> bool:
 
 
 def kill_often(raw: Path, store: Path, script: Path, whom: str, times: int, longest: float) -> None:
-    """Starts it again and again until it was killed at work so many times, somewhere.
+    """Restarts `asl prepare` until it has been killed this many times while it was packing.
 
     A store that it finishes in between is thrown away, so that there is always work left.
     """
@@ -306,7 +306,7 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="lo
 
 @linux_only
 @pytest.mark.parametrize("whom", ["all", "the parent", "a worker"])
-def test_killed_with_workers_it_goes_on(whom, enough, tmp_path):
+def test_resumes_after_kills_with_workers(whom, enough, tmp_path):
     pack(enough, tmp_path / "whole")
     kill_often(enough, tmp_path / "store", tmp_path / "script.py", whom, times=1, longest=0.6)
     pack(enough, tmp_path / "store")
@@ -316,7 +316,7 @@ def test_killed_with_workers_it_goes_on(whom, enough, tmp_path):
 @linux_only
 @pytest.mark.slow
 @pytest.mark.parametrize("whom", ["all", "the parent", "a worker"])
-def test_real_clips_killed_many_times(whom, shared_data, tmp_path):
+def test_resumes_with_real_clips_after_many_kills(whom, shared_data, tmp_path):
     raw, store = shared_data / "words15", tmp_path / "store"
     pack(raw, tmp_path / "whole")
     began = time.perf_counter()
@@ -339,18 +339,18 @@ def command(raw: Path, store: Path) -> list[str]:
     return [*asl, *where, "data.dtype=float32", "data.name=test"]
 
 
-def test_two_at_once_end_well(enough, tmp_path):
+def test_two_runs_at_once_both_succeed(enough, tmp_path):
     options = {"stdout": -1, "stderr": -1, "text": True}
     both = [subprocess.Popen(command(enough, tmp_path / "store"), **options) for _ in range(2)]
-    said = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert all(out.strip().endswith("clips/s") for out, _ in said)
+    outputs = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert all(out.strip().endswith("clips/s") for out, _ in outputs)
     pack(enough, tmp_path / "whole")
     assert not differing(tmp_path / "store", files(tmp_path / "whole"))
 
 
 def refused(done: subprocess.CompletedProcess, *words: str) -> None:
-    """It ended with one sentence and exit status 2."""
+    """Asserts one sentence and exit status 2."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("asl prepare: ")]
@@ -408,7 +408,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def small_disk(enough, tmp_path_factory) -> Path:
-    """What became of `asl prepare` on a disk that is too small, and grows."""
+    """The outcomes of `asl prepare` on a disk that is too small and grows."""
     if shutil.which("unshare") is None or run("unshare", "-rm", "true").returncode:
         pytest.skip("this machine does not allow a disk of one's own")
     disk, out = tmp_path_factory.mktemp("disk"), tmp_path_factory.mktemp("out")
@@ -420,7 +420,7 @@ def small_disk(enough, tmp_path_factory) -> Path:
 
 
 def told(out: Path, name: str) -> tuple[subprocess.CompletedProcess, dict[str, int]]:
-    """How it ended, and the files of the shards that were there then."""
+    """Exit status, messages, and the files of the shards afterwards."""
     one = json.loads((out / "told.json").read_text())[name]
     return subprocess.CompletedProcess([], one["status"], "", one["error"]), one["files"]
 
@@ -432,7 +432,7 @@ def test_a_full_disk_is_one_sentence(small_disk, size):
 
 
 @pytest.mark.slow
-def test_what_was_finished_on_a_full_disk_stays(small_disk, enough, tmp_path):
+def test_finished_shards_stay_on_a_full_disk(small_disk, enough, tmp_path):
     (_, before), (done, after) = told(small_disk, "1500k"), told(small_disk, "64m")
     assert done.returncode == 0, done.stderr
     assert len(before) >= 4  # two shards at least, with their journals
@@ -443,7 +443,7 @@ def test_what_was_finished_on_a_full_disk_stays(small_disk, enough, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_disk_that_must_not_be_written_is_one_sentence(small_disk):
+def test_a_read_only_disk_is_one_sentence(small_disk):
     refused(told(small_disk, "read-only")[0], "cannot be written", "Read-only file system")
 
 
@@ -489,7 +489,7 @@ def _rewrite_unseen(raw: Path) -> None:
 
 
 def _replace_unseen(raw: Path) -> None:
-    """The same, by a file that was written elsewhere and moved here."""
+    """The same with a file that is moved into place."""
     path = clips_of(raw)[3]
     _rewrite_unseen(raw)
     os.replace(path, raw / "other")
@@ -552,8 +552,8 @@ CHANGES: dict[Callable[[Path], None], int] = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__[1:])
-def test_a_change_is_followed_and_undone(change, several, tmp_path):
-    """Only what changed is read, and the store is that of a first run; so when it is as it was."""
+def test_a_change_updates_the_store_and_its_undoing_restores_it(change, several, tmp_path):
+    """Only changed files are read, and the store equals that of a first run, also after undoing."""
     raw, store = tmp_path / "raw", tmp_path / "store"
     shutil.copytree(several, raw)
     pack(raw, store)

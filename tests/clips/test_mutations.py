@@ -1,4 +1,4 @@
-"""Files spoilt in every way that comes to mind: a clip is read as it is meant, or it is refused.
+"""Corrupt files of many kinds: each clip is read correctly or refused.
 
 `meaning` below says what a table means. It looks at one row at a time, so that it can be checked
 by reading it, and shares no code with the reader that is tested.
@@ -35,7 +35,7 @@ PARTS = {"face": (0, 468), "left_hand": (468, 21), "pose": (489, 33), "right_han
 
 
 class Meaning:
-    """What a table says.
+    """The content of a table.
 
     Attributes:
         clip: float32 [frames, 543, 3], None where something is wrong.
@@ -52,98 +52,98 @@ class Meaning:
 
 
 def meaning(table: pa.Table) -> Meaning:
-    found = Meaning()
+    result = Meaning()
     for name in COLUMNS:
         if table.column_names.count(name) != 1:
-            found.wrong.append("one column each of")
-    if found.wrong:
-        return found
+            result.wrong.append("one column each of")
+    if result.wrong:
+        return result
     if table.num_rows == 0:
-        found.wrong.append("no frames")
-    frames = _numbers(table, "frame", found, whole=True)
-    types = _texts(table, found)
-    indices = _numbers(table, "landmark_index", found, whole=True)
-    xyz = [_numbers(table, name, found, whole=False) for name in "xyz"]
+        result.wrong.append("no frames")
+    frames = _numbers(table, "frame", result, whole=True)
+    types = _texts(table, result)
+    indices = _numbers(table, "landmark_index", result, whole=True)
+    xyz = [_numbers(table, name, result, whole=False) for name in "xyz"]
     cells: dict[tuple[int, int], tuple[float, ...]] = {}
     last: dict[int, int] = {}
     for frame, part, index, *point in zip(frames, types, indices, *xyz, strict=True):
         with np.errstate(over="ignore"):
             point = tuple(np.array(point, np.float64).astype(np.float32))
         if np.isinf(point).any():
-            found.wrong.append("infinite")
+            result.wrong.append("infinite")
         if part is not None and part not in PARTS:
-            found.wrong.append("unknown type")
+            result.wrong.append("unknown type")
         if frame is None or index is None or part not in PARTS:
             continue
         start, size = PARTS[part]
         if not 0 <= index < size:
-            found.wrong.append("landmark_index")
+            result.wrong.append("landmark_index")
             continue
         landmark = start + index
         if (frame, landmark) in cells:
-            found.wrong.append("more than one row")
+            result.wrong.append("more than one row")
         cells[frame, landmark] = point
-        found.backwards |= frame < last.get(landmark, frame)
+        result.backwards |= frame < last.get(landmark, frame)
         last[landmark] = frame
-    if not found.wrong:
+    if not result.wrong:
         numbers = sorted(set(frames))
         clip = np.full((len(numbers), 543, 3), np.nan, np.float32)
         place = {number: i for i, number in enumerate(numbers)}
         for (frame, landmark), point in cells.items():
             clip[place[frame], landmark] = point
-        found.clip = clip
-    return found
+        result.clip = clip
+    return result
 
 
-def _numbers(table: pa.Table, name: str, found: Meaning, whole: bool) -> list:
-    """A column's numbers; None (whole numbers) or NaN (others) for a cell without one."""
+def _numbers(table: pa.Table, name: str, result: Meaning, whole: bool) -> list:
+    """The numbers of a column; None (integers) or NaN (others) for a cell without one."""
     kind, column, numbers = table.schema.field(name).type, f"column {name}", []
     plain = pa.types.is_integer(kind) or (
         not whole and (pa.types.is_floating(kind) or pa.types.is_null(kind))
     )
     if not plain:
-        found.doubtful.append(column)
+        result.doubtful.append(column)
     for value in _values(table[name]):
         number = None if whole else NAN
         if pa.types.is_temporal(kind) and value is not None:
             value = datetime.max  # a time is no number
         if value is None:
             if whole:
-                found.wrong.append(column)
+                result.wrong.append(column)
         else:
             try:
                 number = int(value) if whole else float(value)
                 if whole and not isinstance(value, str | bytes) and number != value:
-                    found.wrong.append(column)
+                    result.wrong.append(column)
             except (TypeError, ValueError, OverflowError):
-                found.wrong.append(column)
+                result.wrong.append(column)
         numbers.append(number)
     return numbers
 
 
 def _values(column: pa.ChunkedArray) -> list:
-    """A column's values in Python; times as whole numbers, for Python cannot tell all of them."""
+    """The Python values of a column; times as integers, for Python cannot represent all."""
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
     return column.to_pylist()
 
 
-def _texts(table: pa.Table, found: Meaning) -> list[str | None]:
-    """The column `type`; None for a cell that holds no text."""
+def _texts(table: pa.Table, result: Meaning) -> list[str | None]:
+    """The column `type`; None for a cell without text."""
     kind, texts = table.schema.field("type").type, []
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        found.doubtful.append("column type")
+        result.doubtful.append("column type")
     for value in table["type"].to_pylist():
         if isinstance(value, bytes):
             value = value.decode(errors="replace")
         if not isinstance(value, str):
-            found.wrong.append("column type")
+            result.wrong.append("column type")
         texts.append(value if isinstance(value, str) else None)
     return texts
 
 
-# --- how a table is spoilt ----------------------------------------------------------------------
+# --- how a table is corrupted -------------------------------------------------------------------
 
 Mutation = Callable[[pa.Table, random.Random], pa.Table]
 
@@ -157,7 +157,7 @@ def has(table: pa.Table, name: str) -> bool:
 
 
 def retyped(name: str, kind: pa.DataType) -> Mutation:
-    """The same values, or what is left of them, as another type."""
+    """The same values cast to another type, as far as possible."""
 
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         if not has(table, name):
@@ -193,7 +193,7 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def cells(name: str, values: list, kind: pa.DataType | None = None) -> Mutation:
-    """One to three cells become one of the values; in another type, where they need it."""
+    """Replaces one to three cells by one of the values, in another type if necessary."""
 
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         if not has(table, name) or not table.num_rows:
@@ -228,7 +228,7 @@ def renamed(change: Callable[[str], str]) -> Mutation:
 
 
 def rows(change: Callable[[list[int], random.Random], list[int]]) -> Mutation:
-    """Other rows, or in another order."""
+    """Other rows, or another order."""
 
     def mutate(table: pa.Table, luck: random.Random) -> pa.Table:
         return table.take(pa.array(change(list(range(table.num_rows)), luck), pa.int64()))
@@ -377,7 +377,7 @@ WRITING = st.fixed_dictionaries(
 
 
 def write(table: pa.Table, path: Path, options: dict) -> None:
-    """Writes what can be written so, and lets hypothesis try something else where it cannot."""
+    """Writes the table; tells hypothesis to try another one where it cannot be written."""
     if options.get("use_dictionary") == "encoded":
         kinds = zip(table.column_names, table.schema.types, strict=True)
         encoding = {name: _encoding(kind) for name, kind in kinds}
@@ -423,7 +423,7 @@ def short(originals) -> list[pa.Table]:
 
 @pytest.fixture(scope="session")
 def source(synthetic_raw, tmp_path_factory) -> GislrSource:
-    """A source without clips; what is written to its root can be read."""
+    """A source without clips, for reading files that tests write to its root."""
     root = tmp_path_factory.mktemp("mutations")
     name = "sign_to_prediction_index_map.json"
     (root / name).write_bytes((synthetic_raw / name).read_bytes())
@@ -431,7 +431,7 @@ def source(synthetic_raw, tmp_path_factory) -> GislrSource:
 
 
 def read(source: GislrSource, name: str) -> tuple[np.ndarray | None, str]:
-    """The clip and its note, or None and the reason for refusing it."""
+    """The clip and its note, or None and the reason of the refusal."""
     try:
         return source.read(Entry(name, "1", "1", "?"))
     except BadClip as error:
@@ -442,7 +442,7 @@ def read(source: GislrSource, name: str) -> tuple[np.ndarray | None, str]:
 
 
 def check(table: pa.Table, source: GislrSource, name: str) -> None:
-    """Reads a file twice that holds the table, and compares with what the table means."""
+    """Reads a file of the table twice, and compares the results with the reference reader."""
     meant = meaning(table)
     for _ in range(2):
         clip, note = read(source, name)
@@ -456,7 +456,7 @@ def check(table: pa.Table, source: GislrSource, name: str) -> None:
         np.testing.assert_array_equal(read_clip(source.root / name), clip)
 
 
-def test_the_slow_reader_agrees_on_whole_files(originals):
+def test_the_reference_reader_agrees_on_valid_files(originals):
     for path in originals:
         table = pq.read_table(path)
         plain = np.stack([table[c].to_numpy() for c in "xyz"], -1).reshape(-1, 543, 3)
@@ -466,15 +466,15 @@ def test_the_slow_reader_agrees_on_whole_files(originals):
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_table_spoilt_in_one_way(name, short, source):
+def test_a_table_with_one_corruption(name, short, source):
     table = short[len(name) % len(short)]
     table = MUTATIONS[name](table, random.Random(0))
     pq.write_table(table, source.root / "one.parquet")
     check(table, source, "one.parquet")
 
 
-def spoilt(table: pa.Table, name: str, seed: int) -> pa.Table:
-    """The table spoilt once more, or as it was where it no longer holds what this would spoil."""
+def corrupted(table: pa.Table, name: str, seed: int) -> pa.Table:
+    """The table with one more corruption, or unchanged where that does not apply any more."""
     try:
         return MUTATIONS[name](table, random.Random(seed))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -485,7 +485,7 @@ FEW, MANY = 60, 1500
 SLOWLY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-SPOILT = {
+CORRUPTIONS = {
     "which": st.integers(0, 2),
     "names": st.lists(st.sampled_from(sorted(MUTATIONS)), max_size=3),
     "seed": st.integers(0, 1000),
@@ -493,30 +493,30 @@ SPOILT = {
 }
 
 
-def check_spoilt(short, source, which, names, seed, options):
+def check_corrupted(short, source, which, names, seed, options):
     table = short[which % len(short)]
     for name in names:
-        table = spoilt(table, name, seed)
+        table = corrupted(table, name, seed)
     write(table, source.root / "several.parquet", options)
     check(table, source, "several.parquet")
 
 
-def test_frames_as_far_apart_as_can_be_are_in_order(short, source):
+def test_the_largest_gap_of_frame_numbers_is_in_order(short, source):
     table = MUTATIONS["frames as far apart as can be"](short[0], random.Random(0))
-    check_spoilt([table], source, 0, ["rows missing"], 0, {})
+    check_corrupted([table], source, 0, ["rows missing"], 0, {})
 
 
 @settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=SLOWLY)
-@given(**SPOILT)
-def test_a_table_spoilt_in_several_ways(short, source, which, names, seed, options):
-    check_spoilt(short, source, which, names, seed, options)
+@given(**CORRUPTIONS)
+def test_a_table_with_several_corruptions(short, source, which, names, seed, options):
+    check_corrupted(short, source, which, names, seed, options)
 
 
 @pytest.mark.slow
 @settings(max_examples=MANY, deadline=None, derandomize=True, suppress_health_check=SLOWLY)
-@given(**SPOILT)
-def test_tables_spoilt_in_many_ways(short, source, which, names, seed, options):
-    check_spoilt(short, source, which, names, seed, options)
+@given(**CORRUPTIONS)
+def test_tables_with_many_corruptions(short, source, which, names, seed, options):
+    check_corrupted(short, source, which, names, seed, options)
 
 
 # --- files of equal parts -----------------------------------------------------------------------
@@ -560,8 +560,8 @@ def _look_alikes(table: pa.Table) -> dict[str, pa.Table]:
 
 
 @pytest.mark.parametrize("dictionary", [True, False])
-def test_no_file_is_taken_for_another(short, source, dictionary):
-    """What a reader keeps of one file must not reach the next, however much alike they are."""
+def test_the_column_cache_never_mixes_files(short, source, dictionary):
+    """What is cached of one file must not affect the next, however similar they are."""
     tables = [
         (f"{number} {name}.parquet", table, groups)
         for number, original in enumerate(short)
@@ -583,8 +583,8 @@ def test_no_file_is_taken_for_another(short, source, dictionary):
                 assert bool(note) == meant[name].backwards
 
 
-def test_a_file_that_is_replaced_is_read_anew(short, source):
-    """Also where name, size and time stay."""
+def test_a_replaced_file_is_read_again(short, source):
+    """Also where name, size and time stay the same."""
     path = source.root / "replaced.parquet"
     looks = _look_alikes(short[0])
     for name in ("the first", "its hands exchanged", "its pose upside down", "the first"):
@@ -602,14 +602,14 @@ def _bits(content: bytearray, luck: random.Random, others: list[bytes]) -> None:
 
 
 def _footer(content: bytearray, luck: random.Random, others: list[bytes]) -> None:
-    """A byte of what a parquet file says about itself at its end."""
+    """Changes a byte of a parquet file's footer."""
     length = int.from_bytes(content[-8:-4], "little") + 8
     for _ in range(luck.choice([1, 1, 3])):
         content[-luck.randint(1, length)] = luck.randrange(256)
 
 
 def _page_header(content: bytearray, luck: random.Random, others: list[bytes]) -> None:
-    """A byte near the beginning of a column."""
+    """Changes a byte near the beginning of a column."""
     group = pq.ParquetFile(pa.BufferReader(bytes(content))).metadata.row_group(0)
     column = group.column(luck.randrange(group.num_columns))
     pages = [column.data_page_offset, column.dictionary_page_offset]
@@ -639,7 +639,7 @@ def _garbage(content: bytearray, luck: random.Random, others: list[bytes]) -> No
 
 
 def _chunks_swapped(content: bytearray, luck: random.Random, others: list[bytes]) -> None:
-    """Two columns, as they lie in the file, change places as far as the shorter one reaches."""
+    """Swaps the bytes of two columns, up to the length of the shorter one."""
     group = pq.ParquetFile(pa.BufferReader(bytes(content))).metadata.row_group(0)
     columns = [group.column(i) for i in luck.sample(range(group.num_columns), 2)]
     starts = [c.dictionary_page_offset or c.data_page_offset for c in columns]
@@ -649,7 +649,7 @@ def _chunks_swapped(content: bytearray, luck: random.Random, others: list[bytes]
 
 
 def _of_another(content: bytearray, luck: random.Random, others: list[bytes]) -> None:
-    """A stretch of another file, at the same place; perhaps the whole end."""
+    """Copies bytes of another file to the same place, perhaps the whole footer."""
     other = luck.choice(others)
     start = luck.randrange(min(len(content), len(other)))
     stop = luck.choice([start + 2000, len(other)])
@@ -664,8 +664,8 @@ BYTES = [_bits, _bits, _footer, _footer, _page_header, _page_header, _cut, _hole
 BYTES += [_garbage, _chunks_swapped, _of_another, _doubled]
 
 
-def spoil_bytes(originals: list[Path], folder: Path, count: int) -> None:
-    """Writes `count` files, each a real one spoilt in one way, and between them the real ones."""
+def corrupt_bytes(originals: list[Path], folder: Path, count: int) -> None:
+    """Writes `count` files, each a real one with one corruption, and valid ones in between."""
     contents = [path.read_bytes() for path in originals]
     for number in range(count):
         luck = random.Random(number)
@@ -678,7 +678,7 @@ def spoil_bytes(originals: list[Path], folder: Path, count: int) -> None:
 
 
 def read_both_ways(folder: Path, names: list[str]) -> None:
-    """Prints what becomes of each file: by our reader, and row by row by way of pandas."""
+    """Prints the outcome of each file, by our reader and row by row with pandas."""
     for name in names:
         print(json.dumps([name]), flush=True)
         ours = _told(lambda path: read_clip(path), folder / name)
@@ -705,7 +705,7 @@ def _by_pandas(path: Path) -> np.ndarray:
 
 
 def told_of(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """What became of each file of a folder, and those whose reading killed the process."""
+    """The outcome of each file of a folder, and the files whose reading killed the process."""
     names, told, deadly = sorted(path.name for path in folder.iterdir()), {}, []
     while names:
         command = [sys.executable, __file__, str(folder), json.dumps(names)]
@@ -721,7 +721,7 @@ def told_of(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
 
 
 def check_bytes(originals: list[Path], folder: Path, count: int) -> None:
-    spoil_bytes(originals, folder, count)
+    corrupt_bytes(originals, folder, count)
     told, deadly = told_of(folder)
     assert not deadly
     whole = {ours for name, (ours, theirs) in told.items() if "whole" in name and ours == theirs}
@@ -739,12 +739,12 @@ def check_bytes(originals: list[Path], folder: Path, count: int) -> None:
     assert sum(ours.startswith("refused") for ours, _ in told.values()) > count / 4
 
 
-def test_files_with_spoilt_bytes(originals, tmp_path):
+def test_files_with_corrupt_bytes(originals, tmp_path):
     check_bytes(originals, tmp_path, FEW)
 
 
 @pytest.mark.slow
-def test_thousands_of_files_with_spoilt_bytes(originals, tmp_path):
+def test_thousands_of_files_with_corrupt_bytes(originals, tmp_path):
     check_bytes(originals, tmp_path, MANY)
 
 

@@ -14,7 +14,7 @@ def clip():
 
 @pytest.fixture
 def folder(tmp_path, clip):
-    """Two signers, two signs, two clips of each."""
+    """Two clips for each of two signers and two signs."""
     for number, name in enumerate(
         f"{a}/{b}/{c}" for a in "pq" for b in ("no", "yes") for c in "01"
     ):
@@ -31,11 +31,11 @@ def source(root, files="{signer}/{sign}/{sequence}.npy", **options):
     return NpySource(root, **{"layout": "kinect20", "files": files, **options})
 
 
-def problems(made):
-    return {(problem.path, problem.reason) for problem in made.listing().problems}
+def problems(reader):
+    return {(problem.path, problem.reason) for problem in reader.listing().problems}
 
 
-def test_paths_say_who_signs_what(folder, clip, tmp_path):
+def test_sign_and_signer_come_from_paths(folder, clip, tmp_path):
     store = prepare(source(folder), tmp_path / "store")
     assert store.signs == ["no", "yes"]
     assert store.signers == ["p", "q"]
@@ -45,7 +45,7 @@ def test_paths_say_who_signs_what(folder, clip, tmp_path):
     assert not source(folder).listing().problems
 
 
-def test_a_new_file_and_one_that_changed_are_brought_in(folder, clip, tmp_path):
+def test_new_and_changed_files_update_the_store(folder, clip, tmp_path):
     prepare(source(folder), tmp_path / "store")
     save(folder / "r/maybe/0.npy", clip)
     save(folder / "p/no/0.npy", clip[:3])
@@ -64,47 +64,47 @@ def test_another_description_is_another_store(folder, tmp_path):
     np.testing.assert_array_equal(clip[..., [1, 0, 2]], back.read(0))
 
 
-def test_a_store_inside_the_folder_is_no_recording(folder):
+def test_a_store_inside_the_folder_is_skipped(folder):
     prepare(source(folder), folder / "x/store")
     assert len(source(folder).listing().entries) == 8
     assert not source(folder).listing().problems
 
 
-def test_without_signers_the_sentence_says_what_follows(folder):
-    made = source(folder, "*/{sign}/{sequence}.npy")
-    assert {entry.signer for entry in made.listing().entries} == {"?"}
-    [problem] = made.listing().problems
+def test_missing_signers_are_reported_with_the_consequence(folder):
+    reader = source(folder, "*/{sign}/{sequence}.npy")
+    assert {entry.signer for entry in reader.listing().entries} == {"?"}
+    [problem] = reader.listing().problems
     assert problem.kept
     assert "only split=random" in problem.reason
 
 
-def test_names_that_do_not_fit_or_fit_twice_are_problems(tmp_path, clip):
+def test_paths_without_a_match_or_with_two_are_problems(tmp_path, clip):
     for name in ("p_no_1", "p_thank_you_1", "p_no", "p_yes_1"):
         save(tmp_path / f"{name}.npy", clip)
-    made = source(tmp_path, "{signer}_{sign}_{sequence}.npy")
-    assert [entry.path for entry in made.listing().entries] == ["p_no_1.npy", "p_yes_1.npy"]
+    reader = source(tmp_path, "{signer}_{sign}_{sequence}.npy")
+    assert [entry.path for entry in reader.listing().entries] == ["p_no_1.npy", "p_yes_1.npy"]
     files = "files={signer}_{sign}_{sequence}.npy"
-    assert problems(made) == {
+    assert problems(reader) == {
         ("p_thank_you_1.npy", f"fits {files} in more than one way"),
         ("p_no.npy", f"does not fit {files}"),
     }
 
 
-def test_a_field_that_comes_again_is_the_same_again(tmp_path, clip):
+def test_a_repeated_field_must_match_the_same_text(tmp_path, clip):
     save(tmp_path / "no/no_1.npy", clip)
     save(tmp_path / "no/yes_1.npy", clip)
-    made = source(tmp_path, "{sign}/{sign}_{sequence}.npy")
-    assert [entry.path for entry in made.listing().entries] == ["no/no_1.npy"]
+    reader = source(tmp_path, "{sign}/{sign}_{sequence}.npy")
+    assert [entry.path for entry in reader.listing().entries] == ["no/no_1.npy"]
 
 
-def test_numbers_get_their_names(tmp_path, clip):
+def test_numeric_labels_get_their_names(tmp_path, clip):
     for label in (0, 1, 2, 10):
         save(tmp_path / f"p/{label}/0.npy", clip)
     assert source(tmp_path).signs == ["0", "1", "2", "10"]
-    made = source(tmp_path, signs={10: "ten", 1: "one", 0: "none"})
-    assert made.signs == ["ten", "one", "none"]
-    assert [entry.sign for entry in made.listing().entries] == ["none", "one", "ten"]
-    assert problems(made) == {("p/2/0.npy", "sign '2' is not in signs")}
+    reader = source(tmp_path, signs={10: "ten", 1: "one", 0: "none"})
+    assert reader.signs == ["ten", "one", "none"]
+    assert [entry.sign for entry in reader.listing().entries] == ["none", "one", "ten"]
+    assert problems(reader) == {("p/2/0.npy", "sign '2' is not in signs")}
 
 
 # --- a file a frame -----------------------------------------------------------------------------
@@ -118,19 +118,19 @@ def frames(root, clip, name="no/0", first=0):
 BY_FRAME = {"files": "{sign}/{sequence}/{frame}.npy", "axes": ["feature"]}
 
 
-def test_a_file_a_frame(tmp_path, clip):
+def test_one_file_per_frame(tmp_path, clip):
     long = np.concatenate([clip] * 5)  # frame 10 comes after frame 9
     long += np.arange(25, dtype=np.float32)[:, None, None]
     frames(tmp_path, long)
     frames(tmp_path, clip, "yes/0", first=7)
-    made = source(tmp_path, **BY_FRAME)
-    no, yes = made.listing().entries
+    reader = source(tmp_path, **BY_FRAME)
+    no, yes = reader.listing().entries
     assert (no.path, no.sign, no.sequence_id) == ("no/0", "no", "no/0")
-    np.testing.assert_array_equal(made.read(no).clip, long)
-    assert not made.read(yes).note
+    np.testing.assert_array_equal(reader.read(no).clip, long)
+    assert not reader.read(yes).note
 
 
-def test_a_frame_recorded_anew_is_noticed(tmp_path, clip):
+def test_a_changed_frame_is_noticed(tmp_path, clip):
     frames(tmp_path, clip)
     prepare(source(tmp_path, **BY_FRAME), tmp_path / "store")
     np.save(tmp_path / "no/0/2.npy", (clip[2] + 1).reshape(-1))
@@ -138,7 +138,7 @@ def test_a_frame_recorded_anew_is_noticed(tmp_path, clip):
     np.testing.assert_array_equal(store.read(0)[2], clip[2] + 1)
 
 
-def test_frames_that_are_lost_doubled_or_strange(tmp_path, clip):
+def test_missing_duplicate_and_unrelated_frames(tmp_path, clip):
     frames(tmp_path, clip, "lost/0")
     (tmp_path / "lost/0/3.npy").unlink()
     frames(tmp_path, clip, "doubled/0")
@@ -147,8 +147,8 @@ def test_frames_that_are_lost_doubled_or_strange(tmp_path, clip):
     frames(tmp_path, clip, "strange/0")
     np.save(tmp_path / "strange/0/2.npy", np.zeros(3))
     np.save(tmp_path / "strange/0/last.npy", np.zeros(3))
-    made = source(tmp_path, **BY_FRAME)
-    store = prepare(made, tmp_path / "store")
+    reader = source(tmp_path, **BY_FRAME)
+    store = prepare(reader, tmp_path / "store")
     text = (tmp_path / "store/problems.csv").read_text()
     assert store.frames.tolist() == [5, 4]
     assert "lost/0,frame 3 is missing,yes" in text
@@ -165,10 +165,10 @@ def listed(folder, text, **columns):
     return source(folder, "clips.csv", **columns)
 
 
-def test_a_csv_names_the_clips(folder, tmp_path):
+def test_clips_listed_in_a_csv(folder, tmp_path):
     text = "word,file,person\nhello,p/no/0.npy,anna\nbye,q/yes/1.npy,ben\nbye,p/no/9.npy,ben\n"
-    made = listed(folder, text, path="file", sign="word", signer="person")
-    store = prepare(made, tmp_path / "store")
+    reader = listed(folder, text, path="file", sign="word", signer="person")
+    store = prepare(reader, tmp_path / "store")
     assert store.clip_signs.tolist() == ["hello", "bye"]
     assert store.clip_signers.tolist() == ["anna", "ben"]
     text = (tmp_path / "store/problems.csv").read_text()
@@ -176,17 +176,17 @@ def test_a_csv_names_the_clips(folder, tmp_path):
     assert "q/yes/0.npy,not named in clips.csv,no" in text
 
 
-def test_rows_that_make_no_sense_are_problems(folder):
+def test_invalid_rows_are_problems(folder):
     text = "path,sign\np/no/0.npy,no\np/no/0.npy,yes\n,no\np/no/1.npy,\np/yes/0.npy\n../a.npy,no\n"
-    made = listed(folder, text, signer="none")
-    assert [entry.signer for entry in made.listing().entries] == ["?"]
+    reader = listed(folder, text, signer="none")
+    assert [entry.signer for entry in reader.listing().entries] == ["?"]
     assert {
         ("p/no/0.npy", "named more than once in clips.csv"),
         ("clips.csv", "line 4 has an empty cell"),
         ("clips.csv", "line 5 has an empty cell"),
         ("clips.csv", "line 6 has an empty cell"),
         ("../a.npy", "should be relative to the folder, and inside it"),
-    } <= problems(made)
+    } <= problems(reader)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def test_rows_that_make_no_sense_are_problems(folder):
         ("{frame}/{sign}.npy", r"\{frame\} should be alone"),
     ],
 )
-def test_a_fault_of_files_is_one_sentence(folder, files, sentence):
+def test_an_invalid_files_pattern_is_one_sentence(folder, files, sentence):
     (folder / "clips.csv").write_text("path,sign\n")
     with pytest.raises(UserError, match=sentence):
         source(folder, files)
 
 
-def test_columns_are_a_csvs_alone(folder):
+def test_columns_without_a_csv_are_refused(folder):
     with pytest.raises(UserError, match=r"signer=person: files=.* has no columns"):
         source(folder, signer="person")
 
@@ -216,7 +216,7 @@ def test_columns_are_a_csvs_alone(folder):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
         (lambda p, c: p.write_bytes(b""), "is not a whole .npy file of numbers"),
         (lambda p, c: p.write_bytes(p.read_bytes()[:-1]), "is not a whole .npy file of numbers"),
@@ -231,8 +231,8 @@ def test_columns_are_a_csvs_alone(folder):
         (lambda p, c: save(p, c * np.nan), "shows nothing in any frame"),
     ],
 )
-def test_a_bad_file_is_skipped_with_its_reason(folder, clip, tmp_path, spoil, reason):
-    spoil(folder / "p/no/1.npy", clip)
+def test_an_invalid_file_is_skipped_with_its_reason(folder, clip, tmp_path, damage, reason):
+    damage(folder / "p/no/1.npy", clip)
     store = prepare(source(folder), tmp_path / "store")
     assert len(store) == 7
     [line] = (tmp_path / "store/problems.csv").read_text().splitlines()[1:]
@@ -248,16 +248,16 @@ def archive(clip):
     return file.getvalue()
 
 
-def test_no_damage_to_a_file_is_more_than_a_bad_clip(folder, tmp_path):
+def test_any_damage_to_a_file_is_a_bad_clip(folder, tmp_path):
     path, rng = folder / "p/no/0.npy", np.random.default_rng(0)
-    whole, made = path.read_bytes(), source(folder)
-    entry = made.listing().entries[0]
+    whole, reader = path.read_bytes(), source(folder)
+    entry = reader.listing().entries[0]
     for _ in range(300):
         torn = bytearray(whole)
         torn[rng.integers(0, 128)] = rng.integers(0, 256)
         path.write_bytes(torn)
         try:
-            clip = made.read(entry).clip
+            clip = reader.read(entry).clip
         except BadClip:
             continue
         assert clip.shape[1:] == (20, 3)
@@ -270,14 +270,14 @@ def test_an_empty_folder_is_one_sentence(tmp_path):
         source(tmp_path)
 
 
-def test_a_header_that_asks_for_too_much_is_refused(folder, clip, tmp_path):
+def test_a_header_with_a_huge_shape_is_refused(folder, clip, tmp_path):
     path = folder / "p/no/1.npy"
     path.write_bytes(path.read_bytes().replace(b"(5, 20, 3)", b"(9**9,20,3)"[:10]))
     whole = (folder / "p/no/0.npy").read_bytes()
     (folder / "p/no/0.npy").write_bytes(
         whole.replace(b"(5, 20, 3), }  ", b"(500000000000, 20, 3), }")
     )
-    made = source(folder)
-    for entry in made.listing().entries[:2]:
+    reader = source(folder)
+    for entry in reader.listing().entries[:2]:
         with pytest.raises(UserError, match=r"is not a whole \.npy file of numbers"):
-            made.read(entry)
+            reader.read(entry)

@@ -59,8 +59,8 @@ def test_without_lengths_the_empty_end_is_cut_and_without_repetitions_clips_are_
     arrays["X"][1] = -1
     arrays["X"][2, 0, 4:6] = -1
     del arrays["repetition"]
-    made = source(tmp_path, arrays, missing=-1)
-    store = prepare(made, tmp_path / "store")
+    reader = source(tmp_path, arrays, missing=-1)
+    store = prepare(reader, tmp_path / "store")
     assert store.frames.tolist() == [9, 1, 5]
     assert store.clips["sequence_id"].tolist() == ["yes-10-0", "yes-2-2", "no-2-3"]
     assert np.isnan(store.read(0)[0]).all()
@@ -74,11 +74,11 @@ def test_other_axes_and_ways_to_save_are_the_same_clips(tmp_path, arrays, save, 
     expected = clips_of(source(tmp_path, arrays))
     axes = ["clip", "coordinate", "time", "landmark"]
     turned = np.asarray(arrays["X"].transpose(0, 3, 1, 2), dtype=">f4", order=order)
-    made = source(tmp_path, arrays | {"X": turned}, save, axes=axes)
-    for one, other in zip(clips_of(made), expected, strict=True):
+    reader = source(tmp_path, arrays | {"X": turned}, save, axes=axes)
+    for one, other in zip(clips_of(reader), expected, strict=True):
         np.testing.assert_array_equal(one, other)
     # What a worker process is given reads the same, whether or not its maker has read.
-    for one, other in zip(clips_of(pickle.loads(pickle.dumps(made))), expected, strict=True):
+    for one, other in zip(clips_of(pickle.loads(pickle.dumps(reader))), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -91,19 +91,19 @@ def test_arrays_may_be_npy_files(tmp_path, arrays):
         "{layout: kinect20, axes: 'clip, time, feature', clips: X.npy, sign: y.npy,"
         " length: frames.npy, signer: none, signs: [no, 'yes']}".replace("[no", "['no'")
     )
-    made = described_npz(tmp_path)
-    entries, problems = made.listing()
-    assert made.signs == ["no", "yes"]
+    reader = described_npz(tmp_path)
+    entries, problems = reader.listing()
+    assert reader.signs == ["no", "yes"]
     assert [entry.sign for entry in entries] == ["yes", "no", "yes"]
     assert {entry.signer for entry in entries} == {"?"}
     assert problems[0] == ("X.npy:3", "sign '7' is not in signs", False)
     assert problems[1].kept
     assert "split=random" in problems[1].reason
-    for one, other in zip(clips_of(made), expected[:3], strict=True):
+    for one, other in zip(clips_of(reader), expected[:3], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_settings_tell_clips_that_differ_apart(tmp_path, arrays):
+def test_settings_differ_where_clips_differ(tmp_path, arrays):
     first = source(tmp_path, arrays).settings
     assert source(tmp_path, arrays).settings == first
     assert source(tmp_path, arrays, missing=0).settings != first
@@ -114,7 +114,7 @@ def test_settings_tell_clips_that_differ_apart(tmp_path, arrays):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("damage", "sentence"),
     [
         (lambda a: a.pop("sign"), "has no array sign, only X, length"),
         (lambda a: a.update(X=a["X"][:, :, :19]), r"\[4, 9, 19, 3\], but .* of kinect20 need"),
@@ -131,8 +131,8 @@ def test_settings_tell_clips_that_differ_apart(tmp_path, arrays):
         (lambda a: a.update(length=a["length"][:3]), "length has the shape"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(tmp_path, arrays, spoil, sentence):
-    spoil(arrays)
+def test_inconsistent_arrays_are_one_sentence(tmp_path, arrays, damage, sentence):
+    damage(arrays)
     with pytest.raises(UserError, match=sentence):
         prepare(source(tmp_path, arrays), tmp_path / "store")
 
@@ -176,7 +176,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_a_large_array_is_never_in_memory_as_a_whole(tmp_path, arrays, save):
+def test_a_large_array_is_never_loaded_as_a_whole(tmp_path, arrays, save):
     count, megabytes = 1000, 1000 * 200 * 20 * 3 * 4 / 1e6
     arrays |= {"X": np.ones((count, 200, 20, 3), np.float32) * np.arange(20)[:, None]}
     arrays |= {key: np.resize(arrays[key], count) for key in arrays if key != "X"}

@@ -14,7 +14,7 @@ from asl.landmarks import landmark_set
 
 
 class Counting:
-    """A source that remembers which files it was asked to read."""
+    """A source that records the files that it reads."""
 
     def __init__(self, root):
         self.inner = GislrSource(root)
@@ -37,9 +37,9 @@ def pack(root, store, **options):
 
 
 def files(store):
-    """Every file of a store and its content."""
-    found = [path for path in sorted(store.rglob("*")) if path.is_file()]
-    return {path.relative_to(store).as_posix(): path.read_bytes() for path in found}
+    """All files of a store with their content."""
+    paths = [path for path in sorted(store.rglob("*")) if path.is_file()]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in paths}
 
 
 def problems(store):
@@ -51,7 +51,7 @@ def paths(root):
     return sorted(root.glob("train_landmark_files/*/*.parquet"))
 
 
-def test_every_clip_comes_back_as_it_was(synthetic_raw, synthetic_store):
+def test_every_clip_is_read_back_unchanged(synthetic_raw, synthetic_store):
     entries = GislrSource(synthetic_raw).listing().entries
     store = ClipStore.open(synthetic_store.directory)
     assert len(store) == len(entries) == 40
@@ -73,7 +73,7 @@ def test_float16_is_half_the_size_and_nearly_the_same(synthetic_raw, synthetic_s
     assert half.fingerprint != synthetic_store.fingerprint
 
 
-def test_a_store_of_some_landmarks_gives_just_those(raw, tmp_path):
+def test_a_store_of_a_landmark_subset(raw, tmp_path):
     whole, _ = pack(raw, tmp_path / "whole")
     some, _ = pack(raw, tmp_path / "some", keep="hands_pose")
     wanted = np.array(landmark_set("hands_pose").indices)
@@ -114,7 +114,7 @@ def test_only_what_changed_is_read_again(raw, tmp_path):
     assert files(tmp_path / "store") == files(tmp_path / "fresh")
 
 
-def test_content_of_the_same_size_and_age_is_noticed(raw, tmp_path):
+def test_a_change_that_keeps_size_and_time_is_noticed(raw, tmp_path):
     pack(raw, tmp_path / "store")
     path = paths(raw)[0]
     old, content = path.stat(), path.read_bytes()
@@ -134,7 +134,7 @@ def test_a_touched_file_with_the_same_content_changes_nothing(raw, tmp_path):
     assert again.fingerprint == store.fingerprint
 
 
-def test_the_fingerprint_does_not_depend_on_where_the_files_lie(synthetic_raw, raw, tmp_path):
+def test_the_fingerprint_does_not_depend_on_the_folder(synthetic_raw, raw, tmp_path):
     here, _ = pack(raw, tmp_path / "here")
     there, _ = pack(synthetic_raw, tmp_path / "there")
     assert here.fingerprint == there.fingerprint
@@ -151,7 +151,7 @@ def test_another_label_changes_the_fingerprint_without_reading(raw, tmp_path):
     assert again.clip_signs[0] == second
 
 
-def test_a_bad_clip_is_named_and_left_out(raw, tmp_path):
+def test_an_invalid_clip_is_reported_and_skipped(raw, tmp_path):
     cut, empty, gone = paths(raw)[:3]
     cut.write_bytes(cut.read_bytes()[:5000])
     empty.write_bytes(b"")
@@ -159,21 +159,21 @@ def test_a_bad_clip_is_named_and_left_out(raw, tmp_path):
     (raw / "train_landmark_files/1/7.parquet").write_bytes(b"never listed")
     store, _ = pack(raw, tmp_path / "store")
     assert len(store) == 37
-    found = problems(tmp_path / "store")
-    assert {path.split("/")[-1]: kept for path, (_, kept) in found.items()} == {
+    reported = problems(tmp_path / "store")
+    assert {path.split("/")[-1]: kept for path, (_, kept) in reported.items()} == {
         cut.name: "no",
         empty.name: "no",
         gone.name: "no",
         "7.parquet": "no",
     }
-    assert found[gone.relative_to(raw).as_posix()][0] == "there is no such file"
+    assert reported[gone.relative_to(raw).as_posix()][0] == "there is no such file"
     again, read = pack(raw, tmp_path / "store")
     assert not read
-    assert problems(tmp_path / "store") == found
+    assert problems(tmp_path / "store") == reported
     assert again.fingerprint == store.fingerprint
 
 
-def test_a_bad_clip_stops_everything_where_it_should(raw, tmp_path):
+def test_an_invalid_clip_fails_the_run_under_fail(raw, tmp_path):
     paths(raw)[3].write_bytes(b"")
     with pytest.raises(UserError, match=paths(raw)[3].name):
         pack(raw, tmp_path / "store", on_problem="fail")
@@ -181,7 +181,7 @@ def test_a_bad_clip_stops_everything_where_it_should(raw, tmp_path):
         ClipStore.open(tmp_path / "store")
 
 
-def test_a_clip_in_which_nothing_was_detected_is_kept_and_counted(raw, tmp_path):
+def test_a_clip_without_any_detection_is_kept_and_counted(raw, tmp_path):
     from asl.clips.sources.gislr import write_clip
 
     write_clip(paths(raw)[0], np.full((4, 543, 3), np.nan))
@@ -192,7 +192,7 @@ def test_a_clip_in_which_nothing_was_detected_is_kept_and_counted(raw, tmp_path)
     ]
 
 
-def test_nothing_but_bad_clips_is_one_sentence(raw, tmp_path):
+def test_only_invalid_clips_is_one_sentence(raw, tmp_path):
     for path in paths(raw):
         path.write_bytes(b"")
     with pytest.raises(UserError, match="holds no clip that can be read"):
@@ -207,7 +207,7 @@ def test_an_unknown_choice_is_answered_with_the_choices(synthetic_raw, tmp_path,
         pack(synthetic_raw, tmp_path / "store", **option)
 
 
-def test_a_store_cut_short_is_not_opened_but_repaired(raw, tmp_path):
+def test_a_truncated_store_is_refused_and_repaired(raw, tmp_path):
     pack(raw, tmp_path / "store")
     before = files(tmp_path / "store")
     shard = next((tmp_path / "store/shards").glob("*.npy"))
@@ -218,7 +218,7 @@ def test_a_store_cut_short_is_not_opened_but_repaired(raw, tmp_path):
     assert files(tmp_path / "store") == before
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(synthetic_raw, tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_sentence(synthetic_raw, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         pack(synthetic_raw, tmp_path / "file" / "store")
@@ -236,7 +236,7 @@ def test_a_folder_that_is_no_store_is_refused_and_left_as_it_was(raw, tmp_path, 
     assert files(folder) == {name: b'{"format": 2}'}
 
 
-def test_the_recordings_folder_is_no_place_for_the_store(tmp_path):
+def test_the_recordings_folder_is_refused_as_store(tmp_path):
     from asl.clips.sources.npz import NpzSource
 
     arrays = {"X": np.ones((2, 3, 20, 3), np.float32), "sign": np.array(["yes", "no"])}
@@ -282,7 +282,7 @@ def test_the_summary_ends_with_the_rate(synthetic_raw, tmp_path):
     assert lines[-1].endswith(" clips/s")
 
 
-def test_a_store_travels_to_a_loading_process_by_its_name(synthetic_store):
+def test_a_store_is_pickled_as_its_path(synthetic_store):
     import pickle
 
     sent = pickle.dumps(synthetic_store)
@@ -331,6 +331,6 @@ def test_a_clip_that_crashes_its_reader_is_reported_and_the_others_are_packed(tm
     command = [sys.executable, script, tmp_path, tmp_path / "store"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "298"
-    found = problems(tmp_path / "store")
-    assert sorted(found) == ["250.npy", "7.npy"]
-    assert "ends the process that reads it" in found["7.npy"][0]
+    reported = problems(tmp_path / "store")
+    assert sorted(reported) == ["250.npy", "7.npy"]
+    assert "ends the process that reads it" in reported["7.npy"][0]

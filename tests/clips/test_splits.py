@@ -17,7 +17,7 @@ from asl.errors import UserError
 
 
 def clips(signers=6, signs=4, each=5):
-    """Names of sign and signer of every clip: signers 1, 2, … sign `each` clips of each sign."""
+    """Sign and signer of every clip: each of the signers 1, 2, … signs each sign `each` times."""
     grid = [(f"sign{s}", str(p + 1)) for p in range(signers) for s in range(signs)] * each
     signs_, signers_ = zip(*grid, strict=True)
     return list(signs_), list(signers_)
@@ -62,7 +62,7 @@ def test_validation_has_signers_of_its_own_from_four_on():
     assert not set(who(split.val, signers)) & set(who(split.train, signers))
 
 
-def test_with_three_signers_validation_is_a_share_of_the_clips_and_says_so():
+def test_with_three_signers_validation_is_a_reported_share_of_the_clips():
     signs, signers = clips(3)
     split = signer_holdout(signs, signers, test=["3"])
     assert split.protocol == "signer_holdout test=[3]"
@@ -86,7 +86,7 @@ def test_no_validation_at_all():
     assert split.val_protocol == "none"
 
 
-def test_the_seed_moves_the_drawn_signers_only():
+def test_the_seed_changes_only_the_drawn_signers():
     signs, signers = clips(12)
     assert len({signer_holdout(signs, signers, seed=seed).protocol for seed in range(9)}) > 3
     named = {signer_holdout(signs, signers, test=[1], seed=seed).protocol for seed in range(9)}
@@ -126,7 +126,7 @@ def test_a_split_is_the_same_in_another_process():
         (lambda s: leave_one_signer_out(*s, test=[1, 2]), "tests on one signer"),
     ],
 )
-def test_what_cannot_be_split_is_one_sentence(make, sentence):
+def test_an_impossible_split_is_one_sentence(make, sentence):
     with pytest.raises(UserError, match=sentence):
         make(clips(6))
 
@@ -167,13 +167,13 @@ def competition(shared_data) -> list[str]:
 
 
 def spread(counts, dealt):
-    """By how many clips the largest fold exceeds the smallest."""
+    """The difference in clips between the largest and the smallest fold."""
     sizes = [sum(counts[name] for name in fold) for fold in dealt]
     return max(sizes) - min(sizes)
 
 
 def fairer(counts, folds, most):
-    """Whether the signers can be dealt with a spread of at most `most`, after trying all ways."""
+    """Whether any dealing of the signers has a spread of at most `most`; tries all."""
     clips = sorted(counts.values(), reverse=True)
     sums = np.zeros(1, int)  # of each set of signers; bit i of its place stands for signer i
     for count in clips:
@@ -198,7 +198,7 @@ def fairer(counts, folds, most):
     return most >= 0 and deal(0, folds, sum(clips), 0, sum(clips))
 
 
-def test_fairer_tries_all_ways():
+def test_fairer_tries_all_exchanges():
     counts = {"a": 5, "b": 4, "c": 3, "d": 3}
     assert [fairer(counts, 2, most) for most in (0, 1)] == [False, True]  # 5 + 3 and 4 + 3
     assert [fairer(counts, 3, most) for most in (1, 2)] == [False, True]  # 5, 4 and 3 + 3
@@ -207,14 +207,14 @@ def test_fairer_tries_all_ways():
 
 @pytest.mark.parametrize("folds", [2, 3, 4, 5, 7])
 def test_no_folds_of_the_competition_are_fairer(folds, competition):
-    """But for a thousandth of a fold, which no measure would notice."""
+    """Up to a thousandth of a fold, which no metric would show."""
     counts = Counter(competition)
-    found = spread(counts, deal_signers(competition, folds))
+    dealt = spread(counts, deal_signers(competition, folds))
     slack = len(competition) // folds // 1000
-    assert not fairer(counts, folds, found - slack - 1), found
+    assert not fairer(counts, folds, dealt - slack - 1), dealt
 
 
-def test_six_folds_of_the_competition_are_nearly_as_fair_as_can_be(competition):
+def test_six_folds_of_the_competition_are_nearly_optimal(competition):
     """Too many ways to try: three of the folds have three signers, even if they are the busiest."""
     counts = Counter(competition)
     busiest = sum(count for _, count in counts.most_common(9))

@@ -19,14 +19,14 @@ SIGNATURE = "signed-secret-0123456789"
 @dataclass
 class Request:
     start: int
-    own: bool  # made by our code; Kaggle's client asks once before, and is closed unread
+    by_asl: bool  # made by our code; Kaggle's client asks once before, and is closed unread
     authorized: bool
     sent: int = 0
 
 
 @dataclass
 class StandIn:
-    """What the servers say, and what they were asked."""
+    """The servers' answers, and the requests that they received."""
 
     body: bytes = b""
     tag: str = '"one"'
@@ -39,8 +39,8 @@ class StandIn:
     url: str = ""
 
     @property
-    def own(self) -> list[Request]:
-        return [request for request in self.requests if request.own]
+    def by_asl(self) -> list[Request]:
+        return [request for request in self.requests if request.by_asl]
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def stand_in(monkeypatch):
 
     class Storage(BaseHTTPRequestHandler):
         def do_GET(self):
-            own = self.headers.get("Accept-Encoding") == "identity"
+            by_asl = self.headers.get("Accept-Encoding") == "identity"
             wanted = self.headers.get("Range", "bytes=0-")
             same = self.headers.get("If-Range") in (None, state.tag)
             start = int(wanted[6:-1]) if same and state.resumable else 0
-            request = Request(start, own, "Authorization" in self.headers)
+            request = Request(start, by_asl, "Authorization" in self.headers)
             state.requests.append(request)
             self.send_response(state.storage_refusal or (206 if start else 200))
             if state.resumable:
@@ -62,7 +62,7 @@ def stand_in(monkeypatch):
                 self.send_header("ETag", state.tag)
                 self.send_header("Content-Length", str(len(state.body) - start))
             self.end_headers()
-            cut = state.cuts.pop(0) if own and state.cuts else len(state.body)
+            cut = state.cuts.pop(0) if by_asl and state.cuts else len(state.body)
             try:
                 for at in range(start, min(len(state.body), start + cut), 8192):
                     request.sent += self.wfile.write(state.body[at : min(at + 8192, start + cut)])
@@ -124,7 +124,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def user(home, monkeypatch) -> Path:
-    """A home of someone who set their credentials in the environment."""
+    """A home, with credentials in the environment."""
     monkeypatch.setenv("KAGGLE_USERNAME", "me")
     monkeypatch.setenv("KAGGLE_KEY", KEY)
     return home
@@ -132,7 +132,7 @@ def user(home, monkeypatch) -> Path:
 
 @pytest.fixture
 def download(tmp_path, capsys, monkeypatch):
-    """Runs `asl download` into a temporary folder; gives status, stdout and stderr."""
+    """Runs `asl download` into a temporary folder; returns status, stdout and stderr."""
     # The competition would not fit on many a disk, its stand-in does.
     plenty = type(shutil.disk_usage("/"))(10**12, 0, 10**12)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: plenty)
@@ -148,7 +148,7 @@ def download(tmp_path, capsys, monkeypatch):
 
 @pytest.fixture(scope="session")
 def competition(synthetic_raw, tmp_path_factory) -> bytes:
-    """A zip of a small data set in the competition's layout."""
+    """A zip of a small data set in the competition's format."""
     path = tmp_path_factory.mktemp("competition") / "asl-signs.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in sorted(synthetic_raw.rglob("*")):

@@ -19,7 +19,7 @@ BLOCK = 1 << 16  # what a break may cost
 USAGE = namedtuple("USAGE", "total used free")
 
 
-def test_the_competition_lands_whole_and_a_second_call_does_nothing(
+def test_the_competition_is_downloaded_and_a_second_call_does_nothing(
     stand_in, competition, user, download, tmp_path, synthetic_raw
 ):
     stand_in.body = competition
@@ -40,7 +40,7 @@ def test_the_competition_lands_whole_and_a_second_call_does_nothing(
     assert "there already, verified" in out
 
 
-def test_the_archive_goes_when_asked_at_once_or_later(
+def test_keep_archive_false_deletes_the_archive_now_or_later(
     stand_in, competition, user, download, tmp_path
 ):
     stand_in.body = competition
@@ -78,33 +78,31 @@ def test_another_archive_does_not_delete_the_fetched_one(
     assert (tmp_path / "gislr.download" / "asl-signs.zip").read_bytes() == competition
 
 
-def test_a_cut_connection_is_resumed_where_it_broke(
+def test_a_broken_connection_is_resumed_at_its_last_byte(
     stand_in, competition, user, download, tmp_path
 ):
     stand_in.body, stand_in.cuts = competition, [100_000, 150_000]
     status, _, err = download("gislr")
     assert status == 0, err
-    first, second, third = stand_in.own
+    first, second, third = stand_in.by_asl
     assert first.start == 0
     assert 100_000 - BLOCK < second.start <= 100_000
     assert second.start + 150_000 - BLOCK < third.start <= second.start + 150_000
     assert third.sent == len(competition) - third.start
 
 
-def test_a_later_call_goes_on_where_the_first_gave_up(
-    stand_in, competition, user, download, tmp_path
-):
+def test_a_later_call_resumes_the_download(stand_in, competition, user, download, tmp_path):
     stand_in.body, stand_in.cuts = competition, [100_000, 0, 0]
     status, _, err = download("gislr")
     assert status == 2
     assert "same command to go on" in err
     assert not (tmp_path / "gislr").exists()
     assert download("gislr")[0] == 0
-    assert 100_000 - BLOCK < stand_in.own[-1].start <= 100_000
-    assert sum(request.sent for request in stand_in.own) < len(competition) + BLOCK
+    assert 100_000 - BLOCK < stand_in.by_asl[-1].start <= 100_000
+    assert sum(request.sent for request in stand_in.by_asl) < len(competition) + BLOCK
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_start(
+def test_a_file_that_changed_on_the_server_is_fetched_from_its_start(
     stand_in, competition, user, download, monkeypatch
 ):
     stand_in.body, stand_in.cuts = b"x" * len(competition), [100_000, 0, 0]
@@ -115,7 +113,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_start(
         assert download("gislr")[0] == 2  # of the old file no byte may be taken for the new one's
     status, _, err = download("gislr")
     assert status == 0, err
-    assert stand_in.own[-1].start == 0
+    assert stand_in.by_asl[-1].start == 0
 
 
 def test_a_damaged_archive_is_removed_and_leaves_no_data_set(
@@ -139,7 +137,7 @@ def test_a_damaged_archive_is_removed_and_leaves_no_data_set(
         (403, ["accept its rules", "kaggle.com/competitions/asl-signs/rules"]),
     ],
 )
-def test_a_refusal_says_what_to_do(stand_in, user, download, tmp_path, refusal, words):
+def test_a_refusal_names_the_remedy(stand_in, user, download, tmp_path, refusal, words):
     stand_in.refusal = refusal
     status, out, err = download("gislr")
     assert status == 2
@@ -148,7 +146,7 @@ def test_a_refusal_says_what_to_do(stand_in, user, download, tmp_path, refusal, 
     assert KEY not in out + err
 
 
-def test_without_credentials_one_sentence_says_how_to_get_them(stand_in, home, download):
+def test_missing_credentials_are_one_sentence_with_instructions(stand_in, home, download):
     status, out, err = download("gislr")
     assert (status, stand_in.asked) == (2, 0)
     assert len((out + err).strip().splitlines()) == 1
@@ -157,7 +155,7 @@ def test_without_credentials_one_sentence_says_how_to_get_them(stand_in, home, d
     assert not list(home.rglob("*"))
 
 
-def test_a_key_that_can_be_none_is_said_and_not_shown(stand_in, home, download, monkeypatch):
+def test_an_invalid_key_is_reported_but_not_shown(stand_in, home, download, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "“quoted-secret”")
     status, out, err = download("gislr")
     assert (status, stand_in.asked) == (2, 0)
@@ -188,7 +186,7 @@ def test_an_access_token_is_enough(stand_in, competition, home, download, monkey
     assert download("gislr")[0] == 0
 
 
-def test_too_small_a_disk_is_said_before_anything_is_fetched(
+def test_a_disk_too_small_is_reported_before_the_download(
     stand_in, competition, user, download, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: USAGE(90e9, 40e9, 50e9))
@@ -239,7 +237,7 @@ def test_a_link_in_an_archive_is_refused(download, home, tmp_path):
     assert download("gislr", f"download.archive={archive}")[0] == 2
 
 
-def test_a_stopped_unpacking_goes_on_and_unpacks_nothing_twice(
+def test_an_interrupted_unpacking_is_resumed_without_repeating_files(
     competition, home, download, tmp_path, monkeypatch
 ):
     archive = tmp_path / "mine.zip"
@@ -255,8 +253,8 @@ def test_a_stopped_unpacking_goes_on_and_unpacks_nothing_twice(
     monkeypatch.setattr(unzip_module, "_unpack", stopped)
     assert download("gislr", f"download.archive={archive}")[0] == 130
     assert not (tmp_path / "gislr").exists()
-    spoilt = tmp_path / "gislr.download" / "unpacked" / done[0]
-    spoilt.write_bytes(b"x" * spoilt.stat().st_size)
+    damaged = tmp_path / "gislr.download" / "unpacked" / done[0]
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
 
     again = []
     monkeypatch.setattr(
@@ -271,7 +269,7 @@ def test_a_stopped_unpacking_goes_on_and_unpacks_nothing_twice(
     assert not (tmp_path / "gislr.download").exists()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(download, home, tmp_path):
+def test_a_folder_with_other_files_is_left_unchanged(download, home, tmp_path):
     (tmp_path / "gislr").mkdir()
     (tmp_path / "gislr" / "thesis.txt").write_text("mine")
     status, _, err = download("gislr")
@@ -280,7 +278,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(download, home, tmp_pa
     assert [path.name for path in (tmp_path / "gislr").iterdir()] == ["thesis.txt"]
 
 
-def test_a_data_set_with_missing_files_is_not_called_whole(download, home, tmp_path, synthetic_raw):
+def test_a_data_set_with_missing_files_is_incomplete(download, home, tmp_path, synthetic_raw):
     shutil.copytree(synthetic_raw, tmp_path / "gislr")
     next((tmp_path / "gislr").rglob("*.parquet")).unlink()
     status, _, err = download("gislr")

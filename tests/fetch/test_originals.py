@@ -22,7 +22,7 @@ def like_github(stand_in):
     stand_in.resumable = False  # it packs an archive as it sends it, and names no length
 
 
-def test_words_become_clips_of_the_competitions_layout(
+def test_words_become_clips_of_the_competitions_format(
     shared_data, stand_in, home, download, tmp_path
 ):
     words = _some_words(shared_data, tmp_path / "expected")
@@ -36,11 +36,11 @@ def test_words_become_clips_of_the_competitions_layout(
     status, out, err = download("words15", *settings)
     assert status == 0, err
     assert f"next: asl prepare data=words15 data.root={tmp_path}" in out
-    made = GislrSource(tmp_path / "words15")
-    assert made.signs == words.signs
-    assert made.listing() == words.listing()
-    for entry in made.listing().entries:
-        np.testing.assert_array_equal(made.read(entry).clip, words.read(entry).clip)
+    downloaded = GislrSource(tmp_path / "words15")
+    assert downloaded.signs == words.signs
+    assert downloaded.listing() == words.listing()
+    for entry in downloaded.listing().entries:
+        np.testing.assert_array_equal(downloaded.read(entry).clip, words.read(entry).clip)
 
     asked = len(stand_in.requests)
     assert "there already" in download("words15", *settings)[1]
@@ -48,7 +48,7 @@ def test_words_become_clips_of_the_competitions_layout(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (lambda files: files.pop("repo-c7/MP_Data/can/1/7.npy"), ["holds no MP_Data/can/1/7.npy"]),
         (
@@ -61,12 +61,12 @@ def test_words_become_clips_of_the_competitions_layout(
         ),
     ],
 )
-def test_words_that_are_not_the_published_ones_are_refused(
-    shared_data, stand_in, home, download, tmp_path, spoil, words
+def test_words_with_another_digest_are_refused(
+    shared_data, stand_in, home, download, tmp_path, damage, words
 ):
     source = _some_words(shared_data, tmp_path / "expected")
     files = _published_files(source)
-    spoil(files)
+    damage(files)
     stand_in.body = _zip(files)
     status, _, err = download(
         "words15",
@@ -81,7 +81,7 @@ def test_words_that_are_not_the_published_ones_are_refused(
     assert not (tmp_path / "words15.download" / "repository.zip").exists()
 
 
-def test_a_commit_that_is_gone_is_said_at_once(stand_in, home, download, tmp_path):
+def test_a_missing_commit_is_reported_without_retries(stand_in, home, download, tmp_path):
     stand_in.storage_refusal = 404
     status, _, err = download("words15", f"download.origin.url={stand_in.url}")
     assert status == 2
@@ -105,8 +105,8 @@ def test_skeletons_become_one_npz(shared_data, stand_in, home, download, tmp_pat
     ]
     status, _, err = download("isl30", *settings)
     assert status == 0, err
-    made = NpzSource(tmp_path / "isl30", file="isl30.npz", layout="kinect20")
-    assert clips_digest(made) == clips_digest(expected)
+    downloaded = NpzSource(tmp_path / "isl30", file="isl30.npz", layout="kinect20")
+    assert clips_digest(downloaded) == clips_digest(expected)
 
     shutil.rmtree(tmp_path / "isl30")
     archive = tmp_path / "by-hand.zip"
@@ -123,18 +123,18 @@ def test_the_real_clips_are_the_pinned_ones(shared_data, home, download, name):
 
 
 @pytest.mark.slow
-def test_all_real_words_survive_the_way_from_their_publication(
+def test_all_real_words_are_restored_from_their_publication(
     shared_data, stand_in, home, download, tmp_path
 ):
     stand_in.body = _as_published(GislrSource(shared_data / "words15"))
     status, _, err = download("words15", f"download.origin.url={stand_in.url}")
     assert status == 0, err
-    made = GislrSource(tmp_path / "words15").listing()
-    assert made == GislrSource(shared_data / "words15").listing()
+    downloaded = GislrSource(tmp_path / "words15").listing()
+    assert downloaded == GislrSource(shared_data / "words15").listing()
 
 
 @pytest.mark.slow
-def test_all_real_skeletons_survive_the_way_from_their_publication(
+def test_all_real_skeletons_are_restored_from_their_publication(
     shared_data, stand_in, home, download
 ):
     with np.load(shared_data / "isl30" / "isl30.npz") as arrays:
@@ -165,7 +165,7 @@ def _as_published(source: GislrSource) -> bytes:
 
 
 def _published_files(source: GislrSource) -> dict[str, bytes]:
-    """A frame's file: pose with visibility, then the left and the right hand; zeros if not seen."""
+    """A frame's file: pose with visibility, left hand, right hand; zeros where not detected."""
     files = {"repo-c7/README.md": b"", "repo-c7/MP_Data/-/0/0.npy": b"no sign"}
     for entry in source.listing().entries:
         clip = np.nan_to_num(source.read(entry).clip.astype(np.float64))  # [T, 543, 3]
