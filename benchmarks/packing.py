@@ -1,13 +1,13 @@
 """`asl prepare` against other ways to read the same files."""
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 from asl.clips.prepare import prepare
-from asl.clips.sources.gislr import SIGN_MAP, TRAIN_CSV, GislrSource
+from asl.clips.sources.base import Entry
+from asl.clips.sources.gislr import GislrSource, write_lists
 from benchmarks import notebook, readers
 from benchmarks.table import Row, at_least, rounds
 
@@ -78,14 +78,13 @@ def packing(
 
 def _repeated(given: GislrSource, root: Path, times: int) -> GislrSource:
     """The given files several times over, as links."""
-    lines = ["path,participant_id,sequence_id,sign"]
+    linked = []
     entries = given.listing().entries
     for number in range(times):
         for entry in entries:
             path = Path(entry.path).with_stem(f"{number}-{Path(entry.path).stem}")
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).symlink_to((given.root / entry.path).resolve())
-            lines.append(f"{path.as_posix()},{entry.signer},{path.stem},{entry.sign}")
-    (root / TRAIN_CSV).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.copy(given.root / SIGN_MAP, root)
+            linked.append(Entry(path.as_posix(), entry.signer, path.stem, entry.sign))
+    write_lists(root, linked, given.signs)
     return GislrSource(root)
