@@ -25,7 +25,7 @@ from asl.export.backend.tflite import to_tflite
 from asl.export.export import export
 from asl.export.onnx.convert import to_onnx
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.predict import interpreter, silent_stderr
+from asl.runtime.litert import interpreter, silent_stderr
 from benchmarks.command import options
 from benchmarks.table import Row, below, machine, report, rounds
 

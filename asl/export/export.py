@@ -41,7 +41,7 @@ from asl.export.selection import offer
 from asl.export.submission import SUBMISSION
 from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.predict import LABELS
+from asl.runtime.labels import LABELS
 
 USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.json", "report.md")

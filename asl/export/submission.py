@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from asl.export.report import MOST_BYTES
-from asl.runtime.predict import LABELS
+from asl.runtime.labels import LABELS
 
 SUBMISSION = "submission.zip"
 LAYOUT = "mediapipe_holistic"

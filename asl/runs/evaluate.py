@@ -20,7 +20,8 @@ from asl.runs.data import make_split, open_store
 from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
-from asl.runtime.predict import LABELS, load, read_facts, read_labels
+from asl.runtime.labels import LABELS, read_facts, read_labels
+from asl.runtime.litert import load
 
 PARTS = ("train", "val", "test")
 

@@ -19,7 +19,7 @@ from mlflow.pyfunc import save_model
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from asl.errors import UserError
-from asl.runtime.predict import silent_stderr
+from asl.runtime.litert import silent_stderr
 from asl.tracking.find import CHOOSING_METRICS, FoundRun, download
 from asl.tracking.store import Tracker
 

@@ -8,7 +8,7 @@ import pytest
 from asl.tracking.store import open_tracker
 from asl.commands.export import print_published
 from asl.runs.export import best_file, publish
-from asl.runtime.predict import load
+from asl.runtime.litert import load
 from asl.tracking.find import find_run
 
 

@@ -22,7 +22,7 @@ from asl.export.parity.verify import check_no_kept_state, compare, judge
 from asl.export.passes.flatbuffer import pack, parse
 from asl.export.passes.lstm import MOST_STEPS
 from asl.paths import CONF
-from asl.runtime.predict import load
+from asl.runtime.litert import load
 
 
 @pytest.fixture(scope="module")

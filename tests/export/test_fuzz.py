@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asl.export.backend.tflite import to_tflite
 from asl.export.onnx.convert import to_onnx
 from asl.recognizer.preprocessing.scalers import HandShape
-from asl.runtime.predict import load
+from asl.runtime.litert import load
 
 LARGE = 1e4
 """Up to here answers are compared; beyond, float32 has too few digits for two programs to agree."""

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from asl.export.export import export
 from asl.export.passes.flatbuffer import parse
 from asl.export.passes.int8 import NotQuantizedError, to_int8
-from asl.runtime.predict import load
+from asl.runtime.litert import load
 
 
 @pytest.fixture(scope="module")

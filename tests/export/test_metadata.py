@@ -7,7 +7,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from asl.export.passes.metadata import add_metadata
-from asl.runtime.predict import load, read_labels
+from asl.runtime.labels import read_labels
+from asl.runtime.litert import load
 
 LABELS = {
     "signs": ["again", "bird", "ça va"],

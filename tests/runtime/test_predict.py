@@ -22,7 +22,8 @@ from asl.recognizer.heads.linear import LinearHead
 from asl.recognizer.preprocessing.features import Features
 from asl.recognizer.preprocessing.scalers import Identity
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.predict import predict, read_labels
+from asl.runtime.labels import read_labels
+from asl.runtime.predict import predict
 
 SIGNS = ["again", "bird", "cat"]
 

@@ -10,7 +10,7 @@ import pytest
 from asl.cli import run as asl
 from asl.errors import UserError
 from asl.export.passes.metadata import add_metadata
-from asl.runtime.predict import load
+from asl.runtime.litert import load
 from asl.tracking.find import FoundRun, find_run
 from asl.tracking.registry import Registered, register, registered_file
 from asl.tracking.run import create_run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.runtime.predict import interpreter, silent_stderr
+from asl.runtime.litert import interpreter, silent_stderr
 
 MOST_SECONDS = 1.0
 """That one measurement may take; where a clip takes long, fewer runs of it will do."""

@@ -55,7 +55,7 @@ def main() -> None:
     # LiteRT itself is loaded before the measurement begins.
     import ai_edge_litert.interpreter  # noqa: F401
 
-    from asl.runtime.predict import interpreter, silent_stderr
+    from asl.runtime.litert import interpreter, silent_stderr
 
     model, clip = Path(sys.argv[1]), np.load(sys.argv[2])
     with contextlib.suppress(OSError):  # the highest so far is forgotten, where that is allowed

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from asl.clips.store import ClipStore
 from asl.errors import UserError
-from asl.runtime.predict import Recognise, load
+from asl.runtime.litert import Predictor, load
 from asl.workers import cores, serve_parent
 
 _CHUNK = 32  # clips a task
@@ -70,7 +70,7 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
-_given: tuple[Recognise, Path, ClipStore]
+_given: tuple[Predictor, Path, ClipStore]
 
 
 def _start(model: Path, store: ClipStore) -> None:
@@ -84,7 +84,7 @@ def _given_outputs(rows: np.ndarray) -> np.ndarray:
     return _outputs(recognise, model, store, rows)
 
 
-def _outputs(recognise: Recognise, model: Path, store: ClipStore, rows: np.ndarray) -> np.ndarray:
+def _outputs(recognise: Predictor, model: Path, store: ClipStore, rows: np.ndarray) -> np.ndarray:
     found = []
     for row in rows.tolist():
         try:

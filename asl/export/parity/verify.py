@@ -11,7 +11,7 @@ import torch
 from asl.export import ExportError
 from asl.landmarks import Layout
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.predict import interpreter, load, silent_stderr
+from asl.runtime.litert import interpreter, load, silent_stderr
 
 Recognise = Callable[[np.ndarray], np.ndarray]
 

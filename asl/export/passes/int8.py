@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from asl.export.passes.flatbuffer import pack, parse
 from asl.export.passes.float16 import SMALLEST
-from asl.runtime.predict import silent_stderr
+from asl.runtime.litert import silent_stderr
 
 CALIBRATED_ON = 100
 """Clips from which the ranges of inputs and outputs are taken."""

@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from asl.export.passes.flatbuffer import pack, parse
 from asl.landmarks import LAYOUTS
-from asl.runtime.predict import LABELS, LABELS_TEXT
+from asl.runtime.labels import LABELS, LABELS_TEXT
 
 # Tables of tflite-support's metadata_schema.fbs: their fields in order, as far as used.
 MODEL = (

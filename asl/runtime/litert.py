@@ -1,0 +1,111 @@
+"""Opening a .tflite in LiteRT, TFLite's interpreter."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl.errors import UserError
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+"""A clip, float32 [n, N, 3] with NaN = not detected, to probabilities, float32 [signs]."""
+
+
+def load(path: str | Path, threads: int = 1) -> Predictor:
+    """Open a .tflite of the GISLR competition's contract.
+
+    Args:
+        path: its signature is serving_default: inputs [n, N, 3] -> outputs [signs].
+        threads: of LiteRT.
+
+    Returns:
+        a function from clip to probabilities, which raises ValueError for a clip of another shape.
+
+    Raises:
+        UserError: there is no such file, it is not a TFLite file, or it has another signature.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: there is no such file; `asl export` writes one")
+    try:
+        run = interpreter(path, threads).get_signature_runner("serving_default")
+        landmarks = int(run.get_input_details()["inputs"]["shape"][1])
+        with silent_stderr():
+            run(inputs=np.full((1, landmarks, 3), np.nan, np.float32))["outputs"]
+    except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"{path}: not a TFLite file with the signature serving_default: "
+            f"inputs [n, N, 3] -> outputs [signs] ({reason})"
+        ) from error
+
+    def predictor(clip: np.ndarray) -> np.ndarray:
+        if clip.ndim != 3 or clip.shape[1:] != (landmarks, 3) or not len(clip):
+            raise ValueError(
+                f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, 3]"
+            )
+        return run(inputs=np.ascontiguousarray(clip, np.float32))["outputs"].reshape(-1)
+
+    return predictor
+
+
+def load_fixed(
+    path: str | Path, shape: tuple[int, ...] | None = None, threads: int = 1
+) -> Predictor:
+    """Open a .tflite for inputs of one shape, whose tensors are allocated once, here.
+
+    Args:
+        path: a model with one input and one output.
+        shape: of the input; the file's own where None.
+        threads: of LiteRT.
+
+    Raises:
+        ValueError, RuntimeError: it is not a TFLite file, or does not take this shape.
+    """
+    model = interpreter(path, threads)
+    inputs = model.get_input_details()[0]["index"]
+    outputs = model.get_output_details()[0]["index"]
+    if shape is not None:
+        model.resize_tensor_input(inputs, shape)
+    with silent_stderr():
+        model.allocate_tensors()
+
+    def predictor(clip: np.ndarray) -> np.ndarray:
+        model.set_tensor(inputs, clip)
+        model.invoke()
+        return model.get_tensor(outputs)
+
+    return predictor
+
+
+def interpreter(path: str | Path, threads: int = 1) -> Any:
+    """A LiteRT interpreter of a file.
+
+    Raises:
+        ValueError, RuntimeError: it is not a TFLite file.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silent_stderr():
+        return Interpreter(str(path), num_threads=threads)
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Drop what native code writes to stderr.
+
+    LiteRT reports the delegate that it creates, which Python's logging cannot turn off.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
