@@ -3,7 +3,7 @@
     python -m benchmarks.export_matrix
 
 Trains each network of `conf/model/` for 15 epochs on blocks 1 and 2 of words15, exports it, and
-reads what the reports say. A quarter of an hour on two cores; results: README.md.
+reads their reports. A quarter of an hour on two cores; results: README.md.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from asl import cli
-from asl.tracking.store import open_tracker
-from asl.export.backend.tflite import VARIANTS
+from asl.config.plan import choices
 from asl.export.parity.accuracy import TORCH
-from asl.paths import CONF, PROJECT
+from asl.export.variants import VARIANTS, file_name
+from asl.paths import PROJECT
 from asl.tracking.find import find_runs
+from asl.tracking.store import open_tracker
 
 DATA = ("data=words15", "split.test=[3]", "seed=0", "trainer.max_epochs=15")
-NETWORKS = tuple(sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
 URI = f"sqlite:///{PROJECT / 'mlruns/mlflow.db'}"
 HEADER = (
     "model", "file", "largest difference", "same top sign", "accuracy", "macro F1", "MB",
@@ -32,7 +32,7 @@ HEADER = (
 def main() -> None:
     """Train, export, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=NETWORKS, help="of conf/model/")
+    parser.add_argument("--models", nargs="+", default=choices("model"), help="of conf/model/")
     parser.add_argument("--uri", default=URI, help="of the MLflow store")
     parser.add_argument("--folder", type=Path, default=PROJECT / "exports/matrix")
     parser.add_argument("overrides", nargs="*", default=DATA, help="of every run, as typed")
@@ -52,10 +52,10 @@ def _train(models: Sequence[str], uri: str, overrides: Sequence[str]) -> dict[st
     """The run of each network."""
     began = time.time() * 1000
     _asl("train", "-m", f"model={','.join(models)}", f"tracking.uri={uri}", *overrides)
-    made = find_runs(open_tracker({"uri": uri, "experiment": "asl"}))
-    new = [run for run in made if run.is_training and run.started >= began]
-    runs = {run.params["model"]: run.run_id for run in new}
-    return {model: runs[model] for model in models}
+    runs = find_runs(open_tracker({"uri": uri, "experiment": "asl"}))
+    new = [run for run in runs if run.is_training and run.started >= began]
+    run_ids = {run.params["model"]: run.run_id for run in new}
+    return {model: run_ids[model] for model in models}
 
 
 def _export(run_id: str, folder: Path, uri: str) -> dict[str, Any]:
@@ -75,32 +75,29 @@ def _rows(model: str, report: dict[str, Any]) -> Iterator[Sequence[str]]:
     """PyTorch's accuracy on the test clips, then each file's."""
     files = report["accuracy"]["test"]["files"]
     yield model, "PyTorch", "", "", *_figures(files[TORCH]), *[""] * 5
-    for hop in report["hops"]:
-        variant = hop["name"]
+    for parity in report["parity"]:
+        variant = parity["name"]
         if variant not in report["latency"]:
             continue
-        took, size = (
-            report["latency"][variant]["median"],
-            report["bytes"][f"model_{variant}.tflite"],
-        )
-        times = took["median_ms"], took["two_threads"]["median_ms"], took["first_ms"]
+        latency, size = report["latency"][variant]["median"], report["bytes"][file_name(variant)]
+        times = latency["median_ms"], latency["two_threads"]["median_ms"], latency["first_ms"]
         peak = report["memory"][variant]
         yield (
             model,
-            variant + ("" if variant not in report["rejected"] else ", not offered"),
-            f"{hop['largest']:.1e}",
-            f"{hop['same_top'] * hop['clips']:.0f} of {hop['clips']}",
+            variant + ("" if variant not in report["rejected"] else ", rejected"),
+            f"{parity['max_difference']:.1e}",
+            f"{parity['same_top'] * parity['clips']:.0f} of {parity['clips']}",
             *_figures(files[variant]),
             f"{size / 1e6:.2f}",
             *(f"{ms:.2f}" for ms in times),
             "" if peak is None else f"{peak / 1e6:.1f}",
         )
-    for variant, why in report["not_made"].items():
-        yield model, variant, f"not made: {why}", *[""] * (len(HEADER) - 3)
+    for variant, why in report["not_converted"].items():
+        yield model, variant, f"not converted: {why}", *[""] * (len(HEADER) - 3)
 
 
-def _figures(found: dict[str, float]) -> tuple[str, str]:
-    return f"{found['accuracy']:.4f}", f"{found['f1']:.4f}"
+def _figures(measured: dict[str, float]) -> tuple[str, str]:
+    return f"{measured['accuracy']:.4f}", f"{measured['f1']:.4f}"
 
 
 if __name__ == "__main__":

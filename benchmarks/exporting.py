@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from asl.config import CONF, build_recognizer, recognizer_spec, register_resolvers
-from asl.export.backend.tflite import to_tflite
+from asl.config.plan import choices, plan
 from asl.export.export import export
 from asl.export.onnx.convert import to_onnx
+from asl.export.tflite import to_tflite
+from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.litert import interpreter, silent_stderr
+from asl.runtime.litert import interpreter, load_fixed
 from benchmarks.command import options
 from benchmarks.table import Row, below, machine, report, rounds
 
@@ -37,7 +37,6 @@ LAYERS = {
     "lstm": (50, (NOTEBOOK,)),
     "bigru": (100, (NOTEBOOK, "model=bigru", "model.embed=0")),
 }
-MODELS = ("lstm", "gru", "bilstm", "bigru", "cnn", "conv_gru", "transformer", "conv_transformer")
 
 
 class Size(NamedTuple):
@@ -56,7 +55,7 @@ class Size(NamedTuple):
     winner: tuple[str, ...]
 
 
-FULL = Size(rounds=1000, layers=tuple(LAYERS), models=MODELS, winner=WINNER)
+FULL = Size(rounds=1000, layers=tuple(LAYERS), models=tuple(choices("model")), winner=WINNER)
 QUICK = Size(10, ("lstm",), (), (*WINNER, "model.hidden=16"))
 
 
@@ -72,7 +71,6 @@ def main() -> None:
     """Measure, print and write."""
     chosen = options("exporting", __doc__).parse_args()
     size: Size = QUICK if chosen.quick else FULL
-    register_resolvers()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as scratch:
         folder = Path(scratch)
@@ -119,7 +117,7 @@ def _winner(size: Size, folder: Path) -> list[Row]:
     directory = folder / "winner"
     recognizer, clips = _recognizer(*size.winner), [_clip(n) for n in range(10, 60)]
     began = time.perf_counter()
-    export(recognizer, directory, clips, [f"clip {number}" for number in range(len(clips))])
+    export(recognizer, directory, {f"clip {number}": clip for number, clip in enumerate(clips)})
     seconds = time.perf_counter() - began
     path = directory / "model_float16.tflite"
     taken = rounds({"ours": _recognition(path, 22)}, size.rounds)["ours"] * 1e3
@@ -153,16 +151,14 @@ def _preprocessing(model: str, size: Size, folder: Path) -> list[Row]:
 
 def _recognizer(*overrides: str) -> Recognizer:
     """With fresh weights, as `asl train` would begin with."""
-    with initialize_config_dir(str(CONF), version_base=None):
-        cfg = compose("train", overrides=list(overrides))
     torch.manual_seed(0)
-    return build_recognizer(recognizer_spec(cfg), SIGNS).eval()
+    return build_recognizer(plan(*overrides).recognizer, SIGNS).eval()
 
 
 def _files(recognizer: Recognizer, folder: Path, variants: Sequence[str]) -> dict[str, Path]:
     folder.mkdir()
     to_onnx(recognizer, folder / "model.onnx")
-    return to_tflite(folder / "model.onnx", folder, variants)
+    return to_tflite(folder / "model.onnx", folder, variants).files
 
 
 def _clip(frames: int) -> np.ndarray:
@@ -175,24 +171,14 @@ def _clip(frames: int) -> np.ndarray:
 
 def _recognition(path: Path, frames: int | None) -> Callable[[], Any]:
     """One clip in, its probabilities out; features of the file's own shape where frames is None."""
-    model = interpreter(path)
-    (inputs,), (outputs,) = model.get_input_details(), model.get_output_details()
-    clip = (
-        np.zeros(inputs["shape"], np.float32) + 0.1  # zeros alone LiteRT would skip
-        if frames is None
-        else _clip(frames)
-    )
-    model.resize_tensor_input(inputs["index"], clip.shape)
-    with silent_stderr():
-        model.allocate_tensors()
-
-    def recognise() -> Any:
-        model.set_tensor(inputs["index"], clip)
-        model.invoke()
-        return model.get_tensor(outputs["index"])
-
-    recognise()
-    return recognise
+    if frames is None:
+        shape = interpreter(path).get_input_details()[0]["shape"]
+        clip = np.full(shape, 0.1, np.float32)  # zeros alone LiteRT would skip
+    else:
+        clip = _clip(frames)
+    predictor = load_fixed(path, clip.shape)
+    predictor(clip)
+    return lambda: predictor(clip)
 
 
 if __name__ == "__main__":

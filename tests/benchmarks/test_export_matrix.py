@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.export.backend.tflite import VARIANTS
+from asl.export.variants import VARIANTS
 
 PROJECT = Path(__file__).parents[2]
 
