@@ -126,7 +126,7 @@ def tiny_tflite() -> Callable[[Path], Path]:
     )
 
     def write(path: Path) -> Path:
-        path.write_bytes(pack(model, 1000))
+        path.write_bytes(pack(model))
         return path
 
     return write

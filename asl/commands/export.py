@@ -54,23 +54,23 @@ def _print_table(report: dict[str, Any]) -> None:
     table = plain_table("file", numbers=[*headings, "ms a clip", "peak MB"])
     if parts:
         table.add_row("PyTorch", "", "", "", *_accuracies(parts, "torch"))
-    for hop in report["hops"]:
-        table.add_row(*_file_row(report, hop))
+    for parity in report["parity"]:
+        table.add_row(*_file_row(report, parity))
     console().print(table)
     for line in (*protocols(report), *conclusions(report)):
         print(line)
 
 
-def _file_row(report: dict[str, Any], hop: dict[str, Any]) -> list[str]:
+def _file_row(report: dict[str, Any], parity: dict[str, Any]) -> list[str]:
     """A file's size, agreement with the recognizer, accuracy, latency and memory."""
-    variant = hop["name"]
+    variant = parity["name"]
     latency, peak = report["latency"].get(variant), report["memory"].get(variant)
     name = f"model_{variant}.tflite" if latency else "model.onnx"
     return [
         name,
         f"{report['bytes'][name] / 1e6:.2f}",
-        f"{hop['largest']:.1e}",
-        f"{hop['same_top']:.1%} of {hop['clips']}",
+        f"{parity['max_difference']:.1e}",
+        f"{parity['same_top']:.1%} of {parity['clips']}",
         *_accuracies(report["accuracy"], variant),
         f"{latency['median']['median_ms']:.2f}" if latency else "",
         f"{peak / 1e6:.1f}" if peak is not None else "",

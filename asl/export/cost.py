@@ -1,4 +1,4 @@
-"""What a recognizer costs on the phone: the figures of a sweep's second objective."""
+"""Size and latency of a recognizer's exported file: the figures of a sweep's second objective."""
 
 import copy
 import tempfile
@@ -6,20 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from asl.export.backend.tflite import to_tflite
 from asl.export.onnx.convert import to_onnx
 from asl.export.parity.latency import latency
-from asl.export.passes.labels import labels
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.metadata import labels
+from asl.export.tflite import to_tflite
 from asl.recognizer.recognizer import Recognizer
 
 
 def cost(recognizer: Recognizer, clip: np.ndarray) -> dict[str, float]:
-    """Export the float16 .tflite, weigh and time it, and throw it away unverified.
+    """Export the float16 .tflite without verifying it, measure it, and delete it.
 
     Args:
-        recognizer: it stays as it is.
-        clip: that it is timed on, float32 [n, N, 3].
+        recognizer: it is not changed.
+        clip: for the latency, float32 [n, N, 3].
 
     Returns:
         `size`, the file's bytes without the name of the run, which `asl export` adds; `latency`,
@@ -29,10 +28,9 @@ def cost(recognizer: Recognizer, clip: np.ndarray) -> dict[str, float]:
         ExportError: the conversion failed.
     """
     recognizer = copy.deepcopy(recognizer).cpu().float().eval()
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
-        to_onnx(recognizer, made / "model.onnx")
-        path = to_tflite(made / "model.onnx", made, ["float16"])["float16"]
-        add_metadata(path, labels(recognizer))
-        taken = latency(path, np.asarray(clip, np.float32))["median_ms"]
-        return {"size": float(path.stat().st_size), "latency": taken}
+    with tempfile.TemporaryDirectory() as scratch:
+        onnx = Path(scratch) / "model.onnx"
+        to_onnx(recognizer, onnx)
+        path = to_tflite(onnx, onnx.parent, ["float16"], labels(recognizer)).files["float16"]
+        median = latency(path, np.asarray(clip, np.float32))["median_ms"]
+        return {"size": float(path.stat().st_size), "latency": median}

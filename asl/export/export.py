@@ -6,7 +6,7 @@ import json
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,33 +17,38 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError
-from asl.export.backend.tflite import QUANTIZED, VARIANTS, to_tflite
-from asl.export.onnx.convert import Recognise, to_onnx
-from asl.export.parity.choice import compared, spread
-from asl.export.parity.diagnosis import diagnose
-from asl.export.parity.measure import measure
-from asl.export.parity.verify import (
-    Hop,
-    compare,
+from asl.export.onnx.convert import ExportedForward, to_onnx
+from asl.export.parity.accuracy import accuracies
+from asl.export.parity.clips import (
     edge_case_clips,
-    judge,
-    onnx_recognise,
-    probabilities,
-    torch_recognise,
-    verify_tflite,
+    select_verification_clips,
+    stratified_sample,
 )
-from asl.export.passes.int8 import CALIBRATED_ON, NotQuantizedError, to_dynamic, to_int8
-from asl.export.passes.labels import labels
-from asl.export.passes.metadata import add_metadata
+from asl.export.parity.compare import (
+    check_parity,
+    compare,
+    onnx_predictor,
+    probabilities,
+    torch_predictor,
+)
+from asl.export.parity.contract import check_contract
+from asl.export.parity.diagnosis import diagnose
+from asl.export.parity.latency import latencies
+from asl.export.parity.memory import peak_memory
+from asl.export.passes.int8 import CALIBRATION_CLIPS
+from asl.export.passes.metadata import labels
 from asl.export.report import timed, to_markdown
 from asl.export.requirements import check_installed
-from asl.export.selection import offer
+from asl.export.selection import select_variant
 from asl.export.submission import SUBMISSION
+from asl.export.tflite import to_tflite
+from asl.export.variants import VARIANTS, file_name
 from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.labels import LABELS
+from asl.runtime.litert import load
 
-USABLE = ("model.onnx", *(f"model_{variant}.tflite" for variant in VARIANTS), LABELS, SUBMISSION)
+USABLE = ("model.onnx", *map(file_name, VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.json", "report.md")
 TOOLS = (
     "torch",
@@ -61,167 +66,156 @@ ROUTE = "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter"
 
 def export(
     recognizer: Recognizer,
-    directory: Path,
-    clips: Sequence[np.ndarray],
-    clip_names: Sequence[str],
+    directory: str | Path,
+    clips: Mapping[str, np.ndarray] | None = None,
     variants: Sequence[str] = ("float32", "float16"),
-    run: Mapping[str, str] | None = None,
+    *,
     data: tuple[ClipStore, Split] | None = None,
+    most: int = 256,
+    run: Mapping[str, str] | None = None,
     max_drop: float = 0.005,
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
-    Each file is compared with the recognizer on the given clips and on edge cases derived from
-    them (`asl.export.parity.verify`). Nothing appears in `directory` before all is verified. After
-    a failed verification it holds the reports, which say what failed, and no file of an earlier export.
-    A quantized file that fails is kept, but not offered: `asl.export.selection`.
+    Each file is compared with the recognizer on real clips and on edge cases made of them
+    (`asl.export.parity`). No file appears in `directory` before all are verified. After a failed
+    verification it holds the two reports, which name the failure, and no file of an earlier export.
+    A quantized file that fails is kept but rejected: `asl.export.selection`.
 
     Args:
-        recognizer: as `asl.recognizer.recognizer.Recognizer`; it stays as it is.
-        directory: where the files go; made if absent, other files in it are left alone.
-        clips: real ones, float32 [n, N, 3] of the recognizer's layout, NaN = not detected.
-        clip_names: one for each clip, for the report.
-        variants: of `asl.export.backend.tflite.VARIANTS`.
-        run: what the files say of the run that the recognizer comes from: `id`, `name`, `data`,
-            `split`.
-        data: on whose validation and test clips each file's accuracy is measured; int8 takes its
-            ranges from training clips of it, or else from `clips`.
-        max_drop: of accuracy on the validation clips, from which on a file is not offered.
+        recognizer: a `Recognizer` or `Ensemble`; it is not changed.
+        directory: for the files; made if absent, other files in it are left alone.
+        clips: name to real clip, float32 [n, N, 3] of the recognizer's layout, NaN = not detected;
+            where None, clips of `data` that were not trained on.
+        variants: of `asl.export.variants.VARIANTS`.
+        data: whose validation and test clips each file's accuracy is measured on; int8 takes its
+            ranges from its training clips, without data from `clips`.
+        most: number of clips taken from `data` at most.
+        run: the run that the recognizer comes from, for the files: `id`, `name`, `data`, `split`.
+        max_drop: loss of validation accuracy beyond which a file is rejected.
 
     Returns:
         the content of report.json.
 
     Raises:
-        UserError: an unknown variant, no clip, or packages that are needed are absent.
-        ExportError: the conversion or a verification failed; names the file, the clip and by how
-            much.
+        UserError: an unknown variant, no clip, or a package that is needed is absent.
+        ExportError: the conversion or a verification failed; names the file, the clip and the
+            difference.
+
+    Example:
+        >>> from asl.export.export import export
+        >>> report = export(recognizer, "exports/cnn", data=(store, split))
+        >>> report["best"], report["parity"][1]["max_difference"]
     """
-    _check(variants, clips)
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    recognizer = copy.deepcopy(recognizer).cpu().float().eval()
-    all_clips = dict(zip(clip_names, (np.asarray(c, np.float32) for c in clips), strict=True))
-    all_clips |= edge_case_clips(list(all_clips.values()), recognizer.landmarks.layout)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
-        made = Path(scratch)
-        report = _report_head(recognizer, clips, all_clips)
-        if data:
-            report["clips"]["part"] = compared(*data, len(clips))[0]
-        try:
-            facts = labels(recognizer) | ({"run": dict(run)} if run else {})
-            (made / LABELS).write_text(
-                json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8"
-            )
-            paths = _write(recognizer, made, variants, all_clips, facts, report, data)
-            measure(recognizer, paths, list(all_clips.values())[: len(clips)], report, data)
-            sizes = {variant: path.stat().st_size for variant, path in paths.items()}
-            found = offer(sizes, report["rejected"], report["accuracy"], max_drop)
-            report |= {**found._asdict(), "max_drop": max_drop}
-        except ExportError as error:
-            report["failure"] = str(error)
-            _write_reports(report, made)
-            _move(made, directory, REPORTS)
-            raise
-        report["verified"] = True
-        report["bytes"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
-        _write_reports(report, made)
-        _move(made, directory, [path.name for path in made.iterdir()])
-    return report
-
-
-def _check(variants: Sequence[str], clips: Sequence[np.ndarray]) -> None:
     check_installed()
     for variant in variants:
         if variant not in VARIANTS:
-            raise unknown("export.variants", variant, VARIANTS)
+            raise unknown("export.variants", variant, list(VARIANTS))
+    part = None
+    if clips is None and data is not None:
+        part, clips = _clips_of(*data, most)
     if not clips:
         raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
-
-
-def _write(
-    recognizer: Recognizer,
-    made: Path,
-    variants: Sequence[str],
-    clips: dict[str, np.ndarray],
-    facts: dict[str, Any],
-    report: dict[str, Any],
-    data: tuple[ClipStore, Split] | None,
-) -> dict[str, Path]:
-    """Make and verify the files in the folder `made`, filling the report in as far as it comes."""
-    with timed(report, "torch"):
-        wanted = probabilities(torch_recognise(recognizer), clips, "torch")
-    onnx = made / "model.onnx"
-    with timed(report, "onnx"):
-        to_onnx(recognizer, onnx)
-        got = probabilities(onnx_recognise(onnx), clips, "onnx")
-    hop = compare("onnx", wanted, got, list(clips))
-    report["hops"].append(asdict(hop))
-    try:
-        judge(hop)
-    except ExportError as error:
-        where = diagnose(Recognise(recognizer).eval(), onnx, clips[hop.worst_clip])
-        raise ExportError(f"{error} {where}".rstrip()) from error
-    real = list(clips.values())[: report["clips"]["real"]]
-    paths = _convert(made, variants, _representative(real, data), report)
-    for variant, path in paths.items():
-        add_metadata(path, facts)
-        with timed(report, f"verifying {variant}"):
-            hop, operators = verify_tflite(variant, path, wanted, clips)
-        report["hops"].append(asdict(hop))
-        report["operators"][variant] = dict(operators.most_common())
-        _judge(hop, report)
-    return paths
-
-
-def _convert(
-    made: Path,
-    variants: Sequence[str],
-    representative: Sequence[np.ndarray],
-    report: dict[str, Any],
-) -> dict[str, Path]:
-    """The .tflite of each variant; one that a model's operators do not allow is reported."""
-    quantized = [variant for variant in variants if variant in ("int8",)]
-    converted = [variant for variant in variants if variant not in quantized]
-    if quantized:
-        converted = list(dict.fromkeys([*converted, "float32"]))
-    with timed(report, "tflite"):
-        paths = to_tflite(made / "model.onnx", made, converted)
-    for variant in quantized:
-        path = made / f"model_{variant}.tflite"
-        with timed(report, variant):
-            try:
-                path.write_bytes(_quantized(variant, paths["float32"], representative))
-                paths[variant] = path
-            except NotQuantizedError as error:
-                report["not_made"][variant] = str(error)
-    for variant in set(paths) - set(variants):
-        paths.pop(variant).unlink()
-    return paths
-
-
-def _quantized(variant: str, float32: Path, representative: Sequence[np.ndarray]) -> bytes:
-    model = float32.read_bytes()
-    return to_int8(model, representative) if variant == "int8" else to_dynamic(model)
-
-
-def _representative(
-    clips: Sequence[np.ndarray], data: tuple[ClipStore, Split] | None
-) -> Sequence[np.ndarray]:
-    """Training clips, or without data the first of those given."""
-    if data is None:
-        return clips[:CALIBRATED_ON]
-    store, split = data
-    return [store.read(row) for row in spread(store, split.train, CALIBRATED_ON)]
-
-
-def _judge(hop: Hop, report: dict[str, Any]) -> None:
-    """Refuse a hop that breaks its limit; of a quantized file it is the report that says so."""
-    try:
-        judge(hop)
-    except ExportError as error:
-        if hop.name not in QUANTIZED:
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    real = {name: np.asarray(clip, np.float32) for name, clip in clips.items()}
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
+        job = _Job(
+            recognizer=copy.deepcopy(recognizer).cpu().float().eval(),
+            folder=Path(scratch),
+            real=real,
+            edge_cases=edge_case_clips(list(real.values()), recognizer.landmarks.layout),
+            variants=variants,
+            data=data,
+            report={},
+        )
+        job.report.update(_first_facts(job), max_drop=max_drop)
+        if part:
+            job.report["clips"]["part"] = part
+        try:
+            files = _write_and_verify(job, run)
+            _measure(job, files)
+            _select(job, files, max_drop)
+        except ExportError as error:
+            job.report["failure"] = str(error)
+            _write_reports(job)
+            _replace(job.folder, directory, REPORTS)
             raise
-        report["rejected"][hop.name] = str(error)
+        job.report["verified"] = True
+        job.report["bytes"] = {
+            path.name: path.stat().st_size for path in sorted(job.folder.iterdir())
+        }
+        _write_reports(job)
+        _replace(job.folder, directory, [path.name for path in job.folder.iterdir()])
+    return job.report
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One export.
+
+    Attributes:
+        recognizer: on the CPU, in evaluation mode.
+        folder: for the files until they are verified.
+        real: name to real clip, float32 [n, N, 3].
+        edge_cases: name to clip, made of the real ones.
+        variants: to write.
+        data: the clips and split that accuracy is measured on.
+        report: the content of report.json, filled in step by step.
+    """
+
+    recognizer: Recognizer
+    folder: Path
+    real: dict[str, np.ndarray]
+    edge_cases: dict[str, np.ndarray]
+    variants: Sequence[str]
+    data: tuple[ClipStore, Split] | None
+    report: dict[str, Any]
+
+    @property
+    def clips(self) -> dict[str, np.ndarray]:
+        """All clips that files are compared on."""
+        return self.real | self.edge_cases
+
+    def calibration_clips(self) -> list[np.ndarray]:
+        """Training clips for the ranges of int8; without data, real clips."""
+        if self.data is None:
+            return list(self.real.values())[:CALIBRATION_CLIPS]
+        store, split = self.data
+        return [store.read(row) for row in stratified_sample(store, split.train, CALIBRATION_CLIPS)]
+
+
+def _clips_of(store: ClipStore, split: Split, most: int) -> tuple[str, dict[str, np.ndarray]]:
+    """Clips that were not trained on: the part of the split that they are from; name to clip."""
+    part, rows = select_verification_clips(store, split, most)
+    return part, {f"{store.clips['path'][row]} (clip {row})": store.read(row) for row in rows}
+
+
+def _first_facts(job: _Job) -> dict[str, Any]:
+    """The content of report.json before anything is converted."""
+    versions = {"python": platform.python_version()}
+    for tool in TOOLS:
+        with contextlib.suppress(PackageNotFoundError):  # only int8 needs the quantizer
+            versions[tool] = version(tool)
+    return {
+        "verified": False,
+        "parameters": sum(p.numel() for p in job.recognizer.parameters()),
+        "backbone": _network(job.recognizer),
+        "signs": len(job.recognizer.signs),
+        "clips": {"real": len(job.real), "edge_cases": list(job.edge_cases)},
+        "parity": [],
+        "not_converted": {},
+        "rejected": {},
+        "operators": {},
+        "accuracy": {},
+        "latency": {},
+        "memory": {},
+        "bytes": {},
+        "seconds": {},
+        "backend": ROUTE,
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _network(recognizer: Recognizer) -> str:
@@ -231,50 +225,86 @@ def _network(recognizer: Recognizer) -> str:
     return type(recognizer.backbone).__name__
 
 
-def _report_head(
-    recognizer: Recognizer,
-    clips: Sequence[np.ndarray],
-    all_clips: dict[str, np.ndarray],
-) -> dict[str, Any]:
-    return {
-        "verified": False,
-        "parameters": sum(p.numel() for p in recognizer.parameters()),
-        "backbone": _network(recognizer),
-        "signs": len(recognizer.signs),
-        "clips": {"real": len(clips), "edge_cases": list(all_clips)[len(clips) :]},
-        "hops": [],
-        "not_made": {},
-        "rejected": {},
-        "operators": {},
-        "accuracy": {},
-        "latency": {},
-        "memory": {},
-        "bytes": {},
-        "seconds": {},
-        "backend": ROUTE,
-        "versions": {"python": platform.python_version()} | _versions(),
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
+def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Path]:
+    """Write labels.json, model.onnx and the variants, and verify them; variant to .tflite."""
+    facts = labels(job.recognizer) | ({"run": dict(run)} if run else {})
+    _write_json(job.folder / LABELS, facts)
+    with timed(job.report, "torch"):
+        reference = probabilities(torch_predictor(job.recognizer), job.clips, "torch")
+    onnx = job.folder / "model.onnx"
+    with timed(job.report, "onnx"):
+        to_onnx(job.recognizer, onnx)
+        _verify_onnx(job, onnx, reference)
+    with timed(job.report, "tflite"):
+        files, not_converted = to_tflite(
+            onnx, job.folder, job.variants, facts, job.calibration_clips
+        )
+    job.report["not_converted"] = not_converted
+    for variant, path in files.items():
+        with timed(job.report, f"verifying {variant}"):
+            _verify_tflite(job, variant, path, reference)
+    return files
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for tool in TOOLS:
-        with contextlib.suppress(PackageNotFoundError):  # only int8 needs the quantizer
-            found[tool] = version(tool)
-    return found
+def _verify_onnx(job: _Job, path: Path, reference: np.ndarray) -> None:
+    """Compare the ONNX file with the recognizer's probabilities [clips, signs]."""
+    outputs = probabilities(onnx_predictor(path), job.clips, "onnx")
+    result = compare("onnx", reference, outputs, list(job.clips))
+    job.report["parity"].append(asdict(result))
+    try:
+        check_parity(result)
+    except ExportError as error:
+        exported = ExportedForward(job.recognizer).eval()
+        where = diagnose(exported, path, job.clips[result.worst_clip])
+        raise ExportError(f"{error} {where}".rstrip()) from error
 
 
-def _write_reports(report: dict[str, Any], made: Path) -> None:
-    (made / "report.json").write_text(
-        json.dumps(report, ensure_ascii=False, indent=2), encoding="utf-8"
-    )
-    (made / "report.md").write_text(to_markdown(report), encoding="utf-8")
+def _verify_tflite(job: _Job, variant: str, path: Path, reference: np.ndarray) -> None:
+    """Check a .tflite's contract and parity; a quantized file that fails is rejected."""
+    example = next(iter(job.real.values()))
+    operators = check_contract(variant, path, example, reference.shape[1])
+    job.report["operators"][variant] = dict(operators.most_common())
+    outputs = probabilities(load(path), job.clips, variant)
+    result = compare(variant, reference, outputs, list(job.clips))
+    job.report["parity"].append(asdict(result))
+    try:
+        check_parity(result)
+    except ExportError as error:
+        if not VARIANTS[variant].quantized:
+            raise
+        job.report["rejected"][variant] = str(error)
 
 
-def _move(made: Path, directory: Path, names: Sequence[str]) -> None:
-    """Put the new files in the place of every file of an earlier export."""
+def _measure(job: _Job, files: Mapping[str, Path]) -> None:
+    """Record accuracy on data with the recognizer's signs, latency and memory of the files."""
+    if job.data and job.data[0].signs == list(job.recognizer.signs):
+        with timed(job.report, "accuracy"):
+            job.report["accuracy"] = accuracies(job.recognizer, files, *job.data)
+    clips = list(job.real.values())
+    with timed(job.report, "speed and memory"):
+        for variant, path in files.items():
+            job.report["latency"][variant] = latencies(path, clips)
+            job.report["memory"][variant] = peak_memory(path, max(clips, key=len))
+
+
+def _select(job: _Job, files: Mapping[str, Path], max_drop: float) -> None:
+    sizes = {variant: path.stat().st_size for variant, path in files.items()}
+    selection = select_variant(sizes, job.report["rejected"], job.report["accuracy"], max_drop)
+    job.report.update(selection._asdict())
+
+
+def _write_reports(job: _Job) -> None:
+    _write_json(job.folder / "report.json", job.report)
+    (job.folder / "report.md").write_text(to_markdown(job.report), encoding="utf-8")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def _replace(folder: Path, directory: Path, names: Sequence[str]) -> None:
+    """Delete the files of an earlier export, and move these in."""
     for name in (*USABLE, *REPORTS):
         (directory / name).unlink(missing_ok=True)
     for name in names:
-        (made / name).replace(directory / name)
+        (folder / name).replace(directory / name)

@@ -1,28 +1,30 @@
+"""report.json in words: report.md, and the sentences that `asl export` prints."""
+
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
-MOST_BYTES = 40e6
-MOST_MS = 100.0
-"""The GISLR competition's limits: model.tflite under 40 MB, under 100 ms a clip on average."""
+from asl.export.submission import MAX_BYTES, MAX_MS
+from asl.export.variants import VARIANTS, Tolerance, file_name
 
 MARKS = {"val": "‡", "test": "†"}
-"""Of numbers that new signers would not reach, as elsewhere."""
+"""Of numbers measured on signers that are trained on."""
 
 
 @contextlib.contextmanager
 def timed(report: dict[str, Any], part: str) -> Iterator[None]:
-    """Note in the report how many seconds this part of the export takes."""
+    """Record in the report the seconds that this part of the export takes."""
     started = time.perf_counter()
     yield
     report["seconds"][part] = time.perf_counter() - started
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    """report.json for people."""
+    """report.json as Markdown."""
     parts = ["# Export report", _verdict(report), _subject(report)]
-    parts += ["## Agreement with the recognizer", _agreement(report)]
+    parts += ["## Parity with the recognizer", *_parity(report)]
     if report["accuracy"]:
         parts += ["## Accuracy", *_accuracies(report)]
     if report["latency"]:
@@ -31,35 +33,36 @@ def to_markdown(report: dict[str, Any]) -> str:
         parts += ["## Operators", _table(["file", "operators"], _operators(report))]
     seconds = ", ".join(f"{part} {taken:.1f}" for part, taken in report["seconds"].items())
     versions = ", ".join(f"{tool} {number}" for tool, number in report["versions"].items())
+    parts += ["## Files", _descriptions(report)] if report["latency"] else []
     parts += ["## Made with", f"{versions}; {report['machine']}.", f"Seconds: {seconds}."]
     return "\n\n".join(parts) + "\n"
 
 
 def conclusions(report: dict[str, Any]) -> list[str]:
-    """What was not made, what is not offered, and what is best: a sentence each."""
-    said = [f"{variant}: not made: {why}" for variant, why in report["not_made"].items()]
-    said += [f"{variant}: not offered: {why}" for variant, why in report["rejected"].items()]
+    """Which variants were not converted or are rejected, and which is best: a sentence each."""
+    lines = [f"{name}: not converted: {why}" for name, why in report["not_converted"].items()]
+    lines += [f"{name}: rejected: {why}" for name, why in report["rejected"].items()]
     if report.get("best"):
-        said.append(f"best: model_{report['best']}.tflite, {report['why']}")
+        lines.append(f"best: {file_name(report['best'])}, {report['why']}")
     elif "why" in report:
-        said.append(f"best: {report['why']}")
-    return said
+        lines.append(f"best: none, {report['why']}")
+    return lines
 
 
 def protocols(report: dict[str, Any]) -> list[str]:
-    """Whose clips accuracy was measured on, and which numbers new signers would not reach."""
-    said = [
-        f"{name_of(part, found)}: {found['clips']:,} clips, {found['protocol']}"
-        for part, found in report["accuracy"].items()
+    """The clips of each part that accuracy was measured on: their number and protocol."""
+    lines = [
+        f"{name_of(part, measured)}: {measured['clips']:,} clips, {measured['protocol']}"
+        for part, measured in report["accuracy"].items()
     ]
     if report["accuracy"] and "val" not in report["accuracy"]:
-        said.append("The split has no validation clips, so no file's accuracy could be judged.")
-    return said
+        lines.append("The split has no validation clips, so no file's accuracy could be judged.")
+    return lines
 
 
-def name_of(part: str, found: dict[str, Any]) -> str:
+def name_of(part: str, measured: dict[str, Any]) -> str:
     """`val` or `test`, with a mark where its signers are trained on."""
-    return part if found["signer_independent"] else f"{part} {MARKS[part]}"
+    return part if measured["signer_independent"] else f"{part} {MARKS[part]}"
 
 
 def _verdict(report: dict[str, Any]) -> str:
@@ -79,44 +82,59 @@ def _subject(report: dict[str, Any]) -> str:
     )
 
 
-def _agreement(report: dict[str, Any]) -> str:
+def _parity(report: dict[str, Any]) -> list[str]:
     header = ["file", "largest difference", "mean", "worst clip", "same top sign", "ties"]
-    return (
-        f"{_table(header, _hops(report))}\n\n"
-        "A tie is a clip with another top sign where the recognizer's own two probabilities "
-        "all but coincide (1e-5; 1e-3 for float16; 1e-2 for dynamic; 5e-2 for int8)."
-    )
+    rows = [
+        [
+            result["name"],
+            f"{result['max_difference']:.1e}",
+            f"{result['mean_difference']:.1e}",
+            result["worst_clip"],
+            f"{result['same_top']:.2%} of {result['clips']}",
+            str(result["ties"]),
+        ]
+        for result in report["parity"]
+    ]
+    return [_table(header, rows), "Tolerances:", _tolerances(report)]
 
 
-def _hops(report: dict[str, Any]) -> Iterable[Sequence[str]]:
-    for hop in report["hops"]:
-        numbers = f"{hop['largest']:.1e}", f"{hop['mean']:.1e}"
-        yield (
-            hop["name"],
-            *numbers,
-            hop["worst_clip"],
-            f"{hop['same_top']:.2%} of {hop['clips']}",
-            str(hop["ties"]),
+def _tolerances(report: dict[str, Any]) -> str:
+    """What each file must keep to, a line for each number of a `Tolerance`."""
+    lines = []
+    for number in fields(Tolerance):
+        limits = (
+            f"{result['name']} {result['tolerance'][number.name]:g}" for result in report["parity"]
         )
+        lines.append(f"- {number.metadata['meaning']}: {', '.join(limits)}")
+    return "\n".join(lines)
+
+
+def _descriptions(report: dict[str, Any]) -> str:
+    return "\n".join(
+        f"- {file_name(name)}: {VARIANTS[name].description}" for name in report["latency"]
+    )
 
 
 def _accuracies(report: dict[str, Any]) -> list[str]:
     parts = report["accuracy"]
     header = ["file"]
-    for part, found in parts.items():
-        header += [f"accuracy, {name_of(part, found)}", f"macro F1, {name_of(part, found)}"]
-    files = next(iter(parts.values()))["files"]
+    for part, measured in parts.items():
+        header += [f"accuracy, {name_of(part, measured)}", f"macro F1, {name_of(part, measured)}"]
     rows = [
-        [name, *(f"{found['files'][name][f]:.4f}" for found in parts.values() for f in FIGURES)]
-        for name in files
+        [
+            name,
+            *(
+                f"{measured['files'][name][figure]:.4f}"
+                for measured in parts.values()
+                for figure in ("accuracy", "f1")
+            ),
+        ]
+        for name in next(iter(parts.values()))["files"]
     ]
-    said = protocols(report)
-    if any(not found["signer_independent"] for found in parts.values()):
-        said.append("‡ and † mark numbers on signers that are trained on.")
-    return [_table(header, rows), *said]
-
-
-FIGURES = ("accuracy", "f1")
+    notes = protocols(report)
+    if any(not measured["signer_independent"] for measured in parts.values()):
+        notes.append("‡ and † mark numbers on signers that are trained on.")
+    return [_table(header, rows), *notes]
 
 
 def _costs(report: dict[str, Any]) -> str:
@@ -124,22 +142,23 @@ def _costs(report: dict[str, Any]) -> str:
     header += ["p95 ms", "first ms", "peak MB", "within the contract"]
     return (
         f"{_table(header, _speeds(report))}\n\n"
-        "LiteRT on this machine, one thread where nothing else is said, raw landmarks in; the "
-        "contract is < 40 MB and < 100 ms. `first` is cold: it includes opening the file. Peak is "
-        "by how much a process grows that opens the file and recognises the longest clip."
+        "LiteRT on this machine, on one thread unless stated otherwise, raw landmarks in; the "
+        f"contract is < {MAX_BYTES / 1e6:.0f} MB and < {MAX_MS:.0f} ms. `first` includes opening "
+        "the file. Peak is by how much the memory of a process grows that opens the file and "
+        "recognises the longest clip."
     )
 
 
 def _speeds(report: dict[str, Any]) -> Iterable[Sequence[str]]:
     for variant, lengths in report["latency"].items():
-        size = report["bytes"].get(f"model_{variant}.tflite", 0)
+        size = report["bytes"].get(file_name(variant), 0)
         peak = report["memory"].get(variant)
         for name, t in lengths.items():
-            within = "yes" if size < MOST_BYTES and t["median_ms"] < MOST_MS else "**no**"
-            both = t["two_threads"]
-            taken = t["median_ms"], t["p95_ms"], both["median_ms"], both["p95_ms"], t["first_ms"]
+            within = "yes" if size < MAX_BYTES and t["median_ms"] < MAX_MS else "**no**"
+            two = t["two_threads"]
+            ms = t["median_ms"], t["p95_ms"], two["median_ms"], two["p95_ms"], t["first_ms"]
             memory = f"{peak / 1e6:.1f}" if peak is not None and name == "longest" else ""
-            times = (f"{ms:.2f}" for ms in taken)
+            times = (f"{value:.2f}" for value in ms)
             yield variant, f"{size / 1e6:.2f}", name, str(t["frames"]), *times, memory, within
 
 

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from asl.clips.store import ClipStore
 from asl.errors import unknown
 from asl.export.export import export
-from asl.export.parity.choice import compared
 from asl.export.submission import SUBMISSION, write_submission
 from asl.paths import PROJECT
 from asl.runs.data import make_split, open_store
@@ -72,7 +70,7 @@ def export_run(
     Args:
         loaded: the run.
         tracker: the MLflow store that has it.
-        variants: of `asl.export.backend.tflite.VARIANTS`.
+        variants: of `asl.export.variants.VARIANTS`.
         clips: at most so many real clips are compared.
         max_drop: of accuracy on the validation clips, beyond which a file is rejected.
         register: name of the registered model, `{data}` being the run's data set; None: none.
@@ -90,26 +88,19 @@ def export_run(
     store = open_store(data or loaded.data)
     split = make_split(loaded.split, store)
     directory = directory or PROJECT / "exports" / loaded.run.name
-    _, rows = compared(store, split, clips)
-    examples = [store.read(row) for row in rows]
     report = export(
         loaded.recognizer,
         directory,
-        clips=examples,
-        clip_names=_names(store, rows),
         variants=list(variants),
-        run=provenance(loaded.run),
         data=(store, split),
+        most=clips,
+        run=provenance(loaded.run),
         max_drop=max_drop,
     )
     record_export(tracker, loaded.run.run_id, directory)
     forced = champion == "force"
-    published = publish(tracker, loaded.run, directory, report, examples[0], name, forced)
+    published = publish(tracker, loaded.run, directory, report, store.read(0), name, forced)
     return ExportedRun(directory, report, published)
-
-
-def _names(store: ClipStore, rows: np.ndarray) -> list[str]:
-    return [f"{store.clips['path'][row]} (clip {row})" for row in rows]
 
 
 def provenance(run: FoundRun) -> dict[str, str]:

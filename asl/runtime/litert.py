@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,12 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
     return predictor
 
 
-def load_fixed(
-    path: str | Path, shape: tuple[int, ...] | None = None, threads: int = 1
-) -> Predictor:
-    """Open a .tflite for inputs of one shape, whose tensors are allocated once, here.
+def load_fixed(path: str | Path, shape: Sequence[int], threads: int = 1) -> Predictor:
+    """Open a .tflite for inputs of one shape; its tensors are allocated once, here.
 
     Args:
         path: a model with one input and one output.
-        shape: of the input; the file's own where None.
+        shape: of the input.
         threads: of LiteRT.
 
     Raises:
@@ -68,8 +66,7 @@ def load_fixed(
     model = interpreter(path, threads)
     inputs = model.get_input_details()[0]["index"]
     outputs = model.get_output_details()[0]["index"]
-    if shape is not None:
-        model.resize_tensor_input(inputs, shape)
+    model.resize_tensor_input(inputs, shape)
     with silent_stderr():
         model.allocate_tensors()
 

@@ -124,7 +124,7 @@ def test_it_exports_as_one_verified_file_that_measures_alike(workbench, ensemble
     report = json.loads((exported / "report.json").read_text())
     assert report["verified"]
     assert report["backbone"] == "Ensemble of Recurrent, Cnn"
-    assert [hop["name"] for hop in report["hops"]] == ["onnx", "float32", "float16"]
+    assert [each["name"] for each in report["parity"]] == ["onnx", "float32", "float16"]
     labels = json.loads((exported / "labels.json").read_text())
     assert labels["inputs"] == ["frames", 543, 3]
     scalers = [member["scaler"]["class"] for member in labels["members"]]

@@ -18,7 +18,8 @@ import pytest
 
 from asl.cli import run
 from asl.clips.sources.gislr import read_clip
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.metadata import write_tflite
 from asl.tracking.find import find_run
 from asl.tracking.registry import register, registered_file
 from asl.tracking.run import create_run
@@ -110,7 +111,8 @@ def test_mlflow_serves_the_champion(exported, workbench, genuine, tmp_path, caps
 def test_a_server_keeps_the_registered_models(tiny_tflite, tmp_path):
     tflite = tiny_tflite(tmp_path / "model_float16.tflite")
     facts = {"signs": ["again", "bird", "cat"], "layout": "mediapipe_holistic"}
-    add_metadata(tflite, facts | {"landmarks": {"name": "all", "rows": [0]}})
+    facts["landmarks"] = {"name": "all", "rows": [0]}
+    write_tflite(parse(tflite.read_bytes()), tflite, facts)
     clip = np.zeros((3, 543, 3), np.float32)
     backend = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
     backend += ["--artifacts-destination", str(tmp_path / "artifacts")]

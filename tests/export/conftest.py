@@ -1,21 +1,23 @@
+import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from torch import nn
 
 from asl.landmarks import landmark_set
-from asl.recognizer.backbones.cnn import Cnn
-from asl.recognizer.backbones.conv_gru import ConvGru
-from asl.recognizer.backbones.conv_transformer import ConvTransformer
-from asl.recognizer.backbones.recurrent import Recurrent
-from asl.recognizer.backbones.transformer import Transformer
+from asl.paths import CONF
 from asl.recognizer.heads.linear import LinearHead
 from asl.recognizer.preprocessing.features import Features
 from asl.recognizer.preprocessing.scalers import ClipDeviation
 from asl.recognizer.recognizer import Recognizer
+from asl.targets import factory
 
 SIGNS = ["again", "bird", "cat", "dog", "eat"]
+SMALL = {"layers": 2, "convolutions": 1, "embed": 0}
+"""Options that make a network small, for those networks that have them."""
 
 
 def make_recognizer(
@@ -27,26 +29,26 @@ def make_recognizer(
     terms: Sequence[str] = ("position",),
     length: str = "resample",
 ) -> Recognizer:
-    """Untrained, but decided: its logits are spread so that a wrong answer is another sign."""
+    """Untrained, but its logits are spread so that wrong probabilities mean another sign."""
     torch.manual_seed(0)
     chosen = landmark_set(landmarks)
     features = Features(frames, length, terms, coordinates)
-    inputs = features.size(chosen.size)
-    if model == "transformer":
-        backbone = Transformer(inputs, hidden)
-    elif model == "conv_transformer":
-        backbone = ConvTransformer(inputs, hidden, convolutions=1)
-    elif model == "cnn":
-        backbone = Cnn(inputs, hidden, layers=2)
-    elif model == "conv_gru":
-        backbone = ConvGru(inputs, hidden)
-    else:
-        cell = model.removeprefix("bi")
-        backbone = Recurrent(inputs, cell, model.startswith("bi"), hidden=hidden)
+    backbone = make_backbone(model, features.size(chosen.size), hidden)
     head = LinearHead(backbone.width, len(SIGNS))
     with torch.no_grad():
         head.layers[-1].weight.mul_(10)
     return Recognizer(chosen, ClipDeviation(chosen), features, backbone, head, SIGNS).eval()
+
+
+def make_backbone(model: str, inputs: int, hidden: int) -> nn.Module:
+    """A network of conf/model/, small as far as its options allow."""
+    config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
+    # Interpolations are of the regularization, which is off in evaluation mode.
+    options = {key: value for key, value in config.items() if "${" not in str(value)}
+    build = factory(options)
+    known = inspect.signature(build.func).parameters
+    small = {key: value for key, value in (SMALL | {"hidden": hidden}).items() if key in known}
+    return build(inputs=inputs, **small)
 
 
 def made_up_clips(landmarks: int, count: int = 20) -> dict[str, np.ndarray]:
@@ -63,7 +65,7 @@ def made_up_clips(landmarks: int, count: int = 20) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def recognizer() -> Recognizer:
-    """An LSTM with as many frames as hidden units: onnx2tf's trap."""
+    """An LSTM with as many frames as hidden units, which onnx2tf alone converts wrongly."""
     return make_recognizer("lstm", hidden=64, frames=64)
 
 

@@ -9,26 +9,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from ai_edge_litert.interpreter import Interpreter
+from torch import nn
 
 import asl.export.export as exporting
+from asl.config.plan import choices
 from asl.errors import UserError
 from asl.export import ExportError
-from asl.export.backend.tflite import VARIANTS
 from asl.export.export import export
-from asl.export.onnx.convert import Recognise
+from asl.export.onnx.convert import ExportedForward
+from asl.export.parity.compare import check_parity, compare
+from asl.export.parity.contract import check_no_kept_state
 from asl.export.parity.diagnosis import diagnose
-from asl.export.parity.verify import check_no_kept_state, compare, judge
 from asl.export.passes.flatbuffer import pack, parse
-from asl.export.passes.lstm import MOST_STEPS
+from asl.export.passes.lstm import MAX_STEPS
+from asl.export.tflite import Converted
+from asl.export.variants import VARIANTS
 from asl.paths import CONF
 from asl.runtime.litert import load
+from asl.targets import locate
 
 
 @pytest.fixture(scope="module")
 def exported(recognizer, clips, tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("exported")
-    export(recognizer, directory, list(clips.values()), list(clips))
+    export(recognizer, directory, clips)
     return directory
 
 
@@ -39,9 +45,10 @@ def converted(exported, monkeypatch):
     def to_onnx(recognizer, path):
         shutil.copy(exported / "model.onnx", path)
 
-    def to_tflite(onnx_path, directory, variants):
+    def to_tflite(onnx_path, directory, variants, *_):
         names = {variant: f"model_{variant}.tflite" for variant in variants}
-        return {v: Path(shutil.copy(exported / name, directory)) for v, name in names.items()}
+        copies = {v: Path(shutil.copy(exported / name, directory)) for v, name in names.items()}
+        return Converted(copies, {})
 
     monkeypatch.setattr(exporting, "to_onnx", to_onnx)
     monkeypatch.setattr(exporting, "to_tflite", to_tflite)
@@ -95,7 +102,7 @@ def test_an_lstm_keeps_no_state(exported, clips):
 
 def test_an_lstm_that_counts_frames_is_not_clipped(recognizer_of, clips, tmp_path):
     """TensorFlow's converter clips fused cells at 10, which only trained networks reach."""
-    counting = recognizer_of("lstm", hidden=8, frames=MOST_STEPS)  # so it stays one operator
+    counting = recognizer_of("lstm", hidden=8, frames=MAX_STEPS)  # so it stays one operator
     with torch.no_grad():
         for layer in counting.backbone.ahead:
             # Input and forget gates stay open, so the cell adds up what is near 1 or -1.
@@ -104,13 +111,13 @@ def test_an_lstm_that_counts_frames_is_not_clipped(recognizer_of, clips, tmp_pat
             layer.weight_hh_l0[:16] = 0
             layer.weight_ih_l0[16:24] *= 30
     made = tmp_path / "made"
-    export(counting, made, list(clips.values()), list(clips), ["float32"])
+    export(counting, made, clips, ["float32"])
 
     model = parse((made / "model_float32.tflite").read_bytes())
     for operator in model.subgraphs[0].operators:
         if hasattr(operator.builtinOptions, "cellClip"):
             operator.builtinOptions.cellClip = 10.0
-    (tmp_path / "clipped.tflite").write_bytes(pack(model, 1_000_000))
+    (tmp_path / "clipped.tflite").write_bytes(pack(model))
     ours, clipped = load(made / "model_float32.tflite"), load(tmp_path / "clipped.tflite")
     assert max(np.abs(ours(clip) - clipped(clip)).max() for clip in clips.values()) > 1e-3
 
@@ -143,9 +150,9 @@ def test_labels_travel_inside_and_beside(exported, recognizer):
 def test_report_says_what_was_proved(exported, clips):
     report = json.loads((exported / "report.json").read_text())
     assert report["verified"] is True
-    assert [hop["name"] for hop in report["hops"]] == ["onnx", "float32", "float16"]
-    assert report["hops"][1]["largest"] <= 1e-4
-    assert report["hops"][1]["same_top"] == 1
+    assert [result["name"] for result in report["parity"]] == ["onnx", "float32", "float16"]
+    assert report["parity"][1]["max_difference"] <= 1e-4
+    assert report["parity"][1]["same_top"] == 1
     assert report["clips"]["real"] == len(clips)
     assert {"1 frame", "1000 frames", "nothing at all"} <= set(report["clips"]["edge_cases"])
     assert not any(name.startswith("CUSTOM") for name in report["operators"]["float32"])
@@ -168,42 +175,42 @@ def forget(path, recognizer):
 
 
 def test_a_wrong_weight_is_caught_and_named(converted, recognizer, clips, tmp_path, monkeypatch):
-    def sabotaged(onnx_path, directory, variants):
-        paths = converted(onnx_path, directory, variants)
-        forget(paths["float16"], recognizer)
-        return paths
+    def sabotaged(onnx_path, directory, variants, *_):
+        copies = converted(onnx_path, directory, variants)
+        forget(copies.files["float16"], recognizer)
+        return copies
 
     monkeypatch.setattr(exporting, "to_tflite", sabotaged)
     (tmp_path / "model_float32.tflite").write_text("of an earlier export")
     (tmp_path / "notes.txt").write_text("the user's own")
 
     with pytest.raises(ExportError, match=r"^float16: .*(\d%|differs)"):
-        export(recognizer, tmp_path, list(clips.values()), list(clips))
+        export(recognizer, tmp_path, clips)
 
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["notes.txt", "report.json", "report.md"]
     assert "Failed" in (tmp_path / "report.md").read_text()
 
 
-def test_a_quantized_file_that_fails_is_kept_but_not_offered(
+def test_a_quantized_file_that_fails_is_kept_but_rejected(
     converted, exported, recognizer, clips, tmp_path, monkeypatch
 ):
-    def sabotaged(onnx_path, directory, variants):
-        paths = converted(onnx_path, directory, ["float32"])
-        paths["dynamic"] = Path(
+    def sabotaged(onnx_path, directory, *_):
+        copies = converted(onnx_path, directory, ["float32"])
+        copies.files["dynamic"] = Path(
             shutil.copy(exported / "model_float16.tflite", directory / "model_dynamic.tflite")
         )
-        forget(paths["dynamic"], recognizer)
-        return paths
+        forget(copies.files["dynamic"], recognizer)
+        return copies
 
     monkeypatch.setattr(exporting, "to_tflite", sabotaged)
-    report = export(recognizer, tmp_path, list(clips.values()), list(clips), ["float32", "dynamic"])
+    report = export(recognizer, tmp_path, clips, ["float32", "dynamic"])
 
     assert report["verified"]
     assert report["best"] == "float32"
     assert "differs" in report["rejected"]["dynamic"]
     assert (tmp_path / "model_dynamic.tflite").is_file()
-    assert "dynamic: not offered: " in (tmp_path / "report.md").read_text()
+    assert "dynamic: rejected: " in (tmp_path / "report.md").read_text()
 
 
 def test_other_weights_in_torch_are_caught(converted, recognizer_of, recognizer, clips, tmp_path):
@@ -214,24 +221,24 @@ def test_other_weights_in_torch_are_caught(converted, recognizer_of, recognizer,
     with pytest.raises(
         ExportError, match=r"^onnx: on clip '.*' .* differs from the recognizer's by"
     ):
-        export(other, tmp_path, list(clips.values()), list(clips))
+        export(other, tmp_path, clips)
 
     assert not list(tmp_path.glob("model*"))
 
 
 def test_unknown_variant_is_one_sentence(recognizer, clips, tmp_path):
     with pytest.raises(UserError, match=r"export\.variants=int3: choose from float32, float16"):
-        export(recognizer, tmp_path, list(clips.values()), list(clips), variants=["int3"])
+        export(recognizer, tmp_path, clips, variants=["int3"])
     assert not list(tmp_path.iterdir())
 
 
 def test_a_tie_is_not_a_disagreement_and_is_counted():
     wanted = np.array([[0.5, 0.5 - 1e-6], [0.9, 0.1]])
-    hop = compare(
+    result = compare(
         "float32", wanted, wanted[:, ::-1] * [[1, 1], [0, 1]] + [[0, 0], [0.9, 0]], ["a", "b"]
     )
-    assert (hop.ties, hop.changed) == (1, ())
-    judge(compare("float32", wanted, wanted, ["a", "b"]))
+    assert (result.ties, result.changed) == (1, ())
+    check_parity(compare("float32", wanted, wanted, ["a", "b"]))
 
 
 def test_a_difference_names_the_clip():
@@ -239,23 +246,23 @@ def test_a_difference_names_the_clip():
     with pytest.raises(
         ExportError, match=r"^float32: on clip 'b' .* by 2\.00e-01, allowed is 1e-04"
     ):
-        judge(compare("float32", wanted, wanted - [[0, 0], [0.2, 0]], ["a", "b"]))
+        check_parity(compare("float32", wanted, wanted - [[0, 0], [0.2, 0]], ["a", "b"]))
 
 
 def test_importing_the_room_is_light():
-    script = (
-        "import sys, asl.export.backend.tflite; print({'torch', 'tensorflow'} & set(sys.modules))"
-    )
+    script = "import sys, asl.export.tflite; print({'torch', 'tensorflow'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 
 
-MODELS = ["lstm", "bilstm", "gru", "bigru", "transformer", "cnn", "conv_gru", "conv_transformer"]
-RECURRENT = {"lstm", "bilstm", "gru", "bigru", "conv_gru"}
+MODELS = choices("model")
 
 
-def test_the_matrix_lacks_no_model():
+def test_every_network_of_the_configs_is_exported(recognizer_of):
     assert set(MODELS) == {path.stem for path in (CONF / "model").glob("*.yaml")}
+    for model in MODELS:
+        config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
+        assert type(recognizer_of(model, 40).backbone) is locate(config["_target_"])
 
 
 @pytest.mark.slow
@@ -279,11 +286,12 @@ def test_every_backbone_with_equal_axes(
     )
     clips = made_up(20)
 
-    report = export(recognizer, tmp_path, list(clips.values()), list(clips), VARIANTS)
+    report = export(recognizer, tmp_path, clips, list(VARIANTS))
 
     assert report["verified"]
-    whole = Recognise(recognizer.eval()).eval()
-    assert diagnose(whole, tmp_path / "model.onnx", next(iter(clips.values()))) == ""
-    assert set(report["not_made"]) == ({"int8"} if model in RECURRENT else set())
-    assert set(report["latency"]) | set(report["not_made"]) == set(VARIANTS)
+    exported = ExportedForward(recognizer).eval()
+    assert diagnose(exported, tmp_path / "model.onnx", next(iter(clips.values()))) == ""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in recognizer.modules())
+    assert set(report["not_converted"]) == ({"int8"} if recurrent else set())
+    assert set(report["latency"]) | set(report["not_converted"]) == set(VARIANTS)
     assert "dynamic" not in report["rejected"]

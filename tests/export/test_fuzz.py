@@ -6,8 +6,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asl.export.backend.tflite import to_tflite
 from asl.export.onnx.convert import to_onnx
+from asl.export.tflite import to_tflite
 from asl.recognizer.preprocessing.scalers import HandShape
 from asl.runtime.litert import load
 
@@ -24,7 +24,7 @@ def pair(recognizer_of, tmp_path_factory):
     recognizer.scaler = HandShape(recognizer.landmarks)
     folder = tmp_path_factory.mktemp("fuzz")
     to_onnx(recognizer, folder / "model.onnx")
-    path = to_tflite(folder / "model.onnx", folder, ["float32"])["float32"]
+    path = to_tflite(folder / "model.onnx", folder, ["float32"]).files["float32"]
     return recognizer, load(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from asl.export.export import export
-from asl.export.passes.flatbuffer import parse
+from asl.export.passes.flatbuffer import operator_names, parse
 from asl.export.passes.int8 import NotQuantizedError, to_int8
 from asl.runtime.litert import load
 
@@ -17,27 +17,27 @@ from asl.runtime.litert import load
 def exported(recognizer_of, made_up, tmp_path_factory):
     recognizer = recognizer_of("cnn", 40, 20, landmarks="kinect20", coordinates="xy")
     clips, directory = made_up(20), tmp_path_factory.mktemp("int8")
-    report = export(recognizer, directory, list(clips.values()), list(clips), ["int8", "float32"])
+    report = export(recognizer, directory, clips, ["int8", "float32"])
     return directory, report
 
 
 def test_int8_is_smaller_and_agrees(exported):
     _, report = exported
-    assert report["not_made"] == {}
+    assert report["not_converted"] == {}
     assert "int8" not in report["rejected"]
     assert report["bytes"]["model_int8.tflite"] < 0.6 * report["bytes"]["model_float32.tflite"]
-    hop = next(hop for hop in report["hops"] if hop["name"] == "int8")
-    assert len(hop["changed"]) <= 0.05 * hop["clips"]
-    assert hop["mean"] < 0.02
+    parity = next(each for each in report["parity"] if each["name"] == "int8")
+    assert len(parity["changed"]) <= 0.05 * parity["clips"]
+    assert parity["mean_difference"] < 0.02
 
 
 def test_products_with_weights_are_of_integers_and_preprocessing_is_not(exported):
     model = parse((exported[0] / "model_int8.tflite").read_bytes())
     (graph,) = model.subgraphs
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    names = operator_names(model)
     kinds = {}
     for operator in graph.operators:
-        name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        name = names[operator.opcodeIndex]
         kinds.setdefault(name, []).append(graph.tensors[operator.inputs[0]].type)
     assert schema.TensorType.INT8 in kinds["FULLY_CONNECTED"]
     for name in ("BATCH_MATMUL", "SELECT_V2", "DIV", "SOFTMAX"):
@@ -67,4 +67,4 @@ def test_int8_reads_clips_of_any_length(exported, frames):
 
 def test_a_model_that_cannot_be_quantized_says_why(tiny_tflite, tmp_path):
     with pytest.raises(NotQuantizedError, match="no weight of 1024 values"):
-        to_int8(tiny_tflite(tmp_path / "tiny.tflite").read_bytes(), [])
+        to_int8(parse(tiny_tflite(tmp_path / "tiny.tflite").read_bytes()), [])

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from asl.export.passes.flatbuffer import pack, parse
-from asl.export.passes.lstm import MOST_STEPS, step_by_step
+from asl.export.passes.lstm import MAX_STEPS, step_by_step
 
 UNITS, FEATURES = 6, 5
 
@@ -50,7 +50,7 @@ def sequence_lstm(layer: torch.nn.LSTM, steps: int) -> bytes:
         schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
     )
     model.operatorCodes = [code]
-    return pack(model, 4096)
+    return pack(model)
 
 
 def answers(tflite: bytes, clips: list[np.ndarray]) -> list[np.ndarray]:
@@ -85,7 +85,7 @@ def test_litert_s_own_keeps_its_state_and_the_steps_do_not(layer):
 
     first, _, again = answers(plain, clips(7))
     assert np.abs(again - first).max() > 1e-3
-    first, _, again = answers(pack(model, 4096), clips(7))
+    first, _, again = answers(pack(model), clips(7))
     np.testing.assert_array_equal(again, first)
 
 
@@ -93,7 +93,7 @@ def test_the_steps_compute_what_pytorch_does(layer):
     model = parse(sequence_lstm(layer, 7))
     step_by_step(model)
 
-    for clip, answer in zip(clips(7), answers(pack(model, 4096), clips(7)), strict=True):
+    for clip, answer in zip(clips(7), answers(pack(model), clips(7)), strict=True):
         wanted = layer(torch.from_numpy(clip))[0].detach().numpy()
         np.testing.assert_allclose(answer, wanted, atol=1e-6)
 
@@ -109,5 +109,5 @@ def test_the_old_weights_do_not_stay_in_the_file(layer):
 
 
 def test_long_sequences_stay_as_they_are(layer):
-    model = parse(sequence_lstm(layer, MOST_STEPS + 1))
+    model = parse(sequence_lstm(layer, MAX_STEPS + 1))
     assert not step_by_step(model)

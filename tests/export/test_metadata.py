@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.metadata import write_tflite
 from asl.runtime.labels import read_labels
 from asl.runtime.litert import load
 
@@ -29,7 +30,7 @@ LABELS = {
 @pytest.fixture
 def described(tiny_tflite, tmp_path):
     path = tiny_tflite(tmp_path / "model.tflite")
-    add_metadata(path, LABELS)
+    write_tflite(parse(path.read_bytes()), path, LABELS)
     return path
 
 
@@ -112,7 +113,7 @@ def test_buffers_lie_where_the_schema_wants_them(described):
 
 def test_the_same_recognizer_gives_the_same_bytes(described, tiny_tflite, tmp_path):
     again = tiny_tflite(tmp_path / "again.tflite")
-    add_metadata(again, LABELS)
+    write_tflite(parse(again.read_bytes()), again, LABELS)
     assert again.read_bytes() == described.read_bytes()
 
 
@@ -124,6 +125,7 @@ def test_an_ensemble_names_what_each_member_does(tiny_tflite, tmp_path):
         {"landmarks": {"name": name, "rows": [1]}, "scaler": {"class": name.title()}}
         for name in ("hands", "pose")
     )
-    add_metadata(path, ensemble | {"members": [hands, pose]})
+    model = parse(path.read_bytes())
+    write_tflite(model, path, ensemble | {"members": [hands, pose]})
     described = metadata_of(path).decode("latin1")
     assert "landmarks hands (1), Hands(); landmarks pose (1), Pose()" in described

@@ -1,4 +1,4 @@
-"""Networks with equal axes, each of which gives onnx2tf nothing but sizes to go by."""
+"""Networks with equal axes, whose layout onnx2tf alone guesses by their sizes."""
 
 import json
 import subprocess
@@ -69,12 +69,12 @@ class Convolution(nn.Module):
 
 
 # (network, frames, features of a frame)
-TRAPS = {
+NETWORKS = {
     "lstm T=H": (lambda: Rnn(nn.LSTM, 60, 64, False), 64, 60),
     "attention T=F": (lambda: Attention(16, 2), 16, 16),
     "depthwise T=F": (lambda: Convolution(16, 16), 16, 16),
 }
-MORE_TRAPS = {
+MORE_NETWORKS = {
     "lstm T=F=H": (lambda: Rnn(nn.LSTM, 32, 32, False), 32, 32),
     "bilstm T=2H": (lambda: Rnn(nn.LSTM, 20, 16, True), 32, 20),
     "gru T=H": (lambda: Rnn(nn.GRU, 60, 64, False), 64, 60),
@@ -85,8 +85,8 @@ MORE_TRAPS = {
 }
 
 
-def write_onnx(folder: Path, traps: dict) -> None:
-    for name, (network, frames, features) in traps.items():
+def write_onnx(folder: Path, networks: dict) -> None:
+    for name, (network, frames, features) in networks.items():
         torch.manual_seed(0)
         module, x = network().eval(), torch.randn(1, frames, features)
         program = torch.onnx.export(
@@ -108,20 +108,20 @@ def wrong(differences: dict[str, float | str]) -> dict[str, float | str]:
 
 
 def test_an_lstm_with_equal_axes_is_silently_wrong_only_without_our_operators(tmp_path):
-    write_onnx(tmp_path, TRAPS)
+    write_onnx(tmp_path, NETWORKS)
 
     assert differences(tmp_path, "without", ["lstm T=H"])["lstm T=H"] > 1e-3
 
-    found = differences(tmp_path, "with", list(TRAPS))
-    assert found.keys() == TRAPS.keys()
+    found = differences(tmp_path, "with", list(NETWORKS))
+    assert found.keys() == NETWORKS.keys()
     assert wrong(found) == {}
 
 
 @pytest.mark.slow
 def test_more_networks_with_equal_axes(tmp_path):
-    write_onnx(tmp_path, MORE_TRAPS)
+    write_onnx(tmp_path, MORE_NETWORKS)
 
-    found = differences(tmp_path, "with", list(MORE_TRAPS))
+    found = differences(tmp_path, "with", list(MORE_NETWORKS))
 
-    assert found.keys() == MORE_TRAPS.keys()
+    assert found.keys() == MORE_NETWORKS.keys()
     assert wrong(found) == {}

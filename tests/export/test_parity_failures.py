@@ -1,4 +1,4 @@
-"""Verification notices a fault that is put into an export. Dropout left on: test_traps.py."""
+"""Verification notices a fault put into an export; dropout left on: test_converter_faults.py."""
 
 import copy
 
@@ -57,7 +57,7 @@ def test_a_fault_in_the_graph_is_caught_and_named(
 
     monkeypatch.setattr(exporting, "to_onnx", sabotaged)
     with pytest.raises(ExportError, match=rf"^onnx: .*clip .*{named}"):
-        export(sound, tmp_path, list(clips.values()), list(clips), ["float32"])
+        export(sound, tmp_path, clips, ["float32"])
     assert not list(tmp_path.glob("*.tflite"))
     assert not list(tmp_path.glob("*.onnx"))
     assert "do not use" in (tmp_path / "report.md").read_text()
@@ -67,16 +67,17 @@ def test_a_fault_in_the_graph_is_caught_and_named(
 def test_a_wrong_weight_in_one_variant_is_caught(sound, clips, tmp_path, monkeypatch):
     to_tflite = exporting.to_tflite
 
-    def sabotaged(onnx_path, directory, variants):
-        paths = to_tflite(onnx_path, directory, variants)
-        model = parse(paths["float16"].read_bytes())
+    def sabotaged(onnx_path, directory, *arguments):
+        converted = to_tflite(onnx_path, directory, *arguments)
+        path = converted.files["float16"]
+        model = parse(path.read_bytes())
         largest = max(model.buffers, key=lambda b: 0 if b.data is None else len(b.data))
         largest.data = np.array(largest.data)  # the parsed one is read-only
         largest.data[: len(largest.data) // 2] = 0
-        paths["float16"].write_bytes(pack(model, 10_000_000))
-        return paths
+        path.write_bytes(pack(model))
+        return converted
 
     monkeypatch.setattr(exporting, "to_tflite", sabotaged)
     with pytest.raises(ExportError, match=r"^float16: .*clip "):
-        export(sound, tmp_path, list(clips.values()), list(clips), ["float32", "float16"])
+        export(sound, tmp_path, clips, ["float32", "float16"])
     assert not list(tmp_path.glob("*.tflite"))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asl.export.onnx.convert import to_onnx
-from asl.export.onnx.recurrent import exportable
+from asl.export.onnx.recurrent import replace_recurrent_layers
 from asl.recognizer.backbones.recurrent import Recurrent
 
 
@@ -14,7 +14,7 @@ def test_stand_ins_compute_what_the_layers_do(cell):
     stand_in = copy.deepcopy(network)
     steps, mask = torch.randn(2, 7, 5), torch.arange(7) < torch.tensor([[7], [3]])
 
-    exportable(stand_in)
+    replace_recurrent_layers(stand_in)
 
     assert not any(isinstance(m, torch.nn.RNNBase) for m in stand_in.modules())
     torch.testing.assert_close(stand_in(steps, mask), network(steps, mask))

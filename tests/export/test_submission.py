@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.metadata import write_tflite
 from asl.export.submission import write_submission
 
 
@@ -16,7 +17,8 @@ def tflite_of(tiny_tflite, tmp_path):
     def make(signs, layout="mediapipe_holistic"):
         path = tiny_tflite(tmp_path / "model_float16.tflite")
         landmarks = {"name": "all", "rows": [0]}
-        add_metadata(path, {"signs": signs, "layout": layout, "landmarks": landmarks})
+        labels = {"signs": signs, "layout": layout, "landmarks": landmarks}
+        write_tflite(parse(path.read_bytes()), path, labels)
         return path
 
     return make

@@ -12,10 +12,10 @@ import torch
 from asl.cli import run
 from asl.commands.predict import main
 from asl.errors import UserError
-from asl.export.backend.tflite import to_tflite
-from asl.export.export import labels
 from asl.export.onnx.convert import to_onnx
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.metadata import labels, write_tflite
+from asl.export.tflite import to_tflite
 from asl.landmarks import landmark_set
 from asl.recognizer.backbones.cnn import Cnn
 from asl.recognizer.heads.linear import LinearHead
@@ -38,11 +38,10 @@ def folder(tmp_path_factory) -> Path:
     head = LinearHead(backbone.width, len(SIGNS))
     recognizer = Recognizer(landmarks, Identity(landmarks), features, backbone, head, SIGNS).eval()
     to_onnx(recognizer, folder / "model.onnx")
-    to_tflite(folder / "model.onnx", folder, ["float32"])
-    (folder / "model_float32.tflite").rename(folder / "bare.tflite")
+    files = to_tflite(folder / "model.onnx", folder, ["float32"]).files
+    bare = files["float32"].rename(folder / "bare.tflite")
+    write_tflite(parse(bare.read_bytes()), folder / "model.tflite", labels(recognizer))
     (folder / "with.json").write_text(json.dumps({"signs": SIGNS}))
-    shutil.copy(folder / "bare.tflite", folder / "model.tflite")
-    add_metadata(folder / "model.tflite", labels(recognizer))
     clip = np.random.default_rng(0).random((9, 543, 3), dtype=np.float32)
     np.save(folder / "clip.npy", clip)
     np.savez(folder / "clip.npz", clip=clip)

@@ -9,7 +9,8 @@ import pytest
 
 from asl.cli import run as asl
 from asl.errors import UserError
-from asl.export.passes.metadata import add_metadata
+from asl.export.passes.flatbuffer import parse
+from asl.export.passes.metadata import write_tflite
 from asl.runtime.litert import load
 from asl.tracking.find import FoundRun, find_run
 from asl.tracking.registry import Registered, register, registered_file
@@ -53,7 +54,8 @@ def finished(store) -> Callable[..., FoundRun]:
 def tflite(tiny_tflite, tmp_path_factory):
     path = tiny_tflite(tmp_path_factory.mktemp("exported") / "model_float16.tflite")
     labels = {"signs": SIGNS, "layout": "mediapipe_holistic", "inputs": ["frames", 543, 3]}
-    add_metadata(path, labels | {"landmarks": {"name": "all", "rows": [0]}})
+    labels["landmarks"] = {"name": "all", "rows": [0]}
+    write_tflite(parse(path.read_bytes()), path, labels)
     return path
 
 

@@ -1,0 +1,1 @@
+"""From ONNX to TensorFlow Lite, in a process of its own: onnx2tf, then TFLiteConverter."""

@@ -1,6 +1,14 @@
-"""The process that turns an ONNX file into TFLite files: `python -m asl.export.backend.convert ONNX JSON`.
+"""ONNX to TFLite: `python -m asl.export.backend.convert ONNX JSON`.
 
-JSON maps each variant to the file to write. `asl.export.backend.tflite.to_tflite` starts it.
+JSON maps each conversion, `float32` or `dynamic`, to the file to write.
+`asl.export.backend.process.convert_onnx` starts it.
+
+onnx2tf (1.28) is used for three things: it reads the ONNX graph, visits its nodes in order, and
+collects what the operators return into a Keras model. It also has an operator for nearly every node
+type of ONNX, so that a new network may use one that no network here uses yet. All operators that
+the networks of conf/model/ use are in `asl.export.backend.operators`, since onnx2tf's own guess
+which axis is which by the sizes. Its other steps are switched off below: simplification, names,
+the search for axis orders by trial, and saving.
 """
 
 import json
@@ -14,8 +22,6 @@ import onnx2tf
 import tensorflow as tf
 
 from asl.export.backend import operators
-from asl.export.passes.flatbuffer import with_exact_lstms
-from asl.export.passes.float16 import to_float16
 
 
 def to_keras(onnx_path: Path) -> Any:
@@ -27,7 +33,7 @@ def to_keras(onnx_path: Path) -> Any:
         input_onnx_file_path=str(copy),
         output_folder_path=str(Path.cwd() / "onnx2tf"),
         keep_shape_absolutely_input_names=["inputs"],
-        not_use_onnxsim=True,  # a program, sought on PATH; PyTorch has simplified the graph
+        not_use_onnxsim=True,  # an external program; PyTorch has simplified the graph
         not_use_opname_auto_generate=True,
         disable_strict_mode=True,  # no search for axis orders by trial
         disable_model_save=True,
@@ -38,7 +44,7 @@ def to_keras(onnx_path: Path) -> Any:
 def save(model: Any, landmarks: int, directory: Path) -> None:
     """Save with the competition's signature: inputs [n, landmarks, 3] -> outputs [signs]."""
 
-    class Recognise(tf.Module):
+    class ServedModel(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             # Not the model itself: Keras would save each of its layers' calls as well.
@@ -50,32 +56,27 @@ def save(model: Any, landmarks: int, directory: Path) -> None:
         def __call__(self, inputs: Any) -> dict[str, Any]:
             return {"outputs": model(inputs)}
 
-    module = Recognise()
+    module = ServedModel()
     tf.saved_model.save(module, str(directory), signatures={"serving_default": module.__call__})
 
 
-def to_tflite(directory: Path, dynamic: bool = False) -> bytes:
-    """A SavedModel as a .tflite, its weights as float32, or as int8 with a range of their own."""
+def to_tflite(directory: Path, dynamic: bool) -> bytes:
+    """A SavedModel as a .tflite: its weights in float32, or in int8 with dynamic ranges."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(directory))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if dynamic:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return with_exact_lstms(converter.convert())
+    return bytes(converter.convert())
 
 
 def main() -> None:
     """Convert the file named by the first argument into the files named by the second."""
-    onnx_path, variants = Path(sys.argv[1]), json.loads(sys.argv[2])
+    onnx_path, targets = Path(sys.argv[1]), json.loads(sys.argv[2])
     landmarks = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape.dim[1].dim_value
     saved = Path.cwd() / "saved_model"
     save(to_keras(onnx_path), landmarks, saved)
-    if "dynamic" in variants:
-        Path(variants["dynamic"]).write_bytes(to_tflite(saved, dynamic=True))
-    if variants.keys() & {"float32", "float16"}:
-        model = to_tflite(saved)
-        for variant, change in (("float32", bytes), ("float16", to_float16)):
-            if variant in variants:
-                Path(variants[variant]).write_bytes(change(model))
+    for conversion, path in targets.items():
+        Path(path).write_bytes(to_tflite(saved, dynamic=conversion == "dynamic"))
 
 
 if __name__ == "__main__":

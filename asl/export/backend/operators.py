@@ -1,4 +1,4 @@
-"""ONNX operators written in TensorFlow, axis for axis: the remedy for onnx2tf's layout guesses.
+"""ONNX operators in TensorFlow, axis for axis, in place of onnx2tf's, which guess the layout.
 
 onnx2tf 1.x moves tensors into TensorFlow's channels-last order as it goes and afterwards tells by
 *comparing sizes* which axis went where. Where two neighbouring axes have the same size the sizes
@@ -12,7 +12,8 @@ in ONNX's own axis order, and `install` puts them in the place of onnx2tf's. The
 not listed stay onnx2tf's own; they are told that nothing was moved, and a result whose shape is
 not the one that ONNX states stops the conversion.
 
-It imports TensorFlow and onnx2tf: only `asl.export.backend.convert`, a process of its own, may import it.
+It imports TensorFlow and onnx2tf: only `asl.export.backend.convert`, a separate process, may import
+it.
 """
 
 import operator

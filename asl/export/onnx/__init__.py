@@ -1,0 +1,1 @@
+"""From a recognizer to ONNX, by PyTorch's exporter."""

@@ -1,3 +1,5 @@
+"""A recognizer as an ONNX graph with a free number of frames."""
+
 import contextlib
 import copy
 import io
@@ -11,24 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from asl.export import ExportError
-from asl.export.onnx.recurrent import TRANSLATIONS, exportable
+from asl.export.onnx.recurrent import TRANSLATIONS, replace_recurrent_layers
 from asl.export.parity.diagnosis import diagnose
+from asl.export.variants import TOLERANCES
 from asl.recognizer.recognizer import Recognizer
 
 OPSET = 20  # the first with Gelu as one operator
 LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
 
 
-class Recognise(nn.Module):
-    """A recognizer whose forward is `recognise`: torch.export traces forward and nothing else.
+class ExportedForward(nn.Module):
+    """A copy of a recognizer whose forward is `recognise`: torch.export traces forward only.
 
-    It holds a copy, in which recurrent networks are in the form that they are exported in.
+    In the copy, recurrent layers are replaced by their exportable form.
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
         self.recognizer = copy.deepcopy(recognizer)
-        exportable(self.recognizer)
+        replace_recurrent_layers(self.recognizer)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Probabilities `[signs]` of a clip `[n, N, 3]`."""
@@ -38,21 +41,22 @@ class Recognise(nn.Module):
 def to_onnx(recognizer: Recognizer, path: Path) -> None:
     """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
 
-    The graph is then run at several lengths: PyTorch can freeze a free axis without saying so.
+    The graph is then run at several lengths: PyTorch can freeze a free axis without any error.
 
     Args:
         recognizer: on the CPU, in evaluation mode.
         path: the file to write.
 
     Raises:
-        ExportError: the graph cannot be made, does not run at some length, or says something else.
+        ExportError: the graph cannot be made, does not run at some length, or differs from the
+            recognizer.
     """
     landmarks = recognizer.landmarks.layout.size
     with _quiet():
         try:
             program = torch.onnx.export(
-                Recognise(recognizer).eval(),
-                (made_up_clip(37, landmarks),),
+                ExportedForward(recognizer).eval(),
+                (random_clip(37, landmarks),),
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
@@ -65,15 +69,15 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
             raise ExportError(f"PyTorch could not export the model to ONNX: {error}") from error
     assert program is not None
     program.save(path)
-    _try_lengths(recognizer, path, landmarks)
+    _check_lengths(recognizer, path, landmarks)
 
 
-def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
+def _check_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for frames in LENGTHS:
-        clip = made_up_clip(frames, landmarks)
+        clip = random_clip(frames, landmarks)
         try:
             (probabilities,) = session.run(None, {"inputs": clip.numpy()})
         except Exception as error:
@@ -81,17 +85,17 @@ def _try_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
                 f"The ONNX graph does not run on a clip of {frames} frames: {error}"
             ) from error
         with torch.inference_mode():
-            wanted = recognizer.recognise(clip).numpy()
-        difference = float(np.abs(probabilities - wanted).max())
-        if not difference <= 1e-4:
-            where = diagnose(Recognise(recognizer).eval(), path, clip.numpy())
+            expected = recognizer.recognise(clip).numpy()
+        difference = float(np.abs(probabilities - expected).max())
+        if not difference <= TOLERANCES["onnx"].difference:
+            where = diagnose(ExportedForward(recognizer).eval(), path, clip.numpy())
             raise ExportError(
                 f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames. "
                 f"{where}".rstrip()
             )
 
 
-def made_up_clip(frames: int, landmarks: int) -> Tensor:
+def random_clip(frames: int, landmarks: int) -> Tensor:
     """A clip [frames, landmarks, 3] of random numbers, a fifth of its points missing."""
     generator = torch.Generator().manual_seed(frames)
     clip = torch.rand(frames, landmarks, 3, generator=generator)
@@ -101,7 +105,7 @@ def made_up_clip(frames: int, landmarks: int) -> Tensor:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its warnings about absent neighbours off the terminal."""
+    """Hide the exporter's progress and its warnings about optional packages."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""Recurrent layers whose time axis stays free on the way to ONNX.
+"""Recurrent layers that keep a free time axis in ONNX.
 
-PyTorch's exporter works out the shapes behind an `nn.LSTM` or `nn.GRU` by running its steps one
-after the other, and so freezes their number at the example's. The operators here state their
-shapes, and the table says which operator of ONNX each of them is.
+PyTorch's exporter derives the shapes behind an `nn.LSTM` or `nn.GRU` by running its steps one after
+the other, which freezes their number at the example's. The custom operators here state their
+shapes, and `TRANSLATIONS` maps each of them to its ONNX operator.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ def _zeros(steps: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return steps.new_zeros(1, steps.shape[0], weights[1].shape[1])
 
 
-class Layer(nn.Module):
-    """Stands in for an `nn.LSTM` or `nn.GRU` of one layer and one direction, batch first."""
+class ExportableLayer(nn.Module):
+    """Replaces an `nn.LSTM` or `nn.GRU` of one layer and one direction, batch first."""
 
     def __init__(self, layer: nn.LSTM | nn.GRU) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ class Layer(nn.Module):
         return (self.run(steps, list(self.weights)),)
 
 
-def exportable(module: nn.Module) -> None:
-    """Put a stand-in into the place of every recurrent layer inside."""
+def replace_recurrent_layers(module: nn.Module) -> None:
+    """Replace every recurrent layer of a module by its exportable form, in place."""
     for name, child in module.named_children():
         if isinstance(child, nn.LSTM | nn.GRU):
-            setattr(module, name, Layer(child))
+            setattr(module, name, ExportableLayer(child))
         else:
-            exportable(child)
+            replace_recurrent_layers(child)
 
 
 def _lstm_in_onnx(steps: Any, weights: Sequence[Any]) -> Any:
@@ -89,12 +89,12 @@ def _hidden(weights: Sequence[Any]) -> int:
 
 def _ordered(weights: Sequence[Any], order: Sequence[int]) -> tuple[Any, Any, Any]:
     """Weights with their gates in another order: `[1, G·H, F]`, `[1, G·H, H]` and `[1, 2·G·H]`."""
-    moved = []
+    reordered = []
     for weight in weights:
         gates = onnx.Split(weight, axis=0, num_outputs=len(order))
-        moved.append(onnx.Concat(*(gates[place] for place in order), axis=0))
-    bias = onnx.Concat(moved[2], moved[3], axis=0)
-    inputs, states, bias = (onnx.Unsqueeze(x, _axis(0)) for x in (*moved[:2], bias))
+        reordered.append(onnx.Concat(*(gates[gate] for gate in order), axis=0))
+    bias = onnx.Concat(reordered[2], reordered[3], axis=0)
+    inputs, states, bias = (onnx.Unsqueeze(x, _axis(0)) for x in (*reordered[:2], bias))
     return inputs, states, bias
 
 

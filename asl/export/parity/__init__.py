@@ -1,0 +1,1 @@
+"""Parity of the exported files with the recognizer, and what they cost to run."""

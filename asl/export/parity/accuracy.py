@@ -1,4 +1,4 @@
-"""How well each file names the signs of a split's clips, beside the recognizer itself."""
+"""Accuracy of the recognizer and of each exported file on a split's clips."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from asl.export.parity.scores import tflite_outputs
 from asl.recognizer.recognizer import Recognizer
 
 TORCH = "torch"
-"""The name of the recognizer itself beside those of the files."""
+"""The recognizer itself, among the names of the files."""
 
 
 def accuracies(
@@ -29,7 +29,7 @@ def accuracies(
         recognizer: on the CPU; it has the signs of the store.
         files: variant to .tflite.
         store: the clips.
-        split: what is measured of them.
+        split: its validation and test clips are measured.
 
     Returns:
         for `val` and `test`, where the split has such clips: `protocol`, `signer_independent`,
@@ -46,26 +46,27 @@ def accuracies(
     for variant, path in files.items():
         scores[variant] = tflite_outputs(path, store, rows)
         if not np.isfinite(scores[variant]).all():
-            wrong = int((~np.isfinite(scores[variant]).all(1)).sum())
+            invalid = int((~np.isfinite(scores[variant]).all(1)).sum())
             raise ExportError(
-                f"{variant}: no finite answer to {wrong} of the split's {len(rows)} clips"
+                f"{variant}: no finite answer to {invalid} of the split's {len(rows)} clips"
             )
-    ends = np.cumsum([len(own) for own in parts.values()])
-    measured = {}
-    for (part, own), end in zip(parts.items(), ends, strict=True):
-        if len(own):
-            protocol = split.part_protocol(part)
+    measured, start = {}, 0
+    for part, part_rows in parts.items():
+        end = start + len(part_rows)
+        if len(part_rows):
+            independent = (
+                split.val_signer_independent if part == "val" else split.test_signer_independent
+            )
             measured[part] = {
-                "protocol": protocol,
-                "signer_independent": (
-                    split.val_signer_independent if part == "val" else split.test_signer_independent
-                ),
-                "clips": len(own),
+                "protocol": split.part_protocol(part),
+                "signer_independent": independent,
+                "clips": len(part_rows),
                 "files": {
-                    name: _figures(given[end - len(own) : end], store.sign[own])
-                    for name, given in scores.items()
+                    name: _figures(file_scores[start:end], store.sign[part_rows])
+                    for name, file_scores in scores.items()
                 },
             }
+        start = end
     return measured
 
 
@@ -74,13 +75,13 @@ def _torch_scores(
 ) -> np.ndarray:
     """The recognizer's logits [rows, signs]."""
     data = ClipDataModule(store, split, recognizer.landmarks)
-    found = predict_batches(recognizer, data.batches(rows), store.signers)
-    return found.scores[np.searchsorted(found.index, rows)]
+    predictions = predict_batches(recognizer, data.batches(rows), store.signers)
+    return predictions.scores[np.searchsorted(predictions.index, rows)]
 
 
 def _figures(scores: np.ndarray, signs: np.ndarray) -> dict[str, float]:
     """Accuracy and macro F1 of scores [clips, signs]."""
     metrics = sign_metrics(scores.shape[1])
     metrics.update(torch.from_numpy(scores), torch.from_numpy(signs))
-    found = metrics.compute()
-    return {name: float(found[name]) for name in ("accuracy", "f1")}
+    values = metrics.compute()
+    return {name: float(values[name]) for name in ("accuracy", "f1")}

@@ -1,6 +1,6 @@
-"""The peak memory of recognising one clip: `python -m asl.export.parity.memory FILE.tflite CLIP.npy`.
+"""Peak memory of one prediction: `python -m asl.export.parity.memory FILE.tflite CLIP.npy`.
 
-`peak_memory` starts that process, since only a process of its own has a peak of its own.
+`peak_memory` starts that process: a peak is measured per process.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_memory(model: Path, clip: np.ndarray) -> int | None:
-    """By how many bytes a process grows at most that opens a .tflite and recognises a clip.
+    """By how many bytes a process grows at most when it opens a .tflite and recognises a clip.
 
     Args:
         model: the file.
         clip: float32 [n, N, 3].
 
     Returns:
-        resident memory at its highest less that before the file was opened; None where the system
-        is not Linux and does not tell.
+        peak resident memory less that before the file was opened; None on systems other than
+        Linux, which do not report it.
 
     Raises:
         ExportError: the process failed.
@@ -45,7 +45,7 @@ def peak_memory(model: Path, clip: np.ndarray) -> int | None:
 
 
 def _resident(field: str) -> int:
-    """VmRSS, what is in memory now, or VmHWM, the most that ever was; bytes."""
+    """VmRSS, resident memory now, or VmHWM, its peak; bytes."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
@@ -55,19 +55,13 @@ def main() -> None:
     # LiteRT itself is loaded before the measurement begins.
     import ai_edge_litert.interpreter  # noqa: F401
 
-    from asl.runtime.litert import interpreter, silent_stderr
+    from asl.runtime.litert import load_fixed
 
     model, clip = Path(sys.argv[1]), np.load(sys.argv[2])
-    with contextlib.suppress(OSError):  # the highest so far is forgotten, where that is allowed
+    with contextlib.suppress(OSError):  # resets the peak, where that is allowed
         Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
-    runner = interpreter(model)
-    inputs = runner.get_input_details()[0]["index"]
-    runner.resize_tensor_input(inputs, clip.shape)
-    with silent_stderr():
-        runner.allocate_tensors()
-    runner.set_tensor(inputs, clip)
-    runner.invoke()
+    load_fixed(model, clip.shape)(clip)
     print(max(0, _resident("VmHWM") - before))
 
 

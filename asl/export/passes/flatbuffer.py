@@ -1,51 +1,78 @@
-"""Opening a .tflite as objects, changing it, writing it again."""
+"""A .tflite as a tree of objects: parsed once, changed by the passes, packed once."""
 
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-
-from asl.export.passes.lstm import step_by_step
+from ai_edge_litert.tools import flatbuffer_utils
 
 ALIGNMENT = 16
-"""Of a buffer's bytes: `force_align` in TFLite's schema, which Python's generated code forgets."""
+"""Bytes; `force_align` of `Buffer.data` in TFLite's schema."""
 
 
 def parse(tflite: bytes) -> Any:
-    """The model as an object tree."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(tflite, 0))
+    """The model as a `ModelT`, with all constants in its buffers, read-only uint8 arrays."""
+    model = flatbuffer_utils.read_model_from_bytearray(tflite)
+    for buffer in model.buffers:
+        # Constants that were stored behind the flatbuffer, as ai-edge-quantizer does. Packing
+        # writes anything but an array byte by byte.
+        if isinstance(buffer.data, bytes):
+            buffer.data = np.frombuffer(buffer.data, np.uint8) if buffer.data else None
+    return model
 
 
-def pack(model: Any, size: int) -> bytes:
-    """The object tree as a .tflite; `size` is about how many bytes it will have."""
-    builder = _Builder(size)
+def pack(model: Any) -> bytes:
+    """The tree as a .tflite.
+
+    `flatbuffer_utils.convert_object_to_bytearray` does the same without the alignment that the
+    schema asks for; Python's generated code does not know `force_align`.
+    """
+    builder = _AlignedBuilder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
         self.Prep(ALIGNMENT, x.nbytes)
         return int(super().CreateNumpyVector(x))
 
 
-def with_exact_lstms(tflite: bytes) -> bytes:
-    """The same model with LSTMs that let their cells grow, taken apart into steps where that pays.
+def operator_names(model: Any) -> list[str]:
+    """The name of each operator code; `CUSTOM:<name>` for one that is not built in."""
+    names = []
+    for index, code in enumerate(model.operatorCodes):
+        name = flatbuffer_utils.opcode_to_name(model, index) or "unknown"
+        names.append(f"CUSTOM:{code.customCode.decode()}" if name == "CUSTOM" else name)
+    return names
 
-    TensorFlow's converter gives every fused LSTM a `cell_clip` of 10, which neither Keras nor
-    PyTorch has. An untrained network never reaches it; a trained one that counts frames in a cell
-    does, and is then silently another network.
-    """
-    model = parse(tflite)
-    taken_apart = step_by_step(model)
-    fused = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
-    found = [
-        operator
-        for graph in model.subgraphs
-        for operator in graph.operators
-        if model.operatorCodes[operator.opcodeIndex].builtinCode == fused
-    ]
-    for operator in found:
-        operator.builtinOptions.cellClip = 0.0  # 0 is no clip
-    return pack(model, len(tflite)) if found or taken_apart else tflite
+
+def operator_code(model: Any, name: str, version: int = 1) -> int:
+    """The index of a built-in operator of at least this version; added where it is absent."""
+    builtin = getattr(schema.BuiltinOperator, name)
+    for index, code in enumerate(model.operatorCodes):
+        same = flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin
+        if same and code.version >= version:
+            return index
+    model.operatorCodes.append(
+        schema.OperatorCodeT(
+            builtinCode=builtin, deprecatedBuiltinCode=min(builtin, 127), version=version
+        )
+    )
+    return len(model.operatorCodes) - 1
+
+
+def add_buffer(model: Any, values: np.ndarray) -> int:
+    """Add a constant; the index of its buffer."""
+    data = np.ascontiguousarray(values).view(np.uint8).ravel()
+    model.buffers.append(schema.BufferT(data=data))
+    return len(model.buffers) - 1
+
+
+def float32_values(model: Any, tensor: Any) -> np.ndarray | None:
+    """The values of a float32 constant, flat; None for any other tensor."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.asarray(data, np.uint8).view(np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from asl.export.passes.flatbuffer import pack, parse
+from asl.export.passes.flatbuffer import add_buffer, float32_values, operator_code, operator_names
 
 WEIGHTED = (
     "FULLY_CONNECTED",
@@ -21,78 +21,62 @@ WEIGHTED = (
     "LSTM",
     "WHILE",
 )
-SMALLEST = 1024
-"""How many values a weight must have to be worth an operator that widens it."""
+MIN_VALUES = 1024
+"""Size of a weight from which on the operator that widens it is worth its cost."""
 
 
-def to_float16(tflite: bytes) -> bytes:
-    """The same model with its large weights stored as float16, widened as the file is opened.
+def to_float16(model: Any) -> Any:
+    """Store large weights as float16, widened by DEQUANTIZE when the file is opened.
 
     Args:
-        tflite: a float32 model.
+        model: a float32 model, a tree of `asl.export.passes.flatbuffer`; it is changed.
+
+    Returns:
+        the model.
     """
-    model = parse(tflite)
-    narrow: dict[int, int] = {}  # a weight's buffer -> its float16 copy's
+    narrow: dict[int, int] = {}  # a weight's buffer -> the buffer of its float16 copy
     for graph in model.subgraphs:
-        widened = []
-        for index in sorted(_weights(model, graph)):
+        dequantize = []
+        for index in sorted(_large_weights(model, graph)):
             tensor = graph.tensors[index]
             if tensor.buffer not in narrow:
-                narrow[tensor.buffer] = _add_narrow(model, tensor.buffer)
-            copy = _tensor(tensor, narrow[tensor.buffer])
-            graph.tensors.append(copy)
-            widened.append(_widen(model, len(graph.tensors) - 1, index))
+                values = float32_values(model, tensor)
+                assert values is not None
+                narrow[tensor.buffer] = add_buffer(model, values.astype(np.float16))
+            graph.tensors.append(_float16_tensor(tensor, narrow[tensor.buffer]))
+            dequantize.append(
+                schema.OperatorT(
+                    opcodeIndex=operator_code(model, "DEQUANTIZE", version=2),  # reads float16
+                    inputs=[len(graph.tensors) - 1],
+                    outputs=[index],
+                )
+            )
             tensor.buffer = 0
-        graph.operators = widened + graph.operators
+        graph.operators = dequantize + graph.operators
     for buffer in narrow:
         model.buffers[buffer].data = None
-    return pack(model, len(tflite))
+    return model
 
 
-def _weights(model: Any, graph: Any) -> set[int]:
+def _large_weights(model: Any, graph: Any) -> set[int]:
     """Which tensors of a graph are large float32 constants that a weighted operator reads."""
-    codes = [getattr(schema.BuiltinOperator, name) for name in WEIGHTED]
+    names = operator_names(model)
     read = {
         int(index)
         for operator in graph.operators
-        if model.operatorCodes[operator.opcodeIndex].builtinCode in codes
+        if names[operator.opcodeIndex] in WEIGHTED
         for index in operator.inputs
         if index >= 0
     }
-    return {
-        index
-        for index in read
-        if graph.tensors[index].type == schema.TensorType.FLOAT32
-        and model.buffers[graph.tensors[index].buffer].data is not None
-        and len(model.buffers[graph.tensors[index].buffer].data) >= 4 * SMALLEST
-    }
+    values = {index: float32_values(model, graph.tensors[index]) for index in read}
+    return {index for index, v in values.items() if v is not None and len(v) >= MIN_VALUES}
 
 
-def _add_narrow(model: Any, buffer: int) -> int:
-    values = np.asarray(model.buffers[buffer].data, np.uint8).view(np.float32)
-    added = schema.BufferT()
-    added.data = values.astype(np.float16).view(np.uint8)
-    model.buffers.append(added)
-    return len(model.buffers) - 1
-
-
-def _tensor(wide: Any, buffer: int) -> Any:
-    narrow = schema.TensorT()
-    narrow.shape, narrow.type, narrow.buffer = wide.shape, schema.TensorType.FLOAT16, buffer
-    narrow.name = wide.name + b"_float16"
-    narrow.hasRank = wide.hasRank
-    return narrow
-
-
-def _widen(model: Any, source: int, target: int) -> Any:
-    code = schema.BuiltinOperator.DEQUANTIZE
-    known = [i for i, c in enumerate(model.operatorCodes) if c.builtinCode == code]
-    if not known:
-        added = schema.OperatorCodeT()
-        added.builtinCode = added.deprecatedBuiltinCode = code
-        added.version = 2  # the first that reads float16
-        model.operatorCodes.append(added)
-        known = [len(model.operatorCodes) - 1]
-    operator = schema.OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = known[0], [source], [target]
-    return operator
+def _float16_tensor(wide: Any, buffer: int) -> Any:
+    return schema.TensorT(
+        shape=wide.shape,
+        type=schema.TensorType.FLOAT16,
+        buffer=buffer,
+        name=wide.name + b"_float16",
+        hasRank=wide.hasRank,
+    )

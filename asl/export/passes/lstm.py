@@ -1,4 +1,4 @@
-"""LSTMs step by step, which is faster than LiteRT's operator for whole sequences, and forgets.
+"""LSTMs as PyTorch computes them, taken apart into steps where that is faster.
 
 LiteRT's `UNIDIRECTIONAL_SEQUENCE_LSTM` multiplies the inputs of each step on their own, without
 the fast kernels for matrices, and keeps its state from one clip to the next. Here one product
@@ -12,51 +12,68 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-OPERATOR = schema.BuiltinOperator
-OPTIONS = schema.BuiltinOptions
+from asl.export.passes.flatbuffer import add_buffer, float32_values, operator_code, operator_names
 
-MOST_STEPS = 65
+FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+
+MAX_STEPS = 65
 """Of longer sequences, the operators would fill the file."""
 
 ORDER = (0, 2, 1, 3)
 """The sequence's gates: input, forget, cell, output; the step's: input, cell, forget, output."""
 
 
-def step_by_step(model: Any) -> bool:
-    """Put steps in the place of every float32 LSTM over a sequence of known, moderate length.
+def exact_lstms(model: Any) -> None:
+    """Let the cells of LSTMs grow, as PyTorch's do, and take the LSTMs apart where that pays.
+
+    TensorFlow's converter gives every fused LSTM a `cell_clip` of 10, which neither Keras nor
+    PyTorch has. An untrained network never reaches it; a trained one that counts frames in a cell
+    does, and its answers are then wrong without any error.
 
     Args:
-        model: of `asl.export.passes.flatbuffer.parse`; changed.
+        model: a tree of `asl.export.passes.flatbuffer`; it is changed.
+    """
+    step_by_step(model)
+    names = operator_names(model)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            if names[operator.opcodeIndex] == FUSED:
+                operator.builtinOptions.cellClip = 0.0  # 0 means none
+
+
+def step_by_step(model: Any) -> bool:
+    """Replace every float32 LSTM over a sequence of known, moderate length by its steps.
+
+    Args:
+        model: a tree of `asl.export.passes.flatbuffer`; it is changed.
 
     Returns:
         whether there was one.
     """
-    found = False
+    names = operator_names(model)
+    replaced = False
     for graph in model.subgraphs:
         operators: list[Any] = []
         for operator in graph.operators:
-            if _replaceable(model, graph, operator):
-                operators += _Steps(model, graph).of(operator)
-                found = True
+            if names[operator.opcodeIndex] == FUSED and _replaceable(graph, operator):
+                operators += _Steps(model, graph).replace(operator)
+                replaced = True
             else:
                 operators.append(operator)
         graph.operators = operators
-        _forget_unread(model, graph)
-    return found
+        _drop_unread_constants(model, graph)
+    return replaced
 
 
-def _replaceable(model: Any, graph: Any, operator: Any) -> bool:
-    fused = OPERATOR.UNIDIRECTIONAL_SEQUENCE_LSTM
-    if model.operatorCodes[operator.opcodeIndex].builtinCode != fused:
-        return False
+def _replaceable(graph: Any, operator: Any) -> bool:
     sequence, weights = (graph.tensors[operator.inputs[place]] for place in (0, 1))
     sizes = sequence.shape if sequence.shapeSignature is None else sequence.shapeSignature
-    # Weights of other types are another operator's business.
-    return bool(0 < sizes[1] <= MOST_STEPS and weights.type == schema.TensorType.FLOAT32)
+    # Weights of other types, dynamic's, need another kernel.
+    return bool(0 < sizes[1] <= MAX_STEPS and weights.type == schema.TensorType.FLOAT32)
 
 
-def _forget_unread(model: Any, graph: Any) -> None:
-    """Empty the buffers of constants that no operator reads any more."""
+def _drop_unread_constants(model: Any, graph: Any) -> None:
+    """Empty the buffers of constants that no operator reads any longer."""
     read = {int(index) for operator in graph.operators for index in operator.inputs}
     for index, tensor in enumerate(graph.tensors):
         if index not in read and tensor.buffer:
@@ -66,14 +83,14 @@ def _forget_unread(model: Any, graph: Any) -> None:
 
 
 class _Steps:
-    """Adds operators and tensors to a graph."""
+    """Builds the operators that replace one LSTM, and adds their tensors to its graph."""
 
     def __init__(self, model: Any, graph: Any) -> None:
         self.model = model
         self.graph = graph
-        self.made: list[Any] = []
+        self.operators: list[Any] = []
 
-    def of(self, operator: Any) -> list[Any]:
+    def replace(self, operator: Any) -> list[Any]:
         """The operators that give what one LSTM over a sequence gives."""
         inputs = list(operator.inputs)
         steps = int(self.graph.tensors[inputs[0]].shape[1])
@@ -86,8 +103,8 @@ class _Steps:
         self._add("FULLY_CONNECTED", [inputs[0], self._constant(kernel), self._constant(bias)],
                   [gates], schema.FullyConnectedOptionsT())  # fmt: skip
         rows = [self._tensor(4 * units) for _ in range(steps)]
-        self._add("UNPACK", [gates], rows, _options(schema.UnpackOptionsT(), num=steps, axis=0))
-        # A step's inputs are in its bias; the operator wants some all the same, and gets one 0.
+        self._add("UNPACK", [gates], rows, schema.UnpackOptionsT(num=steps, axis=0))
+        # A step's inputs are in its bias; the operator requires an input, so it gets one 0.
         nothing = self._constant(np.zeros((1, 1), np.float32))
         weights = self._constant(np.pad(recurrent, ((0, 0), (1, 0))))
         zeros = self._constant(np.zeros((1, units), np.float32))
@@ -99,35 +116,39 @@ class _Steps:
             output, after = self._tensor(1, units), self._tensor(1, units)
             scratch = [self._tensor(1, 1 + units), self._tensor(1, 4 * units)]
             self._add("LSTM", [nothing, state, weights, row, cell], [output, after, *scratch],
-                      _options(schema.LSTMOptionsT(), kernelType=schema.LSTMKernelType.BASIC,
-                               fusedActivationFunction=schema.ActivationFunctionType.TANH),
+                      schema.LSTMOptionsT(
+                          kernelType=schema.LSTMKernelType.BASIC,
+                          fusedActivationFunction=schema.ActivationFunctionType.TANH),
                       version=2)  # fmt: skip
             outputs.append(output)
             # LiteRT writes the new state over the old one, so the next step is given a copy.
             state, cell = self._tensor(1, units), after
             self._add("CAST", [output], [state], schema.CastOptionsT())
-        self.made.pop()  # the last copy, which nobody reads
-        packed = _options(schema.PackOptionsT(), valuesCount=steps, axis=1)
+        self.operators.pop()  # the last copy, which no operator reads
+        packed = schema.PackOptionsT(valuesCount=steps, axis=1)
         self._add("PACK", outputs, list(operator.outputs), packed)
-        return self.made
+        return self.operators
 
     def _values(self, index: int) -> np.ndarray:
         tensor = self.graph.tensors[index]
-        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
-        return data.view(np.float32).reshape(tensor.shape)
+        values = float32_values(self.model, tensor)
+        assert values is not None
+        return values.reshape(tensor.shape)
 
     def _constant(self, values: np.ndarray) -> int:
-        buffer = schema.BufferT()
-        buffer.data = np.ascontiguousarray(values, np.float32).view(np.uint8).ravel()
-        self.model.buffers.append(buffer)
-        return self._tensor(*values.shape, buffer=len(self.model.buffers) - 1)
+        buffer = add_buffer(self.model, values.astype(np.float32))
+        return self._tensor(*values.shape, buffer=buffer)
 
     def _tensor(self, *shape: int, buffer: int = 0) -> int:
-        tensor = schema.TensorT()
-        tensor.shape, tensor.hasRank = np.asarray(shape, np.int32), True
-        tensor.type, tensor.buffer = schema.TensorType.FLOAT32, buffer
-        tensor.name = f"step{len(self.graph.tensors)}".encode()
-        self.graph.tensors.append(tensor)
+        self.graph.tensors.append(
+            schema.TensorT(
+                shape=list(shape),
+                hasRank=True,
+                type=schema.TensorType.FLOAT32,
+                buffer=buffer,
+                name=f"step{len(self.graph.tensors)}".encode(),
+            )
+        )
         return len(self.graph.tensors) - 1
 
     def _add(
@@ -138,26 +159,13 @@ class _Steps:
         options: Any,
         version: int = 1,
     ) -> None:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(getattr(OPERATOR, name), version)
-        operator.inputs, operator.outputs = list(inputs), list(outputs)
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(OPTIONS, type(options).__name__.removesuffix("T"))
-        self.made.append(operator)
-
-    def _code(self, operator: int, version: int) -> int:
-        codes = self.model.operatorCodes
-        for place, code in enumerate(codes):
-            if code.builtinCode == operator and code.version >= version:
-                return place
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.version = operator, version
-        code.deprecatedBuiltinCode = min(operator, 127)
-        codes.append(code)
-        return len(codes) - 1
-
-
-def _options(options: Any, **values: Any) -> Any:
-    for name, value in values.items():
-        setattr(options, name, value)
-    return options
+        options_type = type(options).__name__.removesuffix("T")
+        self.operators.append(
+            schema.OperatorT(
+                opcodeIndex=operator_code(self.model, name, version),
+                inputs=list(inputs),
+                outputs=list(outputs),
+                builtinOptions=options,
+                builtinOptionsType=getattr(schema.BuiltinOptions, options_type),
+            )
+        )

@@ -8,15 +8,20 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from asl.export.passes.flatbuffer import pack, parse
+from asl.export.passes.flatbuffer import add_buffer, pack
 from asl.landmarks import LAYOUTS
 from asl.runtime.labels import LABELS, LABELS_TEXT
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from asl.recognizer.recognizer import Recognizer
 
 # Tables of tflite-support's metadata_schema.fbs: their fields in order, as far as used.
 MODEL = (
@@ -48,26 +53,63 @@ DESCRIPTIONS, AXIS_LABELS = 1, 2  # AssociatedFileType
 OLDEST_PARSER = "1.0.0"  # of the schema's versions, the first with all that is used here
 
 
-def add_metadata(tflite_path: Path, labels: Mapping[str, Any]) -> None:
-    """Put labels, shapes, preprocessing and provenance into a .tflite.
+def labels(recognizer: "Recognizer") -> dict[str, Any]:
+    """The content of labels.json: the signs in order, the input, and the preprocessing."""
+    layout = recognizer.landmarks.layout
+    return {
+        "signs": list(recognizer.signs),
+        "layout": layout.name,
+        "inputs": ["frames", layout.size, 3],
+        **_preprocessing(recognizer),
+    }
+
+
+def _preprocessing(recognizer: "Recognizer") -> dict[str, Any]:
+    """A recognizer's landmarks, scaler and features, or those of each member of an ensemble."""
+    landmarks = recognizer.landmarks
+    facts = {"landmarks": {"name": landmarks.name, "rows": list(landmarks.own)}}
+    members: Sequence[Recognizer] | None = getattr(recognizer, "members", None)
+    if members is not None:
+        return facts | {"members": [_preprocessing(member) for member in members]}
+    return facts | {
+        "scaler": _module_facts(recognizer.scaler),
+        "features": _module_facts(recognizer.features),
+    }
+
+
+def _module_facts(module: "nn.Module") -> dict[str, Any]:
+    """A module's class and those of its attributes that are plain values."""
+    plain = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, str | int | float | list | tuple)
+    }
+    return {"class": type(module).__name__} | {
+        name: value for name, value in plain.items() if name != "training" and name[0] != "_"
+    }
+
+
+def write_tflite(model: Any, path: Path, labels: Mapping[str, Any] | None = None) -> None:
+    """Pack a model and write it, with labels, shapes, preprocessing and provenance inside.
 
     The metadata is a buffer of the model; labels.txt and labels.json, which it names, follow the
     model as a zip archive. LiteRT reads the model from the front of the file, unzip programs the
     archive from its end.
 
     Args:
-        tflite_path: a model without metadata; it is written anew.
-        labels: the content of labels.json: `signs`, `layout`, `inputs`, what is looked at and made
-            of it, and `run` where a run is known.
+        model: a tree of `asl.export.passes.flatbuffer` without metadata; it is given some.
+        path: the file to write.
+        labels: the content of labels.json: `signs`, `layout`, `inputs`, `landmarks`, `scaler`,
+            `features`, and `run` where a run is known. Without it the model is written as it is.
     """
-    tflite = tflite_path.read_bytes()
-    model = parse(tflite)
-    data = np.frombuffer(metadata(labels), np.uint8)
-    model.buffers.append(schema.BufferT(data=data))
-    entry = schema.MetadataT(name="TFLITE_METADATA", buffer=len(model.buffers) - 1)
+    if labels is None:
+        path.write_bytes(pack(model))
+        return
+    buffer = add_buffer(model, np.frombuffer(metadata(labels), np.uint8))
+    entry = schema.MetadataT(name="TFLITE_METADATA", buffer=buffer)
     model.metadata = [*(model.metadata or []), entry]
-    tflite_path.write_bytes(pack(model, len(tflite) + len(data)))
-    with zipfile.ZipFile(tflite_path, "a") as archive:  # stored: readers map the files as they are
+    path.write_bytes(pack(model))
+    with zipfile.ZipFile(path, "a") as archive:  # stored: readers map the files as they are
         for name, text in (
             (LABELS_TEXT, "\n".join(labels["signs"])),
             (LABELS, json.dumps(labels, ensure_ascii=False, indent=2)),
@@ -108,14 +150,14 @@ def metadata(labels: Mapping[str, Any]) -> bytes:
 
 
 def description(labels: Mapping[str, Any]) -> str:
-    """What the model is, in two sentences."""
-    said = f"Names one of {len(labels['signs'])} signs in a clip of {labels['layout']} landmarks."
+    """The task of the model and the run that it comes from, in two sentences."""
+    task = f"Names one of {len(labels['signs'])} signs in a clip of {labels['layout']} landmarks."
     run = labels.get("run")
-    return f"{said} Trained on {run['data']}, {run['split']}." if run else said
+    return f"{task} Trained on {run['data']}, {run['split']}." if run else task
 
 
 def preprocessing(labels: Mapping[str, Any]) -> str:
-    """What the graph itself makes of raw landmarks."""
+    """The preprocessing that the graph contains, in words."""
     members = labels.get("members", [labels])
     return "All preprocessing is in the graph: " + "; ".join(map(_steps, members)) + "."
 

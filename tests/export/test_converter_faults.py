@@ -1,7 +1,6 @@
-"""Known traps of converters: each test shows that the trap is there without our remedy.
+"""Known faults of converters: each test shows that the fault occurs without our own code.
 
-Two more stand with what they are about: equal axes in test_operators.py, kept state in
-test_lstm.py.
+Two more are tested elsewhere: equal axes in test_operators.py, kept state in test_lstm.py.
 """
 
 import json
@@ -61,10 +60,10 @@ def test_landmarks_are_not_taken_for_the_colours_of_an_image(tmp_path):
         np.save(tmp_path / f"{name}.y.npy", network(given).detach().numpy())
 
     command = [sys.executable, "-c", CONVERT, "image", "clip"]
-    nowhere = {"https_proxy": "http://127.0.0.1:9"}  # it wants sample pictures from the network
+    no_network = {"https_proxy": "http://127.0.0.1:9"}  # onnx2tf downloads sample images
     run = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=True,
-        env=os.environ | nowhere,
+        env=os.environ | no_network,
     )  # fmt: skip
     found = dict(json.loads(line) for line in run.stdout.splitlines() if line.startswith('["'))
 
@@ -76,7 +75,7 @@ def test_landmarks_are_not_taken_for_the_colours_of_an_image(tmp_path):
 @pytest.mark.slow
 def test_a_time_axis_that_pytorch_froze_is_noticed(recognizer_of, tmp_path, monkeypatch):
     recognizer = recognizer_of("gru", 8, 384, landmarks="kinect20", length="all")
-    monkeypatch.setattr(onnx, "exportable", lambda module: None)
+    monkeypatch.setattr(onnx, "replace_recurrent_layers", lambda module: None)
 
     with pytest.raises(ExportError, match="on a clip of 1 frames"):
         to_onnx(recognizer, tmp_path / "model.onnx")
@@ -90,7 +89,7 @@ def with_dropout(recognizer_of):
 
 
 def test_dropout_left_on_in_the_graph_is_noticed(with_dropout, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx.Recognise, "eval", lambda self: self.train())
+    monkeypatch.setattr(onnx.ExportedForward, "eval", lambda self: self.train())
 
     with pytest.raises(ExportError, match=r"differs from PyTorch .* dropout was left on\."):
         to_onnx(with_dropout, tmp_path / "model.onnx")

@@ -1,0 +1,82 @@
+"""The GISLR competition's contract for a .tflite: signature, built-in operators, no kept state."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from asl.export import ExportError
+from asl.export.passes.flatbuffer import operator_names, parse
+from asl.runtime.litert import interpreter, load_fixed
+
+
+def check_contract(name: str, path: Path, clip: np.ndarray, signs: int) -> Counter[str]:
+    """Check a .tflite in LiteRT: signature, operators, and that it keeps no state.
+
+    Args:
+        name: the variant, for messages.
+        path: the file.
+        clip: an example, float32 [n, N, 3].
+        signs: number of outputs.
+
+    Returns:
+        how often each operator occurs.
+
+    Raises:
+        ExportError: names the file and what is wrong.
+    """
+    check_signature(name, path, landmarks=clip.shape[1], signs=signs)
+    operators = count_operators(path)
+    if foreign := [op for op in operators if op.startswith("CUSTOM")]:
+        raise ExportError(f"{name}: has operators that are not built in: {', '.join(foreign)}")
+    check_no_kept_state(name, path, clip)
+    return operators
+
+
+def check_signature(name: str, path: Path, landmarks: int, signs: int) -> None:
+    """Check for serving_default: inputs [n, N, 3] with n free -> outputs [signs], both float32.
+
+    Raises:
+        ExportError: another signature.
+    """
+    model = interpreter(path)
+    signatures = model.get_signature_list()
+    expected = {"serving_default": {"inputs": ["inputs"], "outputs": ["outputs"]}}
+    if signatures != expected:
+        raise ExportError(f"{name}: has the signatures {signatures}, not {expected}")
+    (inputs,), (outputs,) = model.get_input_details(), model.get_output_details()
+    shapes = [list(inputs["shape_signature"]), list(outputs["shape_signature"])]
+    types = {inputs["dtype"], outputs["dtype"]}
+    if shapes != [[-1, landmarks, 3], [signs]] or types != {np.float32}:
+        raise ExportError(
+            f"{name}: inputs and outputs are {shapes}, "
+            f"not float32 [-1, {landmarks}, 3] and [{signs}]"
+        )
+
+
+def count_operators(path: Path) -> Counter[str]:
+    """How often each operator occurs, loops' bodies included; CUSTOM:<name> if not built in."""
+    model = parse(path.read_bytes())
+    names = operator_names(model)
+    return Counter(
+        names[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators
+    )
+
+
+def check_no_kept_state(name: str, path: Path, clip: np.ndarray) -> None:
+    """Check that a clip's outputs do not depend on the clip before.
+
+    LiteRT's fused LSTM keeps its state. Tensors are allocated once, since allocating them again
+    would reset it.
+
+    Raises:
+        ExportError: the same clip gets other outputs the second time.
+    """
+    predictor = load_fixed(path, clip.shape)
+    reversed_clip = np.ascontiguousarray(clip[::-1] * 2, np.float32)
+    first, _, second = (predictor(each) for each in (clip, reversed_clip, clip))
+    difference = float(np.abs(second - first).max())
+    if not difference <= 1e-6:
+        raise ExportError(
+            f"{name}: keeps state: the same clip's second answer differs by {difference:.2e}"
+        )
