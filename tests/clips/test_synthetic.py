@@ -1,4 +1,5 @@
 import filecmp
+import json
 import time
 
 import numpy as np
@@ -13,11 +14,11 @@ SMALL = {"signs": 2, "signers": 2, "clips_per_sign": 1}
 
 def test_files_are_those_of_the_competition(synthetic_raw, one_file, shared_data):
     genuine = shared_data / "gislr_sample/train_landmark_files/22343/239181.parquet"
-    made, real = pq.read_table(one_file), pq.read_table(genuine)
-    assert made.column_names == real.column_names
-    assert [field.type for field in made.schema] == [field.type for field in real.schema]
-    frame = made["frame"][0].as_py()
-    start = made.slice(0, 543).to_pydict()
+    generated, real = pq.read_table(one_file), pq.read_table(genuine)
+    assert generated.column_names == real.column_names
+    assert [field.type for field in generated.schema] == [field.type for field in real.schema]
+    frame = generated["frame"][0].as_py()
+    start = generated.slice(0, 543).to_pydict()
     real_frame = real["frame"][0].as_py()
     assert [name.replace(f"{frame}-", f"{real_frame}-", 1) for name in start["row_id"]] == (
         real["row_id"].slice(0, 543).to_pylist()
@@ -26,7 +27,7 @@ def test_files_are_those_of_the_competition(synthetic_raw, one_file, shared_data
     assert (synthetic_raw / "train.csv").read_text().startswith("path,participant_id,sequence_id,")
 
 
-def test_the_same_seed_makes_the_same_clips_and_another_others(tmp_path):
+def test_clips_depend_on_the_seed_alone(tmp_path):
     for name, seed in {"one": 0, "same": 0, "other": 1}.items():
         synthetic_source(tmp_path / name, **SMALL, seed=seed)
     files = [p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file()]
@@ -36,7 +37,7 @@ def test_the_same_seed_makes_the_same_clips_and_another_others(tmp_path):
     assert other.read_text() != (tmp_path / "one/train.csv").read_text()
 
 
-def test_it_is_made_once_and_anew_for_other_settings(tmp_path):
+def test_it_is_generated_once_and_again_for_other_settings(tmp_path):
     source = synthetic_source(tmp_path / "raw", **SMALL)
     first = [p.stat().st_mtime_ns for p in sorted(source.root.rglob("*.parquet"))]
     synthetic_source(tmp_path / "raw", **SMALL)
@@ -46,7 +47,18 @@ def test_it_is_made_once_and_anew_for_other_settings(tmp_path):
     assert not more.listing().problems
 
 
-def test_a_folder_of_somebody_elses_is_not_touched(tmp_path):
+def test_a_folder_of_an_older_generator_is_generated_again(tmp_path):
+    source = synthetic_source(tmp_path / "raw", **SMALL)
+    marker = tmp_path / "raw" / "synthetic.json"
+    current = marker.read_text()
+    marker.write_text(json.dumps({**json.loads(current), "version": 1}))
+    (clip := next(source.root.rglob("*.parquet"))).write_bytes(b"old")
+    synthetic_source(tmp_path / "raw", **SMALL)
+    assert marker.read_text() == current
+    assert clip.read_bytes() != b"old"
+
+
+def test_a_folder_that_was_not_generated_is_not_touched(tmp_path):
     (tmp_path / "letters.txt").write_text("mine")
     with pytest.raises(UserError, match="was not generated"):
         synthetic_source(tmp_path, **SMALL)
@@ -80,14 +92,14 @@ def test_signers_differ_and_some_are_left_handed(synthetic_store):
     assert np.mean([left > right for left, right in seen]) > 0.5
 
 
-def test_many_signs_share_two_parts_with_another():
+def test_signs_come_in_pairs_that_share_two_parts():
     signs = lexicon(20, seed=0)
     assert len({sign.name for sign in signs}) == 20
-    near = [
-        any(sum(a == b for a, b in zip(sign, other, strict=True)) == 2 for other in signs)
-        for sign in signs
+    shared = [
+        sum(a == b for a, b in zip(sign, other, strict=True))
+        for sign, other in zip(signs[::2], signs[1::2], strict=True)
     ]
-    assert np.mean(near) > 0.4
+    assert shared == [2] * 10
 
 
 def test_the_whole_lexicon_can_be_drawn():
@@ -95,23 +107,23 @@ def test_the_whole_lexicon_can_be_drawn():
 
 
 def test_a_new_signer_is_harder_than_a_new_clip(tmp_path):
-    """The reason for this generator: a split by signer asks another question than a random one."""
+    """A split by signer is harder than a random one, and neither is solved by its neighbours."""
     from asl.clips.prepare import prepare
 
-    began = time.perf_counter()
+    began = time.process_time()
     source = synthetic_source(tmp_path / "raw", signs=8, signers=6, clips_per_sign=4)
-    store = prepare(source, tmp_path / "store")
+    store = prepare(source, tmp_path / "store", workers=1)
     x = np.stack([_features(store.read(i)) for i in range(len(store))])
     takes = np.arange(len(store)) % 4
     by_signer = np.mean([_nearest(x, store.sign, store.signer == s) for s in range(6)])
     by_clip = np.mean([_nearest(x, store.sign, takes == take) for take in range(4)])
     assert by_clip > by_signer + 0.05
-    assert by_signer > 3 / 8
-    assert time.perf_counter() - began < 60
+    assert 3 / 8 < by_signer < 3 / 4
+    assert time.process_time() - began < 60
 
 
 def _features(clip):
-    """Eight moments of the hands and arms round the shoulders, in shoulder widths."""
+    """Hands and arms at eight moments, relative to the shoulders, in shoulder widths."""
     points = clip[:, [*range(468, 489), *range(502, 506), *range(522, 543)], :2]
     shoulders = clip[:, 500:502, :2]
     centre = shoulders.mean(axis=(0, 1))

@@ -1,29 +1,21 @@
-"""A puppet that signs: joints in space, and a camera that sees them as MediaPipe would.
+"""A kinematic body model: arm poses become landmarks in space, then in a camera's picture.
 
 Space is the camera's: x to the right of the picture, y down, z away from the camera, metres, the
-origin midway between the shoulders. The puppet faces the camera, so its right hand, the one that
-signs, is on the left of the picture. Sizes are those of an average grown-up, to the centimetre.
+origin midway between the shoulders. The signer faces the camera, so the right arm is on the left
+of the picture. Left arms are posed as right ones and mirrored. Sizes are an average adult's, to
+the centimetre.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from asl.landmarks import (
-    FACE_OVAL,
-    LEFT_BROW,
-    LEFT_EYE,
-    LIP_LINES,
-    LIPS,
-    MEDIAPIPE_HOLISTIC,
-    NOSE,
-    RIGHT_BROW,
-    RIGHT_EYE,
-)
+from asl import landmarks
 
 SHOULDER = np.array([-0.18, 0.0, 0.0])
 HEAD = np.array([0.0, -0.22, -0.04])
-HEAD_RADII = np.array([0.075, 0.11, 0.08])
-REST = np.array([-0.24, 0.48, -0.02])
-_UPPER_ARM, _FOREARM = 0.28, 0.25
+MIRROR = np.array([-1.0, 1.0, 1.0])
+_UPPER_ARM, _FOREARM, _PALM = 0.28, 0.25, 0.08
 
 # Index, middle, ring, little finger: knuckle on the palm (x towards the thumb, y towards the
 # fingertips), and the lengths of the three bones beyond it.
@@ -31,129 +23,153 @@ _KNUCKLES = np.array([[0.025, 0.09], [0.003, 0.095], [-0.018, 0.09], [-0.036, 0.
 _PHALANGES = np.array(
     [[0.045, 0.025, 0.02], [0.05, 0.03, 0.022], [0.045, 0.028, 0.02], [0.035, 0.02, 0.018]]
 )
-_SPREAD = np.array([0.2, 0.03, -0.14, -0.32])
+_SPREAD = np.array([0.2, 0.03, -0.14, -0.32])  # radians to the side at spread 1
 _BEND = np.array([1.3, 1.7, 1.1])  # radians at the three joints of a closed finger
 
-
-def hand(curls: np.ndarray) -> np.ndarray:
-    """A right hand from how far each finger is bent.
-
-    Args:
-        curls: [T, 6]: thumb, index, middle, ring, little finger from 0 (straight) to 1 (closed),
-            and how far the fingers are spread.
-
-    Returns:
-        [T, 21, 3] in MediaPipe's order, metres from the wrist: x towards the thumb, y towards the
-        fingertips, z out of the palm.
-    """
-    points = np.zeros((len(curls), 21, 3))
-    points[:, 1:5] = _thumb(curls[:, 0])
-    for finger in range(4):
-        curl, aside = curls[:, finger + 1], _SPREAD[finger] * curls[:, 5]
-        at = np.broadcast_to(np.append(_KNUCKLES[finger], 0.0), (len(curls), 3)).copy()
-        points[:, 5 + 4 * finger] = at
-        bend = np.zeros(len(curls))
-        for bone in range(3):
-            bend = bend + _BEND[bone] * curl
-            ahead = np.cos(bend)
-            step = np.stack([ahead * np.sin(aside), ahead * np.cos(aside), np.sin(bend)], axis=1)
-            at = at + _PHALANGES[finger, bone] * step
-            points[:, 6 + 4 * finger + bone] = at
-    return points
+_LAYOUT = landmarks.MEDIAPIPE_HOLISTIC
+_PARTS = _LAYOUT.parts
+_DEPTH_ORIGINS = {  # rows whose mean z MediaPipe subtracts: the whole face, the wrist, the hips
+    "face": list(_PARTS["face"]),
+    "left_hand": [_PARTS["left_hand"][0]],
+    "pose": [_PARTS["pose"][23], _PARTS["pose"][24]],
+    "right_hand": [_PARTS["right_hand"][0]],
+}
 
 
-def _thumb(curl: np.ndarray) -> np.ndarray:
-    """Its four points [T, 4, 3]: out to the side when straight, across the palm when closed."""
-    at = np.broadcast_to([0.025, 0.025, 0.005], (len(curl), 3))
-    points = [at]
-    for bone, length in enumerate((0.042, 0.034, 0.028)):
-        turn = 0.75 - (1.0 + 0.5 * bone) * curl
-        step = np.stack([np.sin(turn), np.cos(turn), 0.25 + 0.6 * curl], axis=1)
-        at = at + length * step / np.linalg.norm(step, axis=1, keepdims=True)
-        points.append(at)
-    return np.stack(points, axis=1)
+class Pose(NamedTuple):
+    """A right hand over T frames, or in one that broadcasts to them."""
+
+    palm: np.ndarray  # [T, 3], the middle of the palm, metres
+    rotation: np.ndarray  # [T, 3, 3], from the hand's axes (see `hand`) to space
+    # [T, 6]: thumb, index, middle, ring, little finger from 0 (straight) to 1 (closed), and how
+    # far the fingers are spread.
+    curls: np.ndarray
 
 
-def frame_of(fingers: np.ndarray, palm: np.ndarray) -> np.ndarray:
-    """The rotation that points a right hand's fingers one way and its palm another, [3, 3]."""
+class Camera(NamedTuple):
+    """Where a picture is taken from."""
+
+    turn: np.ndarray  # a rotation vector, radians
+    shift: np.ndarray  # [2], of the shoulders' middle off the picture's, in widths and heights
+    distance: float  # metres
+    zoom: float  # widths of the picture that a metre takes at the shoulders
+
+    def picture(self, space: np.ndarray) -> np.ndarray:
+        """Landmarks [T, 543, 3] in space (metres) as MediaPipe gives them.
+
+        x and y are in widths and heights of a 3:4 picture; z in widths, relative to the middle of
+        the head for the face, the wrist for a hand and the hips for the pose.
+        """
+        x, y, z = np.moveaxis(space @ rotations(self.turn).T, -1, 0)  # [T, 543] each
+        scale = self.zoom * self.distance / (self.distance + z)
+        x = 0.5 + self.shift[0] + x * scale
+        y = 0.45 + self.shift[1] + 0.75 * y * scale
+        z = z * self.zoom
+        for part, origin in _DEPTH_ORIGINS.items():
+            z[:, _PARTS[part]] -= z[:, origin].mean(axis=1, keepdims=True)
+        return np.stack([x, y, z], axis=-1)
+
+
+def rotations(vectors: np.ndarray) -> np.ndarray:
+    """Rotation vectors (radians) as matrices, [..., 3] -> [..., 3, 3], by Rodrigues' formula."""
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(vectors / np.maximum(angle[..., 0], 1e-12), -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
+def orientation(fingers: np.ndarray, palm: np.ndarray) -> np.ndarray:
+    """The rotation [3, 3] of a right hand whose fingers and palm face the given directions."""
     y = fingers / np.linalg.norm(fingers)
     z = palm - y * (palm @ y)
     z = z / np.linalg.norm(z)
     return np.stack([np.cross(y, z), y, z], axis=1)
 
 
-def turned(vectors: np.ndarray) -> np.ndarray:
-    """Rotations about axes by their lengths in radians, [..., 3] -> [..., 3, 3] (Rodrigues)."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vectors / np.maximum(angle[..., 0], 1e-12), -1, 0)
-    nil = np.zeros_like(x)
-    cross = np.stack([nil, -z, y, z, nil, -x, -y, x, nil], axis=-1).reshape(*x.shape, 3, 3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+def blend(start: Pose, end: Pose, share: np.ndarray) -> Pose:
+    """From `start` (share 0) to `end` (share 1), slow at both; share: [T]."""
+    share = share * share * (3 - 2 * share)
+    one, two = share[:, None], share[:, None, None]
+    left, _, right = np.linalg.svd(start.rotation + two * (end.rotation - start.rotation))
+    return Pose(
+        start.palm + one * (end.palm - start.palm),
+        left @ right,  # the rotation nearest to the mixture
+        start.curls + one * (end.curls - start.curls),
+    )
 
 
-def elbow(wrist: np.ndarray, arm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the right elbow is, hanging down and out, and the wrist within the arm's reach.
+def hand(curls: np.ndarray) -> np.ndarray:
+    """A right hand [T, 21, 3] from its curls [T, 6] (see `Pose`).
 
-    Args:
-        wrist: [T, 3] where it should be.
-        arm: length of the arm, 1 = average.
+    In MediaPipe's order, metres from the wrist: x towards the thumb, y towards the fingertips, z
+    out of the palm.
     """
-    upper, fore = _UPPER_ARM * arm, _FOREARM * arm
-    reach = wrist - SHOULDER
-    far = np.linalg.norm(reach, axis=1, keepdims=True)
-    axis = reach / np.maximum(far, 1e-6)
-    far = np.clip(far, abs(upper - fore) + 0.02, 0.995 * (upper + fore))
-    along = (upper**2 - fore**2 + far**2) / (2 * far)
+    points = np.zeros((len(curls), 21, 3))
+    points[:, 1:5] = _thumb(curls[:, 0])
+    for finger in range(4):
+        bend = np.cumsum(curls[:, finger + 1, None] * _BEND, axis=1)  # [T, bones]
+        side = (_SPREAD[finger] * curls[:, 5])[:, None]
+        ahead = np.cos(bend)
+        bones = np.stack([ahead * np.sin(side), ahead * np.cos(side), np.sin(bend)], axis=-1)
+        knuckle = np.append(_KNUCKLES[finger], 0.0)
+        first = 5 + 4 * finger
+        points[:, first] = knuckle
+        points[:, first + 1 : first + 4] = knuckle + np.cumsum(
+            _PHALANGES[finger, :, None] * bones, axis=1
+        )
+    return points
+
+
+def _thumb(curl: np.ndarray) -> np.ndarray:
+    """Four points [T, 4, 3]: out to the side when straight, across the palm when closed."""
+    base = np.broadcast_to([0.025, 0.025, 0.005], (len(curl), 1, 3))
+    turn = 0.75 - curl[:, None] * np.array([1.0, 1.5, 2.0])  # [T, bones]
+    out = np.broadcast_to(0.25 + 0.6 * curl[:, None], turn.shape)
+    bones = np.stack([np.sin(turn), np.cos(turn), out], axis=-1)
+    bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+    lengths = np.array([0.042, 0.034, 0.028])[:, None]
+    return np.concatenate([base, base + np.cumsum(lengths * bones, axis=1)], axis=1)
+
+
+def arm(pose: Pose, arm_size: float, hand_size: float) -> np.ndarray:
+    """A right arm [T, 22, 3]: its elbow, then the hand, the wrist first.
+
+    The wrist stays within the arm's reach; the elbow points down and outwards.
+    """
+    upper, fore = _UPPER_ARM * arm_size, _FOREARM * arm_size
+    reach = pose.palm - pose.rotation @ np.array([0.0, _PALM * hand_size, 0.0]) - SHOULDER
+    length = np.linalg.norm(reach, axis=1, keepdims=True)
+    axis = reach / np.maximum(length, 1e-6)
+    length = np.clip(length, abs(upper - fore) + 0.02, 0.995 * (upper + fore))
+    along = (upper**2 - fore**2 + length**2) / (2 * length)
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
     pole = np.array([-0.5, 1.0, 0.25])
     pole = pole - axis * (axis @ pole)[:, None]
     pole = pole / np.maximum(np.linalg.norm(pole, axis=1, keepdims=True), 1e-6)
-    return SHOULDER + axis * along + pole * aside, SHOULDER + axis * far
+    elbow, wrist = SHOULDER + axis * along + pole * aside, SHOULDER + axis * length
+    points = hand(pose.curls) * hand_size @ np.swapaxes(pose.rotation, -1, -2)
+    return np.concatenate([elbow[:, None], wrist[:, None] + points], axis=1)
 
 
-def body(
-    elbows: np.ndarray, wrists: np.ndarray, hands: np.ndarray, mouth: np.ndarray, head: float
-) -> np.ndarray:
-    """All landmarks in space.
-
-    Args:
-        elbows: [T, 2, 3], right then left; left ones in the right arm's own space, to be mirrored.
-        wrists: [T, 2, 3] likewise.
-        hands: [T, 2, 21, 3] likewise.
-        mouth: how far it is open, [T].
-        head: size of the head, 1 = average.
-
-    Returns:
-        [T, 543, 3].
-    """
-    parts = MEDIAPIPE_HOLISTIC.parts
-    space = np.empty((len(wrists), MEDIAPIPE_HOLISTIC.size, 3))
-    space[:, parts["face"]] = _face(mouth, head)
-    space[:, parts["right_hand"]] = hands[:, 0]
-    space[:, parts["left_hand"]] = hands[:, 1] * _ACROSS
-    space[:, parts["pose"]] = _pose(elbows, wrists, hands, head)
+def body(right: np.ndarray, left: np.ndarray, head_size: float) -> np.ndarray:
+    """All landmarks in space, [T, 543, 3], from two arms [T, 22, 3], both posed as right arms."""
+    left = left * MIRROR
+    pose = np.repeat(_POSE[None], len(right), axis=0)
+    pose[:, :11] = HEAD + (pose[:, :11] - HEAD) * head_size
+    for side, points in ((0, right), (-1, left)):
+        # elbow, wrist, little finger, index finger, thumb
+        pose[:, np.array([14, 16, 18, 20, 22]) + side] = points[:, [0, 1, 18, 6, 3]]
+    space = np.empty((len(right), _LAYOUT.size, 3))
+    space[:, _PARTS["face"]] = HEAD + _FACE * head_size
+    space[:, _PARTS["left_hand"]] = left[:, 1:]
+    space[:, _PARTS["pose"]] = pose
+    space[:, _PARTS["right_hand"]] = right[:, 1:]
     return space
 
 
-_ACROSS = np.array([-1.0, 1.0, 1.0])
-
-
-def _pose(elbows: np.ndarray, wrists: np.ndarray, hands: np.ndarray, head: float) -> np.ndarray:
-    right = np.empty((len(wrists), 33, 3))
-    right[:, :] = _POSE
-    right[:, :11] = HEAD + (_POSE[:11] - HEAD) * head
-    left = right.copy()
-    for side, points in ((0, right), (1, left)):
-        points[:, 14], points[:, 16] = elbows[:, side], wrists[:, side]
-        points[:, (18, 20, 22)] = hands[:, side][:, (17, 5, 2)]
-    mirror = np.array(MEDIAPIPE_HOLISTIC.mirror[489:522]) - 489
-    theirs = np.array([1, 2, 3, 7, 9, *range(11, 33, 2)])
-    right[:, theirs] = (left * _ACROSS)[:, mirror[theirs]]
-    return right
-
-
 def _pose_points() -> np.ndarray:
-    """The right side and the midline of a standing body, [33, 3]; arms are left at the origin."""
+    """A standing body, [33, 3]; `body` fills in the arms."""
     points = np.zeros((33, 3))
     points[0] = [0.0, -0.22, -0.13]
     points[[4, 5, 6]] = [[-0.02, -0.26, -0.1], [-0.033, -0.26, -0.1], [-0.046, -0.26, -0.09]]
@@ -161,83 +177,40 @@ def _pose_points() -> np.ndarray:
     points[12], points[24] = SHOULDER, [-0.12, 0.5, 0.0]
     points[26], points[28] = [-0.12, 0.92, 0.0], [-0.12, 1.32, 0.05]
     points[30], points[32] = [-0.12, 1.36, 0.1], [-0.14, 1.4, -0.1]
+    left = [1, 2, 3, 7, 9, *range(11, 33, 2)]
+    right = [4, 5, 6, 8, 10, *range(12, 33, 2)]
+    points[left] = points[right] * MIRROR
     return points
 
 
 def _face_points() -> np.ndarray:
-    """A rough face mesh [468, 3] round its middle, half a head high and wide: -1 to 1."""
-    spot = np.arange(468)  # points that no list names: spread evenly over the face
-    radius, angle = np.sqrt((spot + 0.5) / 468) * 0.92, spot * np.pi * (3 - 5**0.5)
+    """A rough face mesh [468, 3] around its middle, in half heads: x, y and z from -1 to 1."""
+    number = np.arange(468)  # points in no named list: spread evenly over the face
+    radius, angle = np.sqrt((number + 0.5) / 468) * 0.92, number * np.pi * (3 - 5**0.5)
     points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    round_face = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
-    points[list(FACE_OVAL)] = np.stack([np.sin(round_face), -np.cos(round_face)], axis=1)
-    side = np.array([-1.0, 1.0])
-    for ids, brow, way in zip((RIGHT_EYE, LEFT_EYE), (RIGHT_BROW, LEFT_BROW), side, strict=True):
-        across = np.concatenate([np.linspace(0.62, 0.24, 9), np.linspace(0.58, 0.28, 7)])
-        open_ = np.concatenate(
-            [np.sin(np.linspace(0, np.pi, 9)), -np.sin(np.linspace(0.3, 2.84, 7))]
-        )
-        points[list(ids)] = np.stack([way * across, -0.35 + 0.06 * open_], axis=1)
-        arch = np.tile(np.linspace(0.72, 0.2, 5), 2)
-        lift = np.repeat([-0.62, -0.55], 5) - 0.05 * np.tile(np.sin(np.linspace(0, np.pi, 5)), 2)
-        points[list(brow)] = np.stack([way * arch, lift], axis=1)
-    points[list(NOSE)] = [[0.0, 0.08], [0.0, 0.16], [-0.16, 0.14], [0.16, 0.14]]
-    points[list(LIPS)] = _lip_points()
+    oval = landmarks.FACE_OVAL
+    points[list(oval)] = _ring(len(oval), start=-np.pi / 2)
+    along = np.linspace(0.0, 1.0, 5)
+    brow = np.stack([0.72 - 0.52 * along, -0.62 - 0.05 * np.sin(np.pi * along)], axis=1)
+    brow = np.concatenate([brow, np.add(brow, [0.0, 0.07])])
+    eye = [0.43, -0.35] + [0.19, 0.06] * _ring(len(landmarks.LEFT_EYE))
+    left = np.concatenate([eye, brow])
+    points[[*landmarks.LEFT_EYE, *landmarks.LEFT_BROW]] = left
+    points[[*landmarks.RIGHT_EYE, *landmarks.RIGHT_BROW]] = left * [-1, 1]
+    points[list(landmarks.NOSE)] = [[0.0, 0.08], [0.0, 0.16], [-0.16, 0.14], [0.16, 0.14]]
+    for line, height in zip(landmarks.LIP_LINES, (-0.07, 0.1, -0.01, 0.01), strict=True):
+        ahead = np.linspace(-1.0, 1.0, len(line))
+        points[list(line)] = np.stack([0.33 * ahead, 0.5 + height * (1 - ahead**2)], axis=1)
     depth = -np.sqrt(np.maximum(0.0, 1.0 - (points**2).sum(axis=1)))
-    depth[list(NOSE)] -= 0.35
+    depth[list(landmarks.NOSE)] -= 0.35
     return np.column_stack([points, depth])
 
 
-def _lip_points() -> np.ndarray:
-    """A closed mouth [40, 2] in the order of LIPS."""
-    places = {}
-    for ids, wide, high in zip(
-        LIP_LINES, (0.36, 0.36, 0.3, 0.3), (-0.07, 0.1, -0.01, 0.01), strict=True
-    ):
-        for step, point in enumerate(ids):
-            places[point] = (wide * (step / 5 - 1), 0.5 + high * np.sin(np.pi * step / 10))
-    return np.array([places[point] for point in LIPS])
+def _ring(count: int, start: float = 0.0) -> np.ndarray:
+    """Points [count, 2] on the unit circle; the angle grows from x (0) to y (π/2)."""
+    angle = start + 2 * np.pi * np.arange(count) / count
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 _POSE = _pose_points()
-_FACE_MESH = _face_points()
-
-
-def _face(mouth: np.ndarray, head: float) -> np.ndarray:
-    points = np.repeat(_FACE_MESH[None], len(mouth), axis=0)
-    lower = _FACE_MESH[:, 1] > 0.5
-    points[:, lower, 1] += 0.12 * mouth[:, None] * (1.0 - _FACE_MESH[lower, 1])
-    return HEAD + points * HEAD_RADII * head
-
-
-def seen(
-    space: np.ndarray, turn: np.ndarray, shift: np.ndarray, distance: float, zoom: float
-) -> np.ndarray:
-    """What a camera sees, in MediaPipe's units.
-
-    Args:
-        space: [T, 543, 3], metres.
-        turn: how the camera is slanted, a rotation vector in radians.
-        shift: where in the picture the shoulders' middle lies, off the picture's middle.
-        distance: of the camera, metres.
-        zoom: width of the picture a metre at the shoulders has.
-
-    Returns:
-        [T, 543, 3]: x and y in widths and heights of a 3:4 picture; z in widths, counted from the
-        head's middle for the face, the wrist for a hand and the hips for the pose.
-    """
-    looked = space @ turned(turn).T
-    scale = zoom * distance / (distance + looked[..., 2])
-    x = 0.5 + shift[0] + looked[..., 0] * scale
-    y = 0.45 + shift[1] + looked[..., 1] * scale * 0.75
-    z = looked[..., 2] * zoom
-    parts = MEDIAPIPE_HOLISTIC.parts
-    origins = {
-        "face": z[:, parts["face"]].mean(axis=1),
-        "left_hand": z[:, 468],
-        "right_hand": z[:, 522],
-        "pose": z[:, (512, 513)].mean(axis=1),
-    }
-    for part, origin in origins.items():
-        z[:, parts[part]] -= origin[:, None]
-    return np.stack([x, y, z], axis=-1)
+_FACE = _face_points() * [0.075, 0.11, 0.08]
