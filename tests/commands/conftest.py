@@ -49,8 +49,8 @@ def workbench(tmp_path_factory) -> Workbench:
 def trained(workbench) -> str:
     """The name of a run that was trained for two epochs."""
     assert workbench("train", "model=gru", "model.hidden=8", "seed=3") == 0
-    from asl.tracking.store import open_tracker
     from asl.tracking.find import find_runs
+    from asl.tracking.store import open_tracker
 
     uri = workbench.tracking.partition("=")[2]
     runs = find_runs(open_tracker({"uri": uri, "experiment": "asl"}))

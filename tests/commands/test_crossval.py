@@ -120,14 +120,14 @@ def multirun_and_jobs(folder):
 def test_a_multirun_ends_in_a_comparison_whatever_came_between(
     workbench, tmp_path, monkeypatch, capsys
 ):
-    from asl.clips import prepare
+    from asl.runs import data
     from asl.tracking.find import download
     from asl.training.module import SignClassifier
 
     tracking = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     small = ["model.hidden=8", "trainer=smoke", "trainer.max_epochs=1", "folds=[0,1]"]
     jobs = ["crossval", "-m", *workbench.data, *small, "model=cnn,gru", tracking]
-    step, check, checked = SignClassifier.training_step, prepare.prepare, []
+    step, check, checked = SignClassifier.training_step, data.prepare, []
 
     def dying_of(error):
         def fall(self, batch, number):
@@ -137,7 +137,7 @@ def test_a_multirun_ends_in_a_comparison_whatever_came_between(
 
         return fall
 
-    monkeypatch.setattr(prepare, "prepare", lambda *a, **k: checked.append(1) or check(*a, **k))
+    monkeypatch.setattr(data, "prepare", lambda *a, **k: checked.append(1) or check(*a, **k))
     monkeypatch.setattr(SignClassifier, "training_step", dying_of(RuntimeError("a fault")))
     with pytest.raises(SystemExit, match="1 of 2 jobs failed"):
         run([*jobs, "workers=1"])
@@ -148,7 +148,7 @@ def test_a_multirun_ends_in_a_comparison_whatever_came_between(
     monkeypatch.setattr(SignClassifier, "training_step", dying_of(KeyboardInterrupt()))
     with pytest.raises(SystemExit):
         run([*jobs, "workers=1"])
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
     assert multirun_and_jobs(tmp_path)[0].status == "KILLED"
 
     monkeypatch.setattr(SignClassifier, "training_step", step)

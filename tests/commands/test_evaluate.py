@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asl.tracking.store import open_tracker
 from asl.errors import UserError
 from asl.export.parity import scores
 from asl.tracking.find import download, find_run
+from asl.tracking.store import open_tracker
 
 
 @pytest.fixture(scope="module")

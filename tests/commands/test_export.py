@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from asl.tracking.store import open_tracker
 from asl.tracking.find import find_run
+from asl.tracking.store import open_tracker
 
 
 def test_an_export_is_whole_and_logged_to_its_run(exported, workbench, trained):

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from asl.tracking.store import open_tracker
 from asl.commands.export import print_published
 from asl.runs.export import best_file, publish
 from asl.runtime.litert import load
 from asl.tracking.find import find_run
+from asl.tracking.store import open_tracker
 
 
 @pytest.fixture

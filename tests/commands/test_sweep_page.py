@@ -55,8 +55,8 @@ class Searches:
 
     def parent(self, name="mine"):
         """The sweep's run in MLflow, and the folder of its artifacts."""
-        from asl.tracking.store import open_tracker
         from asl.tracking.find import find_runs
+        from asl.tracking.store import open_tracker
 
         runs = open_tracker({"uri": self.workbench.tracking.partition("=")[2], "experiment": "asl"})
         (found,) = [

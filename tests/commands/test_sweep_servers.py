@@ -95,9 +95,9 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
 ):
     import optuna
 
-    from asl.tracking.store import open_tracker
     from asl.commands.trials import log_of
     from asl.tracking.find import find_runs
+    from asl.tracking.store import open_tracker
 
     name = f"servers-{os.getpid()}"
     described = {"n_trials": 4, "sampler": "tpe", "pruner": "median", "space": SPACE}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from asl.tracking.store import open_tracker
 from asl.tracking.find import download, find_run, find_runs
+from asl.tracking.store import open_tracker
 from asl.training.module import SignClassifier
 
 
@@ -229,19 +229,25 @@ def test_a_multirun_has_an_end_however_its_jobs_end(
     assert "ASL_PARENT_RUN" not in os.environ
 
 
-def test_a_killed_multirun_gets_its_end_from_the_next_one_a_living_one_does_not(
-    workbench, store, capsys
-):
-    from asl.tracking.multirun import open_locked
+KILLED_MULTIRUN = """
+import os, sys
+from asl.tracking.group import group_run
+from asl.tracking.store import open_tracker
+group_run(open_tracker({"uri": sys.argv[1], "experiment": "asl"}), "multirun", "m", {}).__enter__()
+os._exit(1)
+"""
+
+
+def test_a_killed_multirun_is_ended_by_the_next_one_a_running_one_is_not(workbench, store, capsys):
+    from asl.tracking.group import group_run
 
     before = {run.run_id for run in find_runs(store)}
-    killed, lock = open_locked(store, ["model=cnn"], {})
-    lock.release()  # as the system does for who is killed
-    living, lock = open_locked(store, ["model=gru"], {})
-    assert workbench("train", "-m", "model=cnn", "model.hidden=8", "trainer.max_epochs=1") == 0
-    assert f"{find_run(store, killed).name} had been killed" in capsys.readouterr().err
-    lock.release()
-    statuses = {r.run_id: r.status for r in find_runs(store) if r.run_id not in before}
-    assert (statuses.pop(killed), statuses.pop(living)) == ("KILLED", "RUNNING")
+    uri = workbench.tracking.partition("=")[2]
+    subprocess.run([sys.executable, "-c", KILLED_MULTIRUN, uri])
+    (killed,) = {run.run_id for run in find_runs(store)} - before
+    with group_run(store, "multirun", "running", {}) as running:
+        assert workbench("train", "-m", "model=cnn", "model.hidden=8", "trainer.max_epochs=1") == 0
+        assert f"{find_run(store, killed).name} had been killed" in capsys.readouterr().err
+        statuses = {r.run_id: r.status for r in find_runs(store) if r.run_id not in before}
+    assert (statuses.pop(killed), statuses.pop(running.id)) == ("KILLED", "RUNNING")
     assert set(statuses.values()) == {"FINISHED"}
-    store.client.set_terminated(living, "KILLED")
