@@ -706,7 +706,7 @@ def _by_pandas(path: Path) -> np.ndarray:
 
 def told_of(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """The outcome of each file of a folder, and the files whose reading killed the process."""
-    names, told, deadly = sorted(path.name for path in folder.iterdir()), {}, []
+    names, told, crashing = sorted(path.name for path in folder.iterdir()), {}, []
     while names:
         command = [sys.executable, __file__, str(folder), json.dumps(names)]
         child = subprocess.run(command, capture_output=True, text=True)
@@ -715,15 +715,15 @@ def told_of(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
         assert child.returncode <= 0, child.stderr
         last = lines[-1][0]
         if child.returncode < 0:
-            deadly.append(last)
+            crashing.append(last)
         names = names[names.index(last) + 1 :]
-    return told, deadly
+    return told, crashing
 
 
 def check_bytes(originals: list[Path], folder: Path, count: int) -> None:
     corrupt_bytes(originals, folder, count)
-    told, deadly = told_of(folder)
-    assert not deadly
+    told, crashing = told_of(folder)
+    assert not crashing
     whole = {ours for name, (ours, theirs) in told.items() if "whole" in name and ours == theirs}
     assert len(whole) == len(originals)
     assert not [ours for ours, _ in told.values() if ours.startswith("error")]
