@@ -45,6 +45,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name == "export":  # a room too: the module itself is callable
+        return importlib.import_module("asl.export")
     return getattr(importlib.import_module("asl.api"), name)
 
 

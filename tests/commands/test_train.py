@@ -233,7 +233,9 @@ KILLED_MULTIRUN = """
 import os, sys
 from asl.tracking.group import group_run
 from asl.tracking.store import open_tracker
-group_run(open_tracker({"uri": sys.argv[1], "experiment": "asl"}), "multirun", "m", {}).__enter__()
+tracker = open_tracker({"uri": sys.argv[1], "experiment": "asl"})
+group = group_run(tracker, "multirun", "m", {})
+group.__enter__()
 os._exit(1)
 """
 
