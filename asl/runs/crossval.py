@@ -10,6 +10,7 @@ import inspect
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from asl.tracking.record import record_params
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.tags import run_tags
-from asl.workers import cores, end_with_parent
+from asl.workers import cores, process_pool
 
 
 @dataclass(frozen=True)
@@ -239,34 +240,23 @@ def _outcomes(
         for job in jobs:
             yield job, _outcome(job, parent.id, tracker)
         return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
     threads = max(1, _default_workers() // workers)
     log = parent.work.with_suffix(".log")
     print(f"{workers} runs at once, {threads} threads each; their output: {log}", file=sys.stderr)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads, log)) as pool:
+    killed = (
+        "a run's process was killed, perhaps for memory; the same command resumes "
+        "(workers=1 needs the least)"
+    )
+    # Ctrl-C reaches the workers too, and ends their runs as interrupted ones.
+    with process_pool(
+        workers, _print_to, (log,), threads=threads, interruptible=True, killed=killed
+    ) as pool:
         futures = {pool.submit(_in_worker, job, parent.id): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a run's process was killed, perhaps for memory; the same command resumes "
-                "(workers=1 needs the least)"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
-def _start_worker(threads: int, log: Path) -> None:
-    """Prepare a worker process: its share of the cores, and a file for what its runs print.
-
-    Ctrl-C reaches it too, and ends its run as an interrupted one.
-    """
-    end_with_parent()
-    torch.set_num_threads(threads)
+def _print_to(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout = sys.stderr = log.open("a", buffering=1, encoding="utf-8")
 
