@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asl.landmarks import LandmarkSet
-from asl.recognizer.preprocessing.scalers import usable_or_one
+from asl.recognizer.preprocessing.scalers import safe_divisor
 from asl.training.augment import Clips, body_centre, coin, read, spread, uniform
 
 
@@ -106,7 +106,7 @@ def partners(signs: Tensor) -> Tensor:
 def _alike(clips: Tensor, lengths: Tensor, other: Tensor, landmarks: LandmarkSet) -> Tensor:
     """The other clips, each at the place and in the size of the clip that it meets."""
     centre = body_centre(clips, lengths, landmarks)
-    size = usable_or_one(spread(clips, lengths, landmarks))
+    size = safe_divisor(spread(clips, lengths, landmarks))
     return (clips[other] - centre[other]) * (size / size[other]) + centre
 
 
