@@ -27,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from asl.cli import run
 from asl.clips.datamodule import Batch, ClipBatches
-from asl.evaluation.metrics import in_any_order
+from asl.evaluation.metrics import allow_nondeterministic
 from asl.paths import raw_data
 from asl.recognizer.recognizer import Recognizer
 from asl.tracking.logger import EpochLogger
@@ -56,11 +56,11 @@ METHODS = (
     (pl.Trainer, "save_checkpoint", "checkpoints"),
 )
 OWN_METHODS = (
-    ("_pass", "forward"),
+    ("_forward_loss", "forward"),
     ("backward", "backward"),
     ("configure_gradient_clipping", "optimizer"),
-    ("_count", "metrics"),
-    ("_measured", "metrics"),
+    ("_update_metrics", "metrics"),
+    ("_compute_metrics", "metrics"),
     ("validation_step", "validation"),
 )
 
@@ -137,7 +137,10 @@ def _rows(turns: "Turns", overrides: Sequence[str]) -> Iterator[Row]:
 def train(overrides: Sequence[str], epochs: int, scratch: Path) -> "Turns":
     """What `asl train` with these overrides takes for an epoch, and what the loops take."""
     turns, said = Turns(epochs), io.StringIO()
-    timed = [*METHODS, *((training, name, "pairs") for name in ("join", "swap_hands", "mix"))]
+    timed = [
+        *METHODS,
+        *((training, name, "mixing") for name in ("join_clips", "swap_hands", "mixup")),
+    ]
     with contextlib.ExitStack() as stack:
         for owner, name, part in timed:
             act = turns.watch.timed(part, getattr(owner, name))
@@ -237,7 +240,7 @@ class Loop:
     def epoch(self) -> float:
         """Its seconds."""
         began = _now()
-        with in_any_order():
+        with allow_nondeterministic():
             for batch in self.batches:
                 clips, lengths = self.augment(batch.clips, batch.lengths)
                 with self.precision.forward_context():

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import yaml
 
 from asl.clips.sources.gislr import read_clip
+from asl.config.plan import choices
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, LAYOUTS, landmark_set, layout
+from asl.paths import CONF
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -22,6 +25,12 @@ def test_the_parts_of_a_layout_are_all_its_rows(name):
 def test_layouts_name_the_same_points():
     assert len({tuple(each.reference) for each in LAYOUTS.values()}) == 1
     assert len({tuple(each.lengths) for each in LAYOUTS.values()}) == 1
+
+
+def test_every_landmark_set_has_its_config_and_every_config_its_set():
+    assert set(choices("landmarks")) - {"auto"} == set(LANDMARK_SETS)
+    for name in LANDMARK_SETS:
+        assert yaml.safe_load((CONF / "landmarks" / f"{name}.yaml").read_text()) == {"name": name}
 
 
 @pytest.mark.parametrize("name", LANDMARK_SETS)
@@ -58,7 +67,7 @@ def test_sizes(name, size):
     assert landmark_set(name).size == size
 
 
-def test_gislr118_keeps_the_order_of_the_winning_solution():
+def test_gislr118_keeps_the_order_of_the_first_place():
     own = landmark_set("gislr118").own
     assert own[:5] == (0, 61, 185, 40, 39)
     assert own[38:42] == (324, 308, 468, 469)
@@ -71,7 +80,7 @@ def test_an_unknown_name_is_answered_with_the_choices():
         landmark_set("hand")
 
 
-def test_pairs_are_mirrored_on_a_genuine_face(shared_data):
+def test_pairs_are_mirrored_on_a_real_face(shared_data):
     file = shared_data / "gislr_sample/train_landmark_files/22343/239181.parquet"
     points = read_clip(file).mean(axis=0)  # [543, 3]; face and pose are there throughout
     mirror = np.array(layout("mediapipe_holistic").mirror)

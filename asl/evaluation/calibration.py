@@ -1,4 +1,4 @@
-"""Whether a recognizer is right as often as it believes, and the temperature that makes it so.
+"""Calibration: whether confidence equals accuracy, and temperature scaling.
 
 Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599).
 """
@@ -11,27 +11,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-BINS = 15  # of equal width; the paper's number
-COOLEST, HOTTEST = 0.05, 20.0
+BINS = 15  # of equal width, as in the paper
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 
 def reliability(
     scores: NDArray[np.float32], signs: NDArray[np.int64], temperature: float = 1.0
 ) -> pd.DataFrame:
-    """Accuracy beside confidence, the probability of the sign that was named.
+    """The table of a reliability diagram: accuracy by confidence, the top sign's probability.
 
     Args:
         scores: [clips, signs], logits or log-probabilities.
         signs: [clips], the true sign's index.
-        temperature: what scores are divided by before the softmax.
+        temperature: divisor of the scores before the softmax.
 
     Returns:
-        A row for each of `BINS` bins of confidence, (from, to]: clips, their mean confidence and
-        accuracy, NaN where there are none.
+        One row per bin of confidence, (from, to]: clips, their mean confidence and accuracy, NaN
+        for an empty bin.
     """
-    confidence, named = _probabilities(scores, temperature).max(dim=1)
+    confidence, predicted = _probabilities(scores, temperature).max(dim=1)
     bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    correct = named == torch.from_numpy(signs)
+    correct = predicted == torch.from_numpy(signs)
     clips = torch.bincount(bins, minlength=BINS)
     mean, accuracy = (
         torch.bincount(bins, weights=values.double(), minlength=BINS) / clips
@@ -50,26 +50,27 @@ def reliability(
 
 
 def expected_calibration_error(bins: pd.DataFrame) -> float:
-    """The distance of accuracy from confidence, a mean over the clips of all bins (eq. 3).
+    """The mean absolute difference of accuracy and confidence, weighted by clips (eq. 3).
 
-    torchmetrics' CalibrationError, but for confidences of exactly 1, which it counts in a bin of
-    their own: the figure here is that of the table, and so of the picture.
+    As torchmetrics' CalibrationError, except for confidences of exactly 1, which it counts in a bin
+    of their own; this value agrees with the table and the diagram.
 
     Args:
-        bins: what `reliability` gave.
+        bins: of `reliability`.
     """
-    distance = (bins["accuracy"] - bins["confidence"]).abs()  # NaN in an empty bin, not summed
+    distance = (
+        bins["accuracy"] - bins["confidence"]
+    ).abs()  # NaN in an empty bin, which the sum skips
     return float((distance * bins["clips"]).sum() / bins["clips"].sum())
 
 
 def fit_temperature(scores: NDArray[np.float32], signs: NDArray[np.int64]) -> float:
-    """The one number to divide scores by that makes these clips' true signs most probable.
+    """The temperature that minimises the cross-entropy of these clips.
 
-    To be fitted on validation clips and applied to others (section 4.2). It changes no answer. The
-    loss is convex in 1 / temperature, and its derivative is the true sign's score less the expected
-    one: bisection finds where their means agree. Clips that are all recognised ask for ever lower
-    temperatures, clips that are recognised no better than by chance for ever higher ones; then it
-    is `COOLEST` or `HOTTEST`.
+    To be fitted on validation clips and applied to others (section 4.2). It changes no prediction.
+    The loss is convex in 1 / temperature, and its derivative is the true sign's score minus the
+    expected one: bisection finds where their means agree. If all clips are recognised, or no more
+    than by chance, there is no minimum, and the result is `MIN_TEMPERATURE` or `MAX_TEMPERATURE`.
 
     Args:
         scores: [clips, signs], logits or log-probabilities.
@@ -77,7 +78,7 @@ def fit_temperature(scores: NDArray[np.float32], signs: NDArray[np.int64]) -> fl
     """
     logits = torch.from_numpy(scores).double()
     true = logits.gather(1, torch.from_numpy(signs)[:, None]).mean()
-    low, high = math.log(COOLEST), math.log(HOTTEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     for _ in range(40):
         middle = (low + high) / 2
         expected = (_probabilities(scores, math.exp(middle)) * logits).sum(dim=1).mean()
@@ -85,9 +86,9 @@ def fit_temperature(scores: NDArray[np.float32], signs: NDArray[np.int64]) -> fl
     return math.exp((low + high) / 2)
 
 
-def at_its_bound(temperature: float) -> bool:
-    """Whether the clips that it was fitted on do not say what the temperature is."""
-    return not COOLEST * 1.001 < temperature < HOTTEST / 1.001
+def is_clamped(temperature: float) -> bool:
+    """Whether a fitted temperature is one of the bounds, so that the loss had no minimum."""
+    return not MIN_TEMPERATURE * 1.001 < temperature < MAX_TEMPERATURE / 1.001
 
 
 def _probabilities(scores: NDArray[np.float32], temperature: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which signs are taken for which."""
+"""Confusions between signs."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from asl.evaluation.predictions import Predictions
 
 
 def confusion(predictions: Predictions) -> pd.DataFrame:
-    """Clips counted by true sign (rows) and recognised sign (columns)."""
+    """The confusion matrix: counts of clips by true sign (rows) and predicted sign (columns)."""
     size = len(predictions.names)
     counts = np.zeros((size, size), dtype=int)
     np.add.at(counts, (predictions.signs, predictions.top), 1)
@@ -16,27 +16,20 @@ def confusion(predictions: Predictions) -> pd.DataFrame:
 
 
 def per_sign(predictions: Predictions) -> pd.DataFrame:
-    """Clips, precision, recall and F1 of each sign that occurs, the hardest sign first."""
+    """Clips, precision, recall and F1 of each sign that occurs, by ascending F1."""
     counts = confusion(predictions).to_numpy()
-    hits, true, recognised = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    hits, true, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        precision = np.where(recognised > 0, hits / recognised, 0.0)
+        precision = np.where(predicted > 0, hits / predicted, 0.0)
         recall = np.where(true > 0, hits / true, 0.0)
-        f1 = np.where(true + recognised > 0, 2 * hits / (true + recognised), 0.0)
-    table = pd.DataFrame(
-        {
-            "sign": predictions.names,
-            "clips": true,
-            "precision": precision,
-            "recall": recall,
-            "f1": f1,
-        }
-    )
+        f1 = np.where(true + predicted > 0, 2 * hits / (true + predicted), 0.0)
+    columns = {"clips": true, "precision": precision, "recall": recall, "f1": f1}
+    table = pd.DataFrame({"sign": predictions.names, **columns})
     return table[table["clips"] > 0].sort_values("f1", kind="stable").reset_index(drop=True)
 
 
 def confused_pairs(predictions: Predictions, most: int = 20) -> pd.DataFrame:
-    """The pairs of signs most often taken for one another, in either direction."""
+    """The most often confused pairs of signs, both directions added up."""
     counts = confusion(predictions).to_numpy()
     both = counts + counts.T
     first, second = np.triu_indices(len(both), k=1)
@@ -59,23 +52,23 @@ def confused_pairs(predictions: Predictions, most: int = 20) -> pd.DataFrame:
 def example_clips(
     predictions: Predictions, store: ClipStore, sign: str, other: str
 ) -> tuple[int, int]:
-    """A clip of one sign that was taken for the other sign, and a clip of that other sign.
+    """A clip of one sign that was predicted as the other, and a clip of that other sign.
 
-    The second is by the same signer if there is one, and one that was recognised if there is one.
+    The second one is by the same signer, and recognised, if there is such a clip.
 
     Args:
         predictions: of clips of the store.
         store: the clips.
-        sign: which has a clip that was taken for `other`.
-        other: which has a clip in the store.
+        sign: a sign with a clip that was predicted as `other`.
+        other: a sign with a clip in the store.
 
     Returns:
         Two rows of the store.
     """
-    signed, named = predictions.names.index(sign), predictions.names.index(other)
-    first = np.flatnonzero((predictions.signs == signed) & (predictions.top == named))[0]
-    there = np.flatnonzero(store.sign == named)
-    recognised = np.isin(there, predictions.index[predictions.correct])
-    own = store.clip_signers[there] == predictions.signers[first]
-    best = np.lexsort((~recognised, ~own))[0]
-    return int(predictions.index[first]), int(there[best])
+    true, predicted = predictions.names.index(sign), predictions.names.index(other)
+    first = np.flatnonzero((predictions.signs == true) & (predictions.top == predicted))[0]
+    candidates = np.flatnonzero(store.sign == predicted)
+    recognised = np.isin(candidates, predictions.index[predictions.correct])
+    same_signer = store.clip_signers[candidates] == predictions.signers[first]
+    best = np.lexsort((~recognised, ~same_signer))[0]
+    return int(predictions.index[first]), int(candidates[best])

@@ -1,4 +1,4 @@
-"""From the predictions of every fold's test clips to a cross-validation's figures."""
+"""Figures of a cross-validation from its out-of-fold predictions."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import pandas as pd
 
 from asl.evaluation.evaluate import Predictions, metrics
 
-# Of a table of predictions: a row a clip and run.
+# Of a table of predictions with one row per clip and run.
 COLUMNS = ("fold", "seed", "clip", "signer", "sign", "predicted", "scores")
-FOLDS_SHOWN = 4  # of more folds a comparison has no columns
+FOLDS_SHOWN = 4  # with more folds a comparison has no columns of them
 
 
 def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
@@ -21,15 +21,13 @@ def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (fold, seed), part in clips.groupby(["fold", "seed"]):
         signers = ",".join(sorted(part["signer"].unique()))
-        measured = metrics(_predictions(part, clips.attrs["signs"]), "")
-        rows.append(
-            {"fold": fold, "signers": signers, "seed": seed, "clips": len(part), **measured}
-        )
+        values = metrics(_predictions(part, clips.attrs["signs"]), "")
+        rows.append({"fold": fold, "signers": signers, "seed": seed, "clips": len(part), **values})
     return pd.DataFrame(rows)
 
 
 def signer_table(clips: pd.DataFrame) -> pd.DataFrame:
-    """Each signer's clips and accuracy when nobody had trained on them, the hardest first."""
+    """Each signer's clips and out-of-fold accuracy, by ascending accuracy."""
     correct = clips["predicted"] == clips["sign"]
     by_seed = correct.groupby([clips["signer"], clips["seed"]]).agg(["mean", "size"])
     table = by_seed.groupby("signer").agg(
@@ -41,8 +39,8 @@ def signer_table(clips: pd.DataFrame) -> pd.DataFrame:
 def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
     """Mean of each metric over folds and seeds, its deviations, and the pooled accuracy.
 
-    A deviation over folds is that of the folds' means over seeds, and the other way round; with
-    one fold or seed there is none.
+    A deviation over folds is that of the folds' means over seeds, and vice versa; with one fold or
+    seed there is none.
     """
     figures: dict[str, float] = {}
     names = [name for name in folds.columns if name not in ("fold", "signers", "seed", "clips")]
@@ -57,25 +55,25 @@ def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
 
 
 def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Cross-validations on the same clips beside each other, the first as the base of the others.
+    """Compares cross-validations on the same clips with the first one.
 
-    A difference is the mean over the pairs of runs that have the same seed and the same signers as
-    their test, and its error that mean's standard error: what both share, a hard signer say, is
-    in neither.
+    A difference is the mean over pairs of runs with the same seed and the same test signers, and
+    its error that mean's standard error: what affects both runs of a pair, a difficult signer say,
+    cancels out.
 
     Args:
         folds: a `fold_table` of each.
 
     Returns:
-        A row each: runs, accuracy and f1 (means over folds and seeds), accuracy_std (over seeds, of
-        the means over folds), test [SIGNERS] (accuracy of each fold, where there are few),
-        difference and difference_error (of the accuracy), pairs. What cannot be said is NaN.
+        One row each: runs, accuracy and f1 (means over folds and seeds), accuracy_std (over seeds,
+        of the means over folds), test [SIGNERS] (accuracy of each fold, where there are few),
+        difference and difference_error (of the accuracy), pairs. Undefined values are NaN.
     """
     tests = list(dict.fromkeys(signers for table in folds for signers in table["signers"]))
     rows = []
     for table in folds:
-        own = table.groupby("signers")["accuracy"].mean()
-        by_fold = {f"test [{signers}]": own.get(signers, np.nan) for signers in tests}
+        by_test = table.groupby("signers")["accuracy"].mean()
+        by_fold = {f"test [{signers}]": by_test.get(signers, np.nan) for signers in tests}
         rows.append(
             {
                 "runs": len(table),

@@ -1,4 +1,4 @@
-"""What a researcher wants to know of a recognizer on a split: figures, and plain tables."""
+"""Evaluation of predictions: metrics and tables."""
 
 from dataclasses import dataclass
 
@@ -19,15 +19,15 @@ __all__ = ["Evaluation", "Predictions", "evaluate", "metrics", "per_signer", "pr
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is measured on one set of clips.
+    """Metrics and tables of one set of clips.
 
     Attributes:
-        predictions: from which it follows.
-        temperature: that `ece_calibrated` and the table `calibration` are at; None where no clips
-            were there to fit it on.
-        metrics: the figures by name.
+        predictions: what is evaluated.
+        temperature: of `ece_calibrated` and the table `reliability_calibrated`; None where there
+            were no clips to fit it on.
+        metrics: by name.
         tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, by_length,
-            by_missing_hands (unless hands are not recorded), reliability and, at the temperature,
+            by_missing_hands (if the layout has hands), reliability and, at the temperature,
             reliability_calibrated.
     """
 
@@ -40,11 +40,11 @@ class Evaluation:
 def evaluate(
     predictions: Predictions, store: ClipStore, temperature: float | None = None
 ) -> Evaluation:
-    """Measure predictions.
+    """Compute metrics and tables.
 
     Args:
         predictions: of clips of the store.
-        store: the clips, for their lengths and their hands.
+        store: the clips, for their lengths and hands.
         temperature: fitted on other clips, see `asl.evaluation.calibration`.
     """
     scores, signs, rows = predictions.scores, predictions.signs, predictions.index
@@ -70,45 +70,45 @@ def evaluate(
 
 
 def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
-    """The workbench's metrics of these predictions, their names prefixed, `test/` say.
+    """The metrics of predictions, their names with a prefix, `test/` say.
 
     Cross-entropy (natural logarithm, mean over clips), those of `sign_metrics`, top-10 accuracy,
     mean reciprocal rank, and the expected calibration error.
     """
     scores, signs = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.signs)
-    of_every_epoch = sign_metrics(len(predictions.names))(scores, signs)
-    measured = {
+    every_epoch = sign_metrics(len(predictions.names))(scores, signs)
+    values = {
         "loss": float(cross_entropy(scores, signs)),
-        **{name: float(value) for name, value in of_every_epoch.items()},
+        **{name: float(value) for name, value in every_epoch.items()},
         "accuracy_top10": top_accuracy(scores, signs, 10),
         "mrr": mean_reciprocal_rank(scores, signs),
         "ece": expected_calibration_error(reliability(predictions.scores, predictions.signs)),
     }
-    return {f"{prefix}{name}": value for name, value in measured.items()}
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
 def per_signer(predictions: Predictions) -> pd.DataFrame:
-    """Clips and metrics of each signer, the hardest signer first.
+    """Clips and metrics of each signer, by ascending accuracy.
 
-    `low` and `high` are the accuracy's interval by `over_clips`: that signer's other clips.
+    `low` and `high` are the accuracy's interval by `over_clips`.
     """
     rows = []
     for signer in sorted(set(predictions.signers)):
         part = predictions.of(predictions.signers == signer)
-        measured = metrics(part, "")
+        values = metrics(part, "")
         low, high = over_clips(part.correct)
-        accuracy = {"accuracy": measured.pop("accuracy"), "low": low, "high": high}
-        rows.append({"signer": signer, "clips": len(part.signs), **accuracy, **measured})
+        accuracy = {"accuracy": values.pop("accuracy"), "low": low, "high": high}
+        rows.append({"signer": signer, "clips": len(part.signs), **accuracy, **values})
     return pd.DataFrame(rows).sort_values("accuracy", kind="stable").reset_index(drop=True)
 
 
 def intervals(predictions: Predictions) -> pd.DataFrame:
-    """The accuracy's bootstrap intervals: a row for clips and one for signers drawn anew."""
+    """The accuracy's 95 % intervals: one row over clips and one over signers."""
     correct, signers = predictions.correct, predictions.signers
-    found = {"clips": over_clips(correct), "signers": over_signers(correct, signers)}
+    by_unit = {"clips": over_clips(correct), "signers": over_signers(correct, signers)}
     rows = [
-        {"drawn": drawn, "accuracy": correct.mean(), "low": interval[0], "high": interval[1]}
-        for drawn, interval in found.items()
+        {"over": unit, "accuracy": correct.mean(), "low": interval[0], "high": interval[1]}
+        for unit, interval in by_unit.items()
         if interval is not None
     ]
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""The figures of a run: those of every epoch, and those that are measured once, from all scores."""
+"""Metrics: those of every epoch, and those that are computed once, from all scores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 
 def sign_metrics(signs: int) -> MetricCollection:
-    """Accuracy over clips (top-1, top-5), and precision, recall and F1 averaged over signs.
+    """Accuracy over clips (top-1, top-5), and precision, recall and F1 macro-averaged over signs.
 
-    Precision, recall and F1 are macro averages: with one answer a clip their micro averages all
-    equal accuracy. A sign that is neither present nor predicted does not count.
+    With one prediction per clip the micro averages of precision, recall and F1 all equal accuracy.
+    A sign that is neither present nor predicted is left out of the average.
     """
     return MetricCollection(
         {
@@ -34,18 +34,18 @@ def sign_metrics(signs: int) -> MetricCollection:
 
 
 @contextmanager
-def in_any_order() -> Iterator[None]:
-    """PyTorch's fastest algorithms, for counting: whole numbers add up to the same in any order.
+def allow_nondeterministic() -> Iterator[None]:
+    """Allow nondeterministic algorithms, for counts: integer sums do not depend on the order.
 
-    Where deterministic algorithms are asked for, torchmetrics compares every clip with every pair
-    of signs; with 250 signs that takes 12 ms for 64 clips instead of .8.
+    Under deterministic algorithms torchmetrics compares every clip with every pair of signs; with
+    250 signs that takes 12 ms for 64 clips instead of .8.
     """
-    chosen = torch.get_deterministic_debug_mode()
+    mode = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("default")
     try:
         yield
     finally:
-        torch.set_deterministic_debug_mode(chosen)
+        torch.set_deterministic_debug_mode(mode)
 
 
 def top_accuracy(scores: Tensor, signs: Tensor, k: int) -> float:
@@ -54,7 +54,7 @@ def top_accuracy(scores: Tensor, signs: Tensor, k: int) -> float:
     Args:
         scores: [clips, signs].
         signs: [clips], the true sign's index.
-        k: with no more signs than that, the answer is 1.
+        k: with at most k signs the result is 1.
     """
     size = scores.shape[1]
     return float(multiclass_accuracy(scores, signs, size, average="micro", top_k=min(k, size)))
@@ -64,7 +64,7 @@ def mean_reciprocal_rank(scores: Tensor, signs: Tensor) -> float:
     """The mean over clips of 1 / rank of the true sign, the sign with the highest score being 1st.
 
     Voorhees 1999, the TREC-8 question answering track; ASL Citizen (Desai et al. 2023) reports it
-    of sign recognizers. Signs that tie share the mean of their ranks, so that a recognizer that
+    of sign recognizers. Tied signs share the mean of their ranks, so that a recognizer that
     scores all signs alike gains nothing. (torchmetrics' RetrievalMRR loops over clips one by one.)
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures of a run's results."""
+"""Figures of an evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,21 +15,21 @@ from asl.evaluation.confusion import example_clips
 from asl.evaluation.evaluate import Evaluation
 from asl.landmarks import Layout
 
-MOST_LABELS = 60  # more signs than this and their names would overlap
+MOST_LABELS = 60  # names of more signs would overlap
 DRAWN_FRAMES = 5
 DRAWN_PAIRS = 3
 _BAR, _LINE, _PALE = "#4878a8", "#c0504d", "#b8cce0"
 
 
 class Drawn(NamedTuple):
-    """A clip to be drawn, [frames, landmarks, 3], and what to write above it."""
+    """A clip to be drawn, [frames, landmarks, 3], and its title."""
 
     title: str
     clip: np.ndarray
 
 
 def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
-    """Draw a confusion matrix, rows the true signs, as shares of each row; counts in small ones."""
+    """Draw a confusion matrix normalised by true sign (rows), with counts in small ones."""
     values = counts.to_numpy()
     shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
     size = min(3.5 + 0.28 * len(values), 16)
@@ -37,7 +37,7 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, fraction=0.04, label="share of the sign's clips")
-    axes.set(xlabel="recognised", ylabel="signed")
+    axes.set(xlabel="predicted sign", ylabel="true sign")
     if len(values) <= MOST_LABELS:
         axes.set_xticks(range(len(values)), counts.columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(values)), counts.index, fontsize=8)
@@ -51,11 +51,11 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
 
 
 def signer_bars(signers: pd.DataFrame, title: str) -> Figure:
-    """Draw each signer's accuracy, the hardest first, with the mean as a line.
+    """Draw each signer's accuracy, with the mean as a line.
 
     Args:
-        signers: signer, accuracy, and where there are intervals low and high.
-        title: above it.
+        signers: columns signer and accuracy, and low and high of an interval, if any.
+        title: of the figure.
     """
     figure = _figure(6, 1.6 + 0.32 * len(signers), title)
     axes = figure.subplots()
@@ -77,12 +77,12 @@ def signer_bars(signers: pd.DataFrame, title: str) -> Figure:
 
 
 def breakdown(lengths: pd.DataFrame, missing: pd.DataFrame | None, title: str) -> Figure:
-    """Draw accuracy against the clips' lengths, and against missing hands where hands are recorded.
+    """Draw accuracy by clip length, and by missing hands if the layout has hands.
 
     Args:
         lengths: a table of `asl.evaluation.breakdown.by_length`.
-        missing: of `by_missing_hands`.
-        title: above both.
+        missing: a table of `by_missing_hands`.
+        title: of the figure.
     """
     figure = _figure(9 if missing is not None else 5, 3.4, title)
     line = figure.subplots(1, 1 if missing is None else 2, squeeze=False, sharey=True)[0]
@@ -94,35 +94,35 @@ def breakdown(lengths: pd.DataFrame, missing: pd.DataFrame | None, title: str) -
 
 
 def reliability_diagram(as_is: pd.DataFrame, calibrated: pd.DataFrame | None, title: str) -> Figure:
-    """Draw accuracy against confidence; the diagonal is a recognizer that knows how often it errs.
+    """Draw accuracy against confidence; on the diagonal a recognizer is calibrated.
 
     Args:
         as_is: a table of `asl.evaluation.calibration.reliability`.
         calibrated: the same at the fitted temperature.
-        title: above it.
+        title: of the figure.
     """
     figure = _figure(4.2, 4.2, title)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    drawn = [("as trained", as_is, _BAR), ("at the fitted temperature", calibrated, _LINE)]
-    for label, table, colour in drawn:
+    curves = [("as trained", as_is, _BAR), ("at the fitted temperature", calibrated, _LINE)]
+    for label, table, colour in curves:
         if table is not None:
-            some = table[table["clips"] > 0]
-            sizes = 8 + 120 * some["clips"] / some["clips"].sum()
-            axes.plot(some["confidence"], some["accuracy"], color=colour, linewidth=1, label=label)
-            axes.scatter(some["confidence"], some["accuracy"], s=sizes, color=colour)
+            bins = table[table["clips"] > 0]
+            sizes = 8 + 120 * bins["clips"] / bins["clips"].sum()
+            axes.plot(bins["confidence"], bins["accuracy"], color=colour, linewidth=1, label=label)
+            axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, color=colour)
     axes.set(xlabel="confidence (size: clips)", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
 def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: str) -> Figure:
-    """Draw pairs of clips side by side, a line a pair, hands and pose without the face.
+    """Draw pairs of clips side by side, one row per pair, hands and pose without the face.
 
     Args:
         pairs: two clips each.
         layout: of the clips.
-        title: above all.
+        title: of the figure.
     """
     figure = _figure(13, 0.4 + 1.9 * len(pairs), title)
     grid = figure.subplots(len(pairs), 2 * DRAWN_FRAMES, squeeze=False)
@@ -136,7 +136,7 @@ def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: 
 
 
 def _figure(width: float, height: float, title: str) -> Figure:
-    # Not pyplot's: nothing to close.
+    # Not a figure of pyplot, which would have to be closed.
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, fontsize=9, x=0.01, ha="left", wrap=True)
     return figure
@@ -153,7 +153,7 @@ def _accuracies(axes: Axes, groups: pd.DataFrame, what: str, labels: list[str]) 
 
 
 def _errors(table: pd.DataFrame) -> np.ndarray | None:
-    """From the accuracy down to low and up to high, [2, rows], where there are these columns."""
+    """Error bars, [2, rows]: distances from the accuracy down to low and up to high, if any."""
     if "low" not in table:
         return None
     ends = np.stack([table["accuracy"] - table["low"], table["high"] - table["accuracy"]])
@@ -168,13 +168,13 @@ def _spans(groups: pd.DataFrame, form: str) -> list[str]:
 def evaluation_figures(
     evaluation: Evaluation, store: ClipStore, title: str, brief: bool = False
 ) -> dict[str, Figure]:
-    """Figures of an evaluation by name; with `brief` only confusions and signers.
+    """Figures of an evaluation by name.
 
     Args:
         evaluation: of clips of the store.
         store: the clips.
-        title: above each figure.
-        brief: whether breakdowns, reliability and example clips are left out.
+        title: of each figure.
+        brief: draw only the confusion matrix and accuracy by signer.
     """
     tables = evaluation.tables
     figures = {
@@ -193,9 +193,9 @@ def evaluation_figures(
 
 
 def _confused_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[Drawn, Drawn]]:
-    """Clips of the most confused pairs, in the direction in which they are confused more often.
+    """Clips of the most confused pairs, in the more frequent direction.
 
-    A pair with a sign of which the store has no clip cannot be drawn.
+    Pairs with a sign that has no clip in the store are skipped.
     """
     pairs = evaluation.tables["confused_pairs"]
     drawable = pairs[pairs[["sign", "other"]].isin(set(store.clip_signs)).all(axis=1)]
@@ -206,7 +206,7 @@ def _confused_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[D
         if as_sign > as_other:
             sign, other = other, sign
         rows = example_clips(evaluation.predictions, store, sign, other)
-        titles = (f"{sign}, taken for {other} ({max(as_other, as_sign)} ×)", f"{other}")
+        titles = (f"{sign}, predicted as {other} ({max(as_other, as_sign)} ×)", f"{other}")
         first, second = (
             Drawn(f"{text}\nsigner {store.clip_signers[row]}", store.read(row))
             for text, row in zip(titles, rows, strict=True)

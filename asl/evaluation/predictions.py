@@ -1,4 +1,4 @@
-"""What a recognizer makes of clips, beside the truth about them."""
+"""A recognizer's scores of clips, with their true signs and signers."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from asl.recognizer.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores of clips and the truth about them; row i of everything is the same clip.
+    """Scores and true labels of clips; row i of every array is the same clip.
 
     Attributes:
         scores: [clips, signs], logits or log-probabilities.
@@ -38,17 +38,13 @@ class Predictions:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """[clips], whether that is the true sign."""
+        """[clips], whether `top` is the true sign."""
         return self.top == self.signs
 
-    def of(self, chosen: NDArray[np.bool_]) -> "Predictions":
-        """Those of some clips, [clips] of true and false."""
+    def of(self, rows: NDArray[np.bool_]) -> "Predictions":
+        """Those of some clips, selected by a mask [clips]."""
         return Predictions(
-            self.scores[chosen],
-            self.signs[chosen],
-            self.signers[chosen],
-            self.index[chosen],
-            self.names,
+            self.scores[rows], self.signs[rows], self.signers[rows], self.index[rows], self.names
         )
 
 
@@ -56,11 +52,11 @@ class Predictions:
 def predict_batches(
     recognizer: Recognizer, batches: DataLoader[Batch], signers: list[str]
 ) -> Predictions:
-    """Run a recognizer over every batch; predictions come in the store's order.
+    """Run a recognizer over every batch; predictions are in the store's order.
 
     Args:
         recognizer: put into evaluation mode.
-        batches: of any order.
+        batches: in any order.
         signers: the store's names by index.
     """
     recognizer.eval()
@@ -78,14 +74,14 @@ def predict_batches(
 
 
 def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
-    """What was recognised in each clip: clip, signer, sign, predicted, scores.
+    """The predictions as a table: clip, signer, sign, predicted, scores.
 
     Args:
         predictions: of some clips.
-        clips: the name of each clip of the store.
+        clips: the names of the store's clips.
 
     Returns:
-        a row a clip; `attrs["signs"]` names the signs in the order of the scores.
+        One row per clip; `attrs["signs"]` names the signs in the order of the scores.
     """
     names = np.array(predictions.names)
     table = pd.DataFrame(

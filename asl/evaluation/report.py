@@ -3,7 +3,7 @@
 import pandas as pd
 
 from asl.clips.splits import Split
-from asl.evaluation.calibration import at_its_bound
+from asl.evaluation.calibration import is_clamped
 from asl.evaluation.evaluate import Evaluation
 
 SHOWN_ROWS = 10  # of a table; the files have them all
@@ -16,34 +16,35 @@ def text_report(evaluation: Evaluation, part: str, split: Split, seen: str) -> s
         evaluation: of a part of the split.
         part: `train`, `val` or `test`.
         split: of the clips.
-        seen: what the recognizer has seen of the part in training, in words.
+        seen: the overlap of the part with the training data, in words.
     """
     tables = evaluation.tables
     clips = f"{part} ({split.part_protocol(part)}), {len(evaluation.predictions.signs):,} clips"
     lines = [clips, f"seen in training: {seen}", *_metrics(evaluation)]
     lines += _calibration(evaluation, split)
-    for row in tables["intervals"].itertuples():
-        what = f"95 % bootstrap interval, {row.drawn} drawn anew"
-        lines.append(f"accuracy {row.accuracy:.4f} [{row.low:.4f}, {row.high:.4f}]: {what}")
+    methods = {"clips": "over clips, Wilson", "signers": "over signers, cluster bootstrap"}
+    for row in tables["intervals"].to_dict("records"):
+        interval = f"accuracy {row['accuracy']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+        lines.append(f"{interval}: 95 % interval {methods[row['over']]}")
     signers = tables["per_signer"][["signer", "clips", "accuracy", "low", "high", "f1", "mrr"]]
-    lines += _table("by signer, the hardest first (intervals: clips drawn anew)", signers)
+    lines += _table("by signer, the hardest first (95 % intervals over clips)", signers)
     lines += _table("hardest signs", tables["per_sign"], 5)
     lines += _table("most confused", tables["confused_pairs"], 5)
     lines += _table("by length in frames", tables["by_length"])
     if "by_missing_hands" in tables:
         lines += _table("by share of frames without a hand", tables["by_missing_hands"])
     else:
-        lines += ["", "by share of frames without a hand: these clips record no hands"]
+        lines += ["", "by share of frames without a hand: the layout has no hands"]
     return "\n".join(lines)
 
 
 def _metrics(evaluation: Evaluation) -> list[str]:
-    """Loss and ranks in one line, averages over signs in another."""
-    over_signs = ("precision", "recall", "f1")
+    """Metrics over clips in one line, macro averages in another."""
+    macro = ("precision", "recall", "f1")
     shown = {k: v for k, v in evaluation.metrics.items() if not k.startswith("ece")}
     return [
-        "  ".join(f"{k} {v:.4f}" for k, v in shown.items() if k not in over_signs),
-        "macro: " + "  ".join(f"{k} {shown[k]:.4f}" for k in over_signs),
+        "  ".join(f"{k} {v:.4f}" for k, v in shown.items() if k not in macro),
+        "macro: " + "  ".join(f"{k} {shown[k]:.4f}" for k in macro),
     ]
 
 
@@ -54,7 +55,7 @@ def _calibration(evaluation: Evaluation, split: Split) -> list[str]:
         return [f"{error}; no other validation clips to fit a temperature on"]
     calibrated = evaluation.metrics["ece_calibrated"]
     fitted = f"fitted on {len(split.val):,} validation clips: {split.val_protocol}"
-    bound = "; these do not say how far to go: a bound" if at_its_bound(temperature) else ""
+    bound = "; clamped, for the loss has no minimum there" if is_clamped(temperature) else ""
     return [f"{error}; {calibrated:.4f} at temperature {temperature:.3f} ({fitted}{bound})"]
 
 

@@ -18,7 +18,7 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognize
     Args:
         spec: for each of `PARTS` a mapping that names its class and options
             (`asl.targets.factory`), or for landmarks their `name`; an ensemble's spec has `members`
-            that are such specs. Without `handedness` clips are seen as recorded.
+            that are such specs. Without `handedness` clips stay as recorded.
         signs: in the order of the logits.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Several recognizers that answer as one."""
+"""Ensembles of recognizers."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -11,40 +11,40 @@ from asl.recognizer.recognizer import Recognizer
 
 
 class Ensemble(Recognizer):
-    """The mean of some recognizers' logits.
+    """The mean of several recognizers' logits.
 
-    Each member preprocesses clips by itself, so members may differ in all but signs and layout.
-    Nothing is fitted here: members are trained before they meet.
+    Each member preprocesses clips itself, so that members may differ in all but signs and layout.
+    Members are trained beforehand; nothing is fitted here.
 
-    Logits are averaged and not probabilities: softmax squeezes all that a member is sure of to
-    nearly 0 or 1, and a mean of these forgets how sure it was. The second place of the GISLR
-    competition (github ffs333/2nd_place_GISLR) reports a hundredth of accuracy from it,
-    "consistently". A member whose logits lie further apart counts more; what a member adds to all
-    its logits alike changes nothing.
+    Logits are averaged instead of probabilities: softmax saturates near 0 and 1, and a mean of
+    saturated values loses how confident a member was. The second place of the GISLR competition
+    (github ffs333/2nd_place_GISLR) reports a hundredth of accuracy from it, "consistently". A
+    member whose logits have a wider range counts more; a constant added to all logits of a member
+    changes nothing.
 
     Args:
-        members: recognizers of the same signs, in the same order, in clips of one layout.
+        members: recognizers of the same signs, in the same order, for clips of one layout.
 
     Raises:
-        ValueError: they are not.
+        ValueError: signs or layouts differ.
     """
 
     def __init__(self, members: Sequence[Recognizer]) -> None:
-        nn.Module.__init__(self)  # it has members where a recognizer has its own parts
+        nn.Module.__init__(self)  # instead of Recognizer's: members replace its parts
         first = members[0]
         layouts = {member.landmarks.layout.name for member in members}
         if len(layouts) > 1 or any(member.signs != first.signs for member in members):
             raise ValueError("members of an ensemble have the same signs and the same layout")
         self.members = cast("Sequence[Recognizer]", nn.ModuleList(members))
         self.signs = first.signs
-        self.landmarks = together([member.landmarks for member in members])
+        self.landmarks = union([member.landmarks for member in members])
         self.register_buffer("indices", torch.tensor(self.landmarks.indices), persistent=False)
         for number, member in enumerate(members):
             rows = self.landmarks.positions(member.landmarks.indices)
             self.register_buffer(f"rows{number}", torch.tensor(rows), persistent=False)
 
     def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
-        """The logits of a batch, `[B, S]`; the arguments are those of `Recognizer.forward`."""
+        """The logits of a batch, `[B, S]`; arguments as for `Recognizer.forward`."""
         logits = [
             member(clips.index_select(2, self.get_buffer(f"rows{number}")), lengths)
             for number, member in enumerate(self.members)
@@ -52,8 +52,8 @@ class Ensemble(Recognizer):
         return torch.stack(logits).mean(0)
 
 
-def together(sets: Sequence[LandmarkSet]) -> LandmarkSet:
-    """All landmarks of some sets of one layout, those of the first one first."""
+def union(sets: Sequence[LandmarkSet]) -> LandmarkSet:
+    """All landmarks of several sets of one layout, those of the first set first."""
     names = dict.fromkeys(each.name for each in sets)
     rows = dict.fromkeys(row for each in sets for row in each.own)
     return LandmarkSet("+".join(names), sets[0].layout, tuple(rows))

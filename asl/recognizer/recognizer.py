@@ -1,7 +1,6 @@
-"""The recognizer: raw landmarks in, a logit for each sign out, everything in between inside."""
+"""The recognizer: raw landmarks in, one logit per sign out, all preprocessing included."""
 
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,23 +8,28 @@ from torch import Tensor, nn
 from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.handedness import AsRecorded
 from asl.recognizer.preprocessing.presence import presence
-from asl.recognizer.preprocessing.scalers import Batches, StatisticsScaler
+from asl.recognizer.preprocessing.scalers import FittedScaler
 
 
 class Recognizer(nn.Module):
-    """Scale, make features, look at them over time, name the sign.
+    """Mirrors, scales, makes features, encodes them over time, classifies.
 
-    It holds all that has to travel with the weights, so training, evaluation and the exported file
-    preprocess clips by one and the same code.
+    It holds everything that travels with the weights, so that training, evaluation and the exported
+    file share one implementation of the preprocessing.
+
+    Training calls `steps`, `backbone` and `head` one by one instead of `forward`, because some
+    regularizers act between them: mixup on features, late dropout on the summary, and a margin on
+    the head's targets (`asl.training.module`).
 
     Args:
-        landmarks: what it looks at.
+        landmarks: the landmarks that it sees.
         scaler: one of `asl.recognizer.preprocessing.scalers`.
         features: see `asl.recognizer.preprocessing.features`.
-        backbone: a network with `width`, from `[B, T, F]` and a mask `[B, T]` to `[B, width]`.
-        head: from `[B, width]` to logits; one of `asl.recognizer.heads.linear` and `arcface`.
+        backbone: a network of `asl.recognizer.backbones`: from features `[B, T', F]` and a mask
+            `[B, T']` to a summary `[B, width]`, with `width` as an attribute.
+        head: from the summary to logits `[B, S]`; one of `asl.recognizer.heads`.
         signs: their names, in the order of the logits.
-        handedness: mirror_left of `asl.recognizer.preprocessing.handedness`; clips as recorded where None.
+        handedness: one of `asl.recognizer.preprocessing.handedness`; clips as recorded where None.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class Recognizer(nn.Module):
         self.register_buffer("indices", torch.tensor(landmarks.indices), persistent=False)
 
     def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
-        """The logits of a batch; a padded clip's are those that it has alone.
+        """The logits of a batch; padding does not change a clip's logits.
 
         Args:
             clips: `[B, T, P, 3]`, already reduced to `landmarks.indices`; NaN where nothing was
@@ -63,39 +67,30 @@ class Recognizer(nn.Module):
         return self.head(self.backbone(*self.steps(clips, lengths)))
 
     def steps(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What the backbone is given of a batch; the arguments are those of `forward`.
+        """The backbone's input, which depends on no trainable weight.
+
+        Args:
+            clips: as for `forward`.
+            lengths: as for `forward`.
 
         Returns:
-            features `[B, T', F]` and a mask `[B, T']`, true for real time steps. No weight that is
-            trained has a part in them.
+            features `[B, T', F]` and a mask `[B, T']`, true for real time steps.
         """
-        values, present = self._placed(clips, lengths)
+        values, present = self._values(clips, lengths)
         values = self.scaler(values, present)
-        own = self.landmarks.size
+        size = self.landmarks.size
         if lengths is None:
             lengths = torch.full((len(clips),), clips.shape[1], device=clips.device)
-        return self.features(values[:, :, :own], present[:, :, :own], lengths)
+        return self.features(values[:, :, :size], present[:, :, :size], lengths)
 
-    def fit(self, batches: Batches) -> None:
-        """Give a scaler that needs them the statistics of training clips.
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fit the scaler to training clips, if it has statistics.
 
         Args:
             batches: clips `[B, T, P, 3]` with NaN, and their lengths `[B]`.
         """
-        if self.scaler.fitted:
-            cast("StatisticsScaler", self.scaler).fit(self._as_scaled(batches))
-
-    def _placed(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        present = presence(clips, lengths)
-        # Where it is 0, so is what is filled in: a tensor of zeros costs the phone more than this.
-        values = torch.where(present > 0, clips, present)
-        return self.handedness(values, present)
-
-    def _as_scaled(self, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches as the scaler will see them."""
-        for clips, lengths in batches:
-            values, present = self._placed(clips, lengths)
-            yield torch.where(present > 0, values, torch.nan), lengths
+        if isinstance(self.scaler, FittedScaler):
+            self.scaler.fit(self._values(clips, lengths) for clips, lengths in batches)
 
     def recognise(self, clip: Tensor) -> Tensor:
         """The probability of each sign for one raw clip; what an exported file computes.
@@ -106,5 +101,12 @@ class Recognizer(nn.Module):
         Returns:
             `[S]`, in the order of `signs`, summing to 1.
         """
-        chosen = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
-        return self.forward(chosen, None).softmax(-1)[0]
+        clips = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
+        return self.forward(clips, None).softmax(-1)[0]
+
+    def _values(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values, finite everywhere, and presence, both `[B, T, P, 3]`: the scaler's input."""
+        present = presence(clips, lengths)
+        # Where presence is 0, so is the value: a tensor of zeros costs more on a phone.
+        values = torch.where(present > 0, clips, present)
+        return self.handedness(values, present)

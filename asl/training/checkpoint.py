@@ -1,4 +1,4 @@
-"""A checkpoint is weights plus the plain description from which the recognizer is built again."""
+"""A checkpoint: weights, and the plain values from which the recognizer is built again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,23 @@ from asl.recognizer.recognizer import Recognizer
 
 PREFIX = "recognizer."
 
+# Parts of weights' names, and callbacks, in checkpoints of version 0.1, and their present names.
+RENAMED_WEIGHTS = {
+    ".widen.": ".expand.",
+    ".narrow.": ".project.",
+    ".weigh.": ".channel_attention.",
+}
+RENAMED_CALLBACKS = {
+    "LatestOfTheBest": "BestCheckpoint",
+    "PatientStopping": "EarlyStoppingWithGrace",
+}
+
 
 def load_recognizer(path: Path) -> Recognizer:
     """The recognizer of a checkpoint, in evaluation mode.
 
     Raises:
-        UserError: if the file is missing or is no checkpoint of this workbench.
+        UserError: the file is missing or is no checkpoint of this workbench.
     """
     description, weights = _read(path)
     recognizer = build_recognizer(description["spec"], description["signs"])
@@ -33,20 +44,42 @@ def join_checkpoints(paths: Sequence[Path], joined: Path) -> None:
         joined: the file to write.
 
     Raises:
-        UserError: if a file is missing or is no checkpoint of this workbench.
+        UserError: a file is missing or is no checkpoint of this workbench.
     """
     specs: list[dict[str, Any]] = []
     weights: dict[str, Any] = {}
     for number, path in enumerate(paths):
-        description, own = _read(path)
+        description, of_member = _read(path)
         specs.append(description["spec"])
-        weights |= {f"{PREFIX}members.{number}.{key}": value for key, value in own.items()}
+        weights |= {f"{PREFIX}members.{number}.{key}": value for key, value in of_member.items()}
     ensemble = {"spec": {"members": specs}, "signs": description["signs"]}
     torch.save({"recognizer": ensemble, "state_dict": weights}, joined)
 
 
+def upgrade(checkpoint: dict[str, Any]) -> None:
+    """Bring the checkpoint of an interrupted run of version 0.1 into the present form, in place.
+
+    That version kept averaged weights inside the module, under `average.`, beside the trained ones.
+    """
+    weights = {current_weight(key): value for key, value in checkpoint["state_dict"].items()}
+    trained = {key: value for key, value in weights.items() if not key.startswith("average.")}
+    average = {
+        key.replace("average.module.", PREFIX, 1): value
+        for key, value in weights.items()
+        if key.startswith("average.module.")
+    }
+    checkpoint["state_dict"] = trained | average
+    if average:  # as Lightning's WeightAveraging keeps both
+        checkpoint["current_model_state"] = trained
+        checkpoint["averaging_state"] = {"n_averaged": weights["average.n_averaged"]}
+    for old, new in RENAMED_CALLBACKS.items():
+        for key in [key for key in checkpoint.get("callbacks", {}) if key.startswith(old)]:
+            state = checkpoint["callbacks"].pop(key)
+            checkpoint["callbacks"][key.replace(old, new, 1)] = state
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What describes the recognizer, and its weights by their names in it."""
+    """The recognizer's description, and its weights by their names in it."""
     if not path.is_file():
         raise UserError(f"checkpoint={path}: there is no such file")
     try:
@@ -55,5 +88,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except Exception as error:
         raise UserError(f"checkpoint={path}: not a checkpoint of this workbench") from error
     return description, {
-        key.removeprefix(PREFIX): value for key, value in weights.items() if key.startswith(PREFIX)
+        current_weight(key.removeprefix(PREFIX)): value
+        for key, value in weights.items()
+        if key.startswith(PREFIX)
     }
+
+
+def current_weight(key: str) -> str:
+    """The present name of a weight of an older version."""
+    for old, new in RENAMED_WEIGHTS.items():
+        key = key.replace(old, new)
+    return key

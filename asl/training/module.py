@@ -1,4 +1,4 @@
-"""The LightningModule: a recognizer, what its training clips suffer, what it is punished for."""
+"""The LightningModule: augmentation, loss terms, and the metrics of every epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -12,31 +12,29 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 
 from asl.clips.datamodule import Batch
-from asl.evaluation.metrics import in_any_order, sign_metrics
+from asl.evaluation.metrics import allow_nondeterministic, sign_metrics
 from asl.recognizer.heads.linear import LinearHead
 from asl.recognizer.recognizer import Recognizer
-from asl.training.adversarial import WeightPerturbation
-from asl.training.average import averaged
-from asl.training.consistency import disagreement
-from asl.training.pairs import join, mix, swap_hands
+from asl.training.awp import WeightPerturbation
+from asl.training.callbacks import AveragedWeights
+from asl.training.checkpoint import upgrade
+from asl.training.mixing import join_clips, mixup, swap_hands
+from asl.training.r_drop import symmetric_kl
 from asl.training.regularization import Regularization
 
 MakeOptimizer = Callable[[Iterator[nn.Parameter], int], tuple[Optimizer, LRScheduler]]
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-# Where weights stand in checkpoints.
-_TRAINED, _AVERAGE, _AVERAGED = "recognizer.", "average.", "average.module."
-
 
 class SignClassifier(pl.LightningModule):
-    """Trains a recognizer by cross-entropy and what regularization adds to it.
+    """Trains a recognizer by cross-entropy and the terms that regularization adds to it.
 
     Args:
         recognizer: raw landmarks to logits.
-        augment: clips [B, T, P, 3] and lengths [B] to changed ones; for training batches only.
-        make_optimizer: parameters and the number of steps to an optimizer and its schedule.
+        augment: from clips `[B, T, P, 3]` and lengths `[B]` to augmented ones; for training only.
+        make_optimizer: from parameters and the number of steps to an optimizer and its schedule.
         regularization: what is added.
-        spec: from what the recognizer was built; goes into every checkpoint.
+        spec: what the recognizer was built from; part of every checkpoint.
     """
 
     def __init__(
@@ -53,125 +51,97 @@ class SignClassifier(pl.LightningModule):
         self.make_optimizer = make_optimizer
         self.regularization = regularization
         self.spec = spec
-        ema = regularization.ema
-        self.average = averaged(recognizer, ema) if ema else None
         self.perturbation = WeightPerturbation(regularization.awp)
         metrics = sign_metrics(len(recognizer.signs))
         splits = ("train", "val")
         self.metrics = nn.ModuleDict({f"{s}_": metrics.clone(prefix=f"{s}/") for s in splits})
         self.losses = nn.ModuleDict({f"{s}_": MeanMetric() for s in splits})
-        self._validated: dict[str, Any] = {}
-
-    @property
-    def judged(self) -> Recognizer:
-        """The recognizer that is evaluated and kept: the averaged one, where there is one."""
-        return self.recognizer if self.average is None else cast("Recognizer", self.average.module)
+        self._validation: dict[str, Any] = {}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of the varied batch, at perturbed weights where that is asked for."""
-        steps, mask, targets = self._varied(batch)
-        if self.regularization.awp and self.regularization.begun(self.current_epoch):
-            loss = self._pass(steps, mask, targets)[1]
+        """The loss of the augmented batch, at perturbed weights once `awp` acts."""
+        steps, mask, targets = self._prepare_batch(batch)
+        if self.regularization.awp and self._late_terms_active():
+            loss = self._forward_loss(steps, mask, targets)[1]
             self.perturbation.perturb(self.recognizer.parameters(), loss + self._penalty())
-        logits, loss = self._pass(steps, mask, targets)
-        self._count("train", logits, batch.signs, loss)
+        logits, loss = self._forward_loss(steps, mask, targets)
+        self._update_metrics("train", logits, batch.signs, loss)
         return loss + self._penalty()
 
     def on_after_backward(self) -> None:
-        """The optimizer steps from the weights, not from where they were perturbed to."""
-        if self.perturbation.perturbed:
-            self.perturbation.restore()
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Average the weights that the step led to."""
-        if self.average is not None:
-            self.average.update_parameters(self.recognizer)
+        """Undo the perturbation: the optimizer steps from the unperturbed weights."""
+        self.perturbation.restore()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Count one validation batch."""
-        logits = self.judged(batch.clips, batch.lengths)
-        self._count("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
+        """Update the metrics with one validation batch; `AveragedWeights` puts in its weights."""
+        logits = self.recognizer(batch.clips, batch.lengths)
+        self._update_metrics("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
 
     def on_validation_epoch_end(self) -> None:
-        """Tell the callbacks the epoch's validation metrics."""
-        self._validated = self._measured("val")
-        self._tell(self._validated, logger=False)
+        """Give the epoch's validation metrics to the callbacks."""
+        self._validation = self._compute_metrics("val")
+        self._log(self._validation, logger=False)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics, as seen under augmentation and dropout.
 
-        Validation is over by now, and its metrics go along: each call costs a tracker time.
+        Validation ended before; its metrics are logged in the same call, each of which takes time.
         """
-        self._tell(self._measured("train") | self._validated, logger=True)
-        self._validated = {}
+        self._log(self._compute_metrics("train") | self._validation, logger=True)
+        self._validation = {}
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over everything trainable, its schedule stepped every batch."""
+        """The optimizer over all parameters, its schedule stepped every batch."""
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.make_optimizer(self.recognizer.parameters(), steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put beside the weights what is needed to build the recognizer again.
+        """Add what is needed to build the recognizer again; of a kept epoch only averaged weights.
 
-        A checkpoint without an optimizer is the kept one: of weights and their average, it has the
-        average alone, and nobody who reads it need know of the other.
+        Lightning calls no callback for a checkpoint without an optimizer, so the averaged weights
+        are put in here.
         """
         checkpoint["recognizer"] = {"spec": self.spec, "signs": list(self.recognizer.signs)}
-        if self.average is not None and "optimizer_states" not in checkpoint:
-            checkpoint["state_dict"] = _average_alone(checkpoint["state_dict"])
+        if self.regularization.ema and "optimizer_states" not in checkpoint:
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+            (averaging,) = (c for c in callbacks if isinstance(c, AveragedWeights))
+            averaging.on_save_checkpoint(self.trainer, self, checkpoint)
+            del checkpoint["current_model_state"], checkpoint["averaging_state"]
 
-    def _varied(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Features `[B, T, F]`, their mask and targets `[B, S]` as training sees them."""
-        chosen, landmarks = self.regularization, self.recognizer.landmarks
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read checkpoints of older versions, too."""
+        upgrade(checkpoint)
+
+    def _prepare_batch(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Augmented features `[B, T, F]`, their mask `[B, T]` and targets `[B, S]`."""
+        options, landmarks = self.regularization, self.recognizer.landmarks
         clips, lengths = batch.clips, batch.lengths
-        if chosen.join:
-            clips, lengths = join(clips, lengths, batch.signs, landmarks, chosen.join)
-        if chosen.swap_hands:
-            clips = swap_hands(clips, lengths, batch.signs, landmarks, chosen.swap_hands)
+        if options.join:
+            clips, lengths = join_clips(clips, lengths, batch.signs, landmarks, options.join)
+        if options.swap_hands:
+            clips = swap_hands(clips, lengths, batch.signs, landmarks, options.swap_hands)
         clips, lengths = self.augment(clips, lengths)
         targets = F.one_hot(batch.signs, len(self.recognizer.signs)).to(clips.dtype)
         steps, mask = self.recognizer.steps(clips, lengths)
-        if chosen.mixup:
-            steps, targets = mix(steps, mask, targets, chosen.mixup, chosen.mixup_alpha)
+        if options.mixup:
+            steps, targets = mixup(steps, mask, targets, options.mixup, options.mixup_alpha)
         return steps, mask, targets
 
-    def _pass(self, steps: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B, S]` and the loss, the head's penalties not in it."""
-        chosen, size = self.regularization, len(steps)
-        if chosen.r_drop:
+    def _forward_loss(self, steps: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B, S]` and the loss without the head's penalties."""
+        options, size = self.regularization, len(steps)
+        if options.r_drop:
             steps, mask, targets = (torch.cat([x, x]) for x in (steps, mask, targets))
         summary = self.recognizer.backbone(steps, mask)
-        if chosen.late_dropout and chosen.begun(self.current_epoch):
-            summary = F.dropout(summary, chosen.late_dropout)
+        if options.late_dropout and self._late_terms_active():
+            summary = F.dropout(summary, options.late_dropout)
         logits = self.recognizer.head(summary, targets)
-        loss = F.cross_entropy(logits, targets, label_smoothing=chosen.label_smoothing)
-        if chosen.r_drop:
-            # The paper adds both passes' cross-entropies; their mean leaves the learning rate be.
-            loss = loss + chosen.r_drop / 2 * disagreement(logits)
+        loss = F.cross_entropy(logits, targets, label_smoothing=options.label_smoothing)
+        if options.r_drop:
+            # The paper sums both passes' cross-entropies; the mean keeps the learning rate's scale.
+            loss = loss + options.r_drop / 2 * symmetric_kl(logits)
         return logits[:size], loss
-
-    def _count(self, split: str, logits: Tensor, signs: Tensor, loss: Tensor) -> None:
-        metrics, losses = self._counters(split)
-        with in_any_order():
-            metrics.update(logits.detach(), signs)
-        losses.update(loss.detach(), weight=len(signs))
-
-    def _measured(self, split: str) -> dict[str, Any]:
-        """The epoch's metrics; counting begins anew."""
-        metrics, losses = self._counters(split)
-        values = {f"{split}/loss": losses.compute(), **metrics.compute()}
-        metrics.reset()
-        losses.reset()
-        return values
-
-    def _tell(self, values: dict[str, Any], logger: bool) -> None:
-        # The counters agree between processes by themselves; sync_dist only tells Lightning so.
-        self.log_dict(values, sync_dist=True, logger=logger)
-
-    def _counters(self, split: str) -> tuple[MetricCollection, MeanMetric]:
-        metrics, losses = self.metrics[f"{split}_"], self.losses[f"{split}_"]
-        return cast("MetricCollection", metrics), cast("MeanMetric", losses)
 
     def _penalty(self) -> Tensor:
         l1, l2 = self.regularization.head_l1, self.regularization.head_l2
@@ -182,14 +152,27 @@ class SignClassifier(pl.LightningModule):
         squared = torch.stack([w.square().sum() for w in weights]).sum()
         return l1 * absolute + l2 * squared
 
+    def _late_terms_active(self) -> bool:
+        return self.regularization.late_terms_active(self.current_epoch)
 
-def _average_alone(weights: dict[str, Any]) -> dict[str, Any]:
-    kept = {
-        key: value for key, value in weights.items() if not key.startswith((_TRAINED, _AVERAGE))
-    }
-    averages = {
-        key.replace(_AVERAGED, _TRAINED, 1): value
-        for key, value in weights.items()
-        if key.startswith(_AVERAGED)
-    }
-    return kept | averages
+    def _update_metrics(self, split: str, logits: Tensor, signs: Tensor, loss: Tensor) -> None:
+        metrics, losses = self._metrics_of(split)
+        with allow_nondeterministic():
+            metrics.update(logits.detach(), signs)
+        losses.update(loss.detach(), weight=len(signs))
+
+    def _compute_metrics(self, split: str) -> dict[str, Any]:
+        """The epoch's metrics; they are reset."""
+        metrics, losses = self._metrics_of(split)
+        values = {f"{split}/loss": losses.compute(), **metrics.compute()}
+        metrics.reset()
+        losses.reset()
+        return values
+
+    def _log(self, values: dict[str, Any], logger: bool) -> None:
+        # torchmetrics has synchronised the values already; sync_dist only tells Lightning so.
+        self.log_dict(values, sync_dist=True, logger=logger)
+
+    def _metrics_of(self, split: str) -> tuple[MetricCollection, MeanMetric]:
+        metrics, losses = self.metrics[f"{split}_"], self.losses[f"{split}_"]
+        return cast("MetricCollection", metrics), cast("MeanMetric", losses)

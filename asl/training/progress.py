@@ -1,4 +1,4 @@
-"""One line an epoch."""
+"""Progress on the terminal: one line for every epoch."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ class EpochLines(ProgressBar):
         self._first_epoch = self._done = 0
 
     def disable(self) -> None:
-        """Lightning silences all processes but the first through this."""
+        """Called by Lightning in all processes but the first."""
         self._started = -1.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -27,9 +27,9 @@ class EpochLines(ProgressBar):
             self._started = time.perf_counter()
             self._first_epoch = self._done = trainer.current_epoch
 
-    # An epoch's training metrics are there only after every callback has seen its end.
+    # An epoch's training metrics exist only after all callbacks' `on_train_epoch_end`.
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the line of the epoch before."""
+        """Print the previous epoch's line."""
         self._print(trainer, trainer.current_epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -48,8 +48,6 @@ class EpochLines(ProgressBar):
 
 
 def _part(split: str, metrics: dict[str, Any]) -> str:
-    names = ("loss", "accuracy", "f1")
-    found = [
-        f"{n} {float(metrics[f'{split}/{n}']):.3f}" for n in names if f"{split}/{n}" in metrics
-    ]
-    return f"{split} {' '.join(found)}" if found else ""
+    names = [name for name in ("loss", "accuracy", "f1") if f"{split}/{name}" in metrics]
+    values = [f"{name} {float(metrics[f'{split}/{name}']):.3f}" for name in names]
+    return " ".join([split, *values]) if values else ""

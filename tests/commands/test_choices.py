@@ -19,8 +19,7 @@ def trains(overrides: list[str]) -> None:
     clips = torch.rand(4, 12, len(recognizer.landmarks.indices), 3)
     clips[torch.rand(4, 12, 1, 1).expand_as(clips) < 0.2] = torch.nan
     lengths = torch.tensor([12, 7, 2, 1])
-    if recognizer.scaler.fitted:
-        recognizer.scaler.fit([(clips, lengths)])
+    recognizer.fit([(clips, lengths)])
     optimizer, schedule = chosen.optimizer(parameters=recognizer.parameters(), steps=3)
     operations = {name: make() for name, make in chosen.augment.items()}
     augmented, lengths = Augmentation(operations, recognizer.landmarks)(clips, lengths)

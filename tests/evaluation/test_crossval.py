@@ -1,4 +1,4 @@
-"""What a comparison of cross-validations says."""
+"""Comparisons of cross-validations."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def test_differences_are_paired_over_the_same_test_signers_and_seed():
     assert np.isnan(table["difference"][0])
 
 
-def test_a_deviation_is_that_of_the_seeds_means_and_one_seed_has_none():
+def test_the_deviation_is_over_the_means_of_seeds_and_undefined_for_one_seed():
     table = comparison([folds([[0.2, 0.9], [0.3, 1.0]]), folds([[0.5, 0.7]], seeds=(0,))])
     assert table["accuracy"].tolist() == pytest.approx([0.6, 0.6])
     assert table["accuracy_std"][0] == pytest.approx(np.std([0.55, 0.65], ddof=1))
@@ -38,7 +38,7 @@ def test_a_deviation_is_that_of_the_seeds_means_and_one_seed_has_none():
     assert table["test [1]"].tolist() == pytest.approx([0.25, 0.5])
 
 
-def test_many_folds_have_no_columns_and_no_common_test_no_difference():
+def test_many_folds_have_no_columns_and_unpaired_runs_no_difference():
     table = comparison([folds([[0.5] * 5], "12345", (0,)), folds([[0.5]], "6", (0,))])
     assert not table.filter(like="test [").columns.size
     assert np.isnan(table["difference"][1])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from asl.evaluation.metrics import in_any_order, sign_metrics
+from asl.evaluation.metrics import allow_nondeterministic, sign_metrics
 
 
 @pytest.fixture
@@ -11,13 +11,13 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-def test_counting_is_the_same_in_any_order_and_leaves_the_setting_be(deterministic):
+def test_nondeterministic_counts_are_equal_and_the_setting_is_restored(deterministic):
     torch.manual_seed(0)
     scores, signs = torch.randn(64, 20), torch.randint(20, (64,))
     ordered, free = sign_metrics(20), sign_metrics(20)
 
     ordered.update(scores, signs)
-    with in_any_order():
+    with allow_nondeterministic():
         free.update(scores, signs)
 
     assert torch.is_deterministic_algorithms_warn_only_enabled()

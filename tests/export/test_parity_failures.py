@@ -20,7 +20,7 @@ def sound(recognizer_of):
     recognizer.scaler = StatisticsScaler(recognizer.landmarks, "standard")
     points = len(recognizer.landmarks.indices)
     torch.manual_seed(1)
-    recognizer.scaler.fit([(torch.randn(4, 20, points, 3) * 3 + 1, torch.full((4,), 20))])
+    recognizer.fit([(torch.randn(4, 20, points, 3) * 3 + 1, torch.full((4,), 20))])
     return recognizer.eval()
 
 

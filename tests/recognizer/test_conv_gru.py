@@ -4,7 +4,7 @@ from asl.recognizer.backbones.cnn import Cnn
 from asl.recognizer.backbones.conv_gru import ConvGru
 
 
-def test_it_tells_which_of_two_movements_came_first():
+def test_the_order_of_two_movements_changes_the_summary():
     torch.manual_seed(0)
     movements = torch.randn(2, 3, 6)
     clips = torch.zeros(2, 50, 6)

@@ -15,12 +15,12 @@ def steps(channels=12):
     return torch.randn(3, 30, channels)
 
 
-def test_it_has_the_parameters_of_the_winners():
-    """1,836,569 in the winner's notebook, where Keras counts more than what is trained.
+def test_it_has_the_parameter_count_of_the_first_place():
+    """1,836,569 in the first place's notebook, where Keras counts untrained numbers too.
 
-    It counts the moving mean and variance of each batch normalisation: those of the stem, of six
-    convolution blocks twice as wide, and two of each of the two attention blocks. And it counts
-    one number that is no part of the network: the late dropout's counter of training steps.
+    These are the moving mean and variance of each batch normalisation: those of the stem, of six
+    convolution blocks twice as wide, and two of each of the two attention blocks; and the late
+    dropout's counter of training steps.
     """
     backbone = ConvTransformer(inputs=118 * 2 * 3)
     head = LinearHead(backbone.width, signs=250)
@@ -34,7 +34,7 @@ def test_it_has_the_parameters_of_the_winners():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_padding_reaches_neither_summaries_nor_statistics(training):
+def test_padding_affects_neither_summaries_nor_statistics(training):
     torch.manual_seed(0)
     seen = ConvTransformer(12, hidden=16, attention_dropout=0, drop_path=0).train(training)
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def test_padding_reaches_neither_summaries_nor_statistics(training):
         torch.testing.assert_close(buffer, same, rtol=0, atol=1e-5, msg=name)
 
 
-def test_clips_alone_and_in_a_batch_agree_at_the_winners_size():
+def test_clips_alone_and_in_a_batch_agree_at_the_default_size():
     network = ConvTransformer(12).eval()
 
     together = network(steps(), MASK)
@@ -61,14 +61,14 @@ def test_clips_alone_and_in_a_batch_agree_at_the_winners_size():
         torch.testing.assert_close(alone[0], summary, rtol=0, atol=1e-5)
 
 
-def test_convolutions_look_backwards_and_so_tell_the_order():
+def test_convolutions_are_causal_and_encode_the_order():
     network = ConvTransformer(12, hidden=16, kernel=5).eval()
     block, before = network.blocks[0], steps(16)
     after = before.clone()
     after[:, 20] += 1
     everything = torch.ones_like(MASK)
-    block.weigh = torch.nn.Identity()  # a clip's mean looks everywhere
-    block.weigh.forward = lambda steps, mask: steps
+    block.channel_attention = torch.nn.Identity()  # a clip's mean depends on all steps
+    block.channel_attention.forward = lambda steps, mask: steps
 
     changed = (block(after, everything) - block(before, everything)).abs().sum((0, 2)) > 1e-7
 
@@ -77,17 +77,17 @@ def test_convolutions_look_backwards_and_so_tell_the_order():
     assert (network(steps(), everything) - backwards).abs().max() > 1e-3
 
 
-def test_channels_are_weighed_by_the_mean_of_the_real_steps():
-    weigh = ChannelAttention(3)
+def test_channel_attention_uses_the_mean_of_the_real_steps():
+    attention = ChannelAttention(3)
     with torch.no_grad():
-        weigh.convolve.weight.copy_(torch.tensor([[[0.0, 1.0, 2.0]]]))
+        attention.convolve.weight.copy_(torch.tensor([[[0.0, 1.0, 2.0]]]))
     clip = torch.tensor([[[1.0, 2.0, 3.0], [3.0, 0.0, 1.0], [70.0, 70.0, 70.0]]])
 
-    weighed = weigh(clip, torch.tensor([[True, True, False]]))
+    scaled = attention(clip, torch.tensor([[True, True, False]]))
 
     means = torch.tensor([2.0, 1.0, 2.0])
     weights = (means + 2 * torch.tensor([1.0, 2.0, 0.0])).sigmoid()
-    torch.testing.assert_close(weighed, clip * weights)
+    torch.testing.assert_close(scaled, clip * weights)
 
 
 def test_attention_scores_are_divided_by_the_root_of_the_whole_width():
@@ -97,7 +97,7 @@ def test_attention_scores_are_divided_by_the_root_of_the_whole_width():
     assert head.blocks[3].attention.scale == 4
 
 
-def test_stages_and_blocks_are_as_many_as_asked_for():
+def test_numbers_of_stages_and_blocks():
     network = ConvTransformer(12, hidden=16, stages=3, convolutions=1)
 
     kinds = [type(block).__name__ for block in network.blocks]
@@ -116,16 +116,16 @@ def test_drop_path_is_constant_or_grows_with_the_depth():
     assert rates(growing) == pytest.approx([0.05 * n for n in range(1, 9)])
 
 
-def test_drop_path_leaves_out_whole_clips_in_training_and_keeps_the_expectation():
+def test_drop_path_drops_whole_clips_in_training_and_keeps_the_expectation():
     torch.manual_seed(0)
-    drop, added = DropPath(0.25), torch.ones(4000, 3, 2)
+    drop, branch = DropPath(0.25), torch.ones(4000, 3, 2)
 
-    dropped = drop(added)
+    dropped = drop(branch)
 
     kept = dropped[:, 0, 0] > 0
-    torch.testing.assert_close(dropped, kept[:, None, None] * added / 0.75)
+    torch.testing.assert_close(dropped, kept[:, None, None] * branch / 0.75)
     assert kept.float().mean() == pytest.approx(0.75, abs=0.03)
-    assert torch.equal(drop.eval()(added), added)
+    assert torch.equal(drop.eval()(branch), branch)
 
 
 def test_a_width_that_the_heads_cannot_share_is_one_sentence():

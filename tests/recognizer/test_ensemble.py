@@ -29,16 +29,16 @@ def ensemble(members):
     return Ensemble(members).eval()
 
 
-def test_logits_are_the_mean_of_what_members_say_of_their_own_landmarks(members, ensemble, ragged):
+def test_logits_are_the_mean_of_the_members_on_their_own_landmarks(members, ensemble, ragged):
     clips, lengths = ragged(543)
-    wanted = [member(clips[:, :, list(member.landmarks.indices)], lengths) for member in members]
+    expected = [member(clips[:, :, list(member.landmarks.indices)], lengths) for member in members]
 
     logits = ensemble(clips[:, :, list(ensemble.landmarks.indices)], lengths)
 
-    torch.testing.assert_close(logits, sum(wanted) / 3)
+    torch.testing.assert_close(logits, sum(expected) / 3)
 
 
-def test_a_padded_clip_has_the_logits_that_it_has_alone(ensemble, ragged):
+def test_padding_does_not_change_logits(ensemble, ragged):
     clips, lengths = ragged(len(ensemble.landmarks.indices))
     together = ensemble(clips, lengths)
     for clip, length, expected in zip(clips, lengths, together, strict=True):
@@ -49,17 +49,17 @@ def test_a_padded_clip_has_the_logits_that_it_has_alone(ensemble, ragged):
 def test_recognise_is_forward_on_the_landmarks_of_all_members(members, ensemble):
     clip = torch.rand(8, 543, 3)
     clip[2:5, 468:489] = torch.nan
-    chosen = clip[None, :, list(ensemble.landmarks.indices)]
+    clips = clip[None, :, list(ensemble.landmarks.indices)]
 
-    logits = ensemble(chosen, torch.tensor([8]))
+    logits = ensemble(clips, torch.tensor([8]))
 
     torch.testing.assert_close(ensemble.recognise(clip), logits.softmax(-1)[0])
-    seen = {row for member in members for row in member.landmarks.indices}
-    assert seen == set(ensemble.landmarks.indices)
+    rows = {row for member in members for row in member.landmarks.indices}
+    assert rows == set(ensemble.landmarks.indices)
 
 
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
-def test_the_exported_graph_is_the_ensemble_for_any_number_of_frames(ensemble):
+def test_the_exported_graph_computes_what_the_ensemble_does(ensemble):
     recognise = Recognise(ensemble)
     frames = torch.export.Dim("frames", min=1)
 
@@ -73,23 +73,23 @@ def test_the_exported_graph_is_the_ensemble_for_any_number_of_frames(ensemble):
         torch.testing.assert_close(graph(clip), recognise(clip), rtol=0, atol=1e-6)
 
 
-def test_a_sure_member_outweighs_an_unsure_one(build):
+def test_a_confident_member_outweighs_an_uncertain_one(build):
     """Averaged probabilities would give the second sign .55."""
-    unsure, sure = build(), build()
-    for member, bias in ((unsure, [2.0, 0, 0, 0]), (sure, [0, 20.0, 0, 0])):
+    uncertain, confident = build(), build()
+    for member, bias in ((uncertain, [2.0, 0, 0, 0]), (confident, [0, 20.0, 0, 0])):
         last = member.head.layers[-1]
         torch.nn.init.zeros_(last.weight)
         last.bias.data = torch.tensor(bias)
-    probabilities = Ensemble([unsure, sure]).eval().recognise(torch.rand(5, 543, 3))
+    probabilities = Ensemble([uncertain, confident]).eval().recognise(torch.rand(5, 543, 3))
     assert probabilities[1] > 0.999
 
 
 def test_members_of_other_signs_or_another_layout_are_refused(build):
     one, other = build(), build()
     other.signs = other.signs[::-1]
-    for stranger in (other, build(landmarks="kinect20")):
+    for member in (other, build(landmarks="kinect20")):
         with pytest.raises(ValueError, match="same signs"):
-            Ensemble([one, stranger])
+            Ensemble([one, member])
 
 
 def test_an_ensemble_may_be_a_member(members, build):
@@ -98,5 +98,5 @@ def test_an_ensemble_may_be_a_member(members, build):
     inner = Ensemble(members[:2])
     nested = Ensemble([inner, alone]).eval()
     logits = [member.recognise(clip).log() for member in (*members[:2], alone)]
-    wanted = ((logits[0] + logits[1]) / 2 + logits[2]).div(2).softmax(-1)
-    torch.testing.assert_close(nested.recognise(clip), wanted)
+    expected = ((logits[0] + logits[1]) / 2 + logits[2]).div(2).softmax(-1)
+    torch.testing.assert_close(nested.recognise(clip), expected)

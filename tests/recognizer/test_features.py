@@ -28,7 +28,7 @@ def test_resampling_is_linear_from_the_first_to_the_last_frame(frames):
     assert mask.all()
 
 
-def test_a_gap_stays_a_gap_and_its_neighbours_keep_their_values():
+def test_missing_frames_stay_missing_and_their_neighbours_keep_their_values():
     clip = line(5) + 1
     clip[2] = torch.nan
 
@@ -75,7 +75,7 @@ def test_few_steps_have_every_term(frames):
     assert steps.isfinite().all()
 
 
-def test_all_frames_are_taken_as_they_are_and_the_mask_says_which():
+def test_all_frames_are_taken_unchanged_with_a_mask():
     clips = torch.stack([line(7)[:, 0], line(7)[:, 0]])[:, :, None] + 1  # [2, 7, 1, 3]
     lengths = torch.tensor([7, 4])
     present = (torch.arange(7) < lengths[:, None])[:, :, None, None].expand(clips.shape).float()
@@ -90,7 +90,7 @@ def test_all_frames_are_taken_as_they_are_and_the_mask_says_which():
     assert mask.sum(1).tolist() == [7, 4]
 
 
-def test_of_a_clip_that_is_too_long_the_first_frames_count():
+def test_the_first_frames_of_a_long_clip_are_taken():
     steps, mask = features(line(30), frames=4, length="all", terms=("position", "lag1", "second"))
 
     assert mask.nonzero().flatten().tolist() == [0, 1, 2, 3]
@@ -110,7 +110,7 @@ def test_a_short_clip_has_every_term_of_every_frame(frames):
 
 
 @pytest.mark.parametrize("name", LANDMARK_SETS)
-def test_reach_is_the_distance_between_hands_and_body(name):
+def test_distances_are_between_hands_and_body(name):
     landmarks = landmark_set(name)
     torch.manual_seed(0)
     clip = torch.rand(1, landmarks.size, 3).expand(4, -1, -1).clone()
@@ -128,7 +128,7 @@ def test_reach_is_the_distance_between_hands_and_body(name):
     torch.testing.assert_close(distances[0, 0], expected)
 
 
-def test_reach_in_the_picture_ignores_depth():
+def test_distances_in_xy_ignore_depth():
     landmarks = landmark_set("kinect20")
     clip = torch.rand(3, 20, 3)
     flat = clip * torch.tensor([1.0, 1.0, 0.0])
@@ -136,6 +136,6 @@ def test_reach_in_the_picture_ignores_depth():
     torch.testing.assert_close(features(clip, **options)[0], features(flat, **options)[0])
 
 
-def test_reach_needs_to_know_the_landmarks():
+def test_distances_require_landmarks():
     with pytest.raises(UserError, match=r"features\.terms=distances"):
         Features(terms=["distances"])

@@ -1,4 +1,4 @@
-"""`features=gislr_1st scaler=gislr_1st landmarks=gislr118` against the formulas, number by number."""
+"""`features=gislr_1st scaler=gislr_1st landmarks=gislr118` against the formulas in plain Python."""
 
 import math
 
@@ -11,8 +11,8 @@ from asl.recognizer.preprocessing.presence import presence
 LIP = 17  # the face mesh's point on the lower lip, a raw row
 
 
-def slowly(clip, rows, most=384):
-    """The winner's 708 numbers a frame, `[min(n, most), 708]`, of a raw clip [n, 543, 3]."""
+def reference(clip, rows, most=384):
+    """The first place's features, `[min(n, most), 708]`, of a raw clip [n, 543, 3]."""
     size, points = len(clip), clip[:, rows]
     centre, deviation = [], []
     for axis in range(2):
@@ -31,22 +31,22 @@ def slowly(clip, rows, most=384):
     return np.nan_to_num(np.array(numbers))
 
 
-def ours(recognizer, clip):
-    chosen = torch.from_numpy(clip).float()[None, :, list(recognizer.landmarks.indices)]
+def features(recognizer, clip):
+    clips = torch.from_numpy(clip).float()[None, :, list(recognizer.landmarks.indices)]
     lengths = torch.tensor([len(clip)])
-    present = presence(chosen, lengths)
-    values = recognizer.scaler(torch.where(present > 0, chosen, 0.0), present)
-    own = recognizer.landmarks.size
-    steps, mask = recognizer.features(values[:, :, :own], present[:, :, :own], lengths)
+    present = presence(clips, lengths)
+    values = recognizer.scaler(torch.where(present > 0, clips, 0.0), present)
+    size = recognizer.landmarks.size
+    steps, mask = recognizer.features(values[:, :, :size], present[:, :, :size], lengths)
     return steps[mask].numpy()
 
 
 @pytest.fixture
-def winner(build):
+def recognizer(build):
     return build("conv_transformer", "gislr_1st", "gislr118", "gislr_1st", {"model": {"hidden": 8}})
 
 
-def made_up(frames):
+def random_clip(frames):
     random = np.random.default_rng(frames)
     clip = 0.4 + 0.1 * random.normal(size=(frames, 543, 3))
     clip[random.random((frames, 543)) < 0.2] = np.nan
@@ -55,25 +55,25 @@ def made_up(frames):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 22, 390])
-def test_formulas(frames, winner):
-    clip = made_up(frames)
+def test_formulas(frames, recognizer):
+    clip = random_clip(frames)
 
-    steps = ours(winner, clip)
+    steps = features(recognizer, clip)
 
     assert steps.shape == (min(frames, 384), 708)
-    np.testing.assert_allclose(steps, slowly(clip, list(winner.landmarks.own)), atol=1e-4)
+    np.testing.assert_allclose(steps, reference(clip, list(recognizer.landmarks.own)), atol=1e-4)
 
 
-def test_a_clip_without_a_lip_is_centred_on_the_picture(winner):
-    clip = made_up(22)
+def test_a_clip_without_a_lip_is_centred_on_the_picture(recognizer):
+    clip = random_clip(22)
     clip[:, LIP] = np.nan
 
     np.testing.assert_allclose(
-        ours(winner, clip), slowly(clip, list(winner.landmarks.own)), atol=1e-4
+        features(recognizer, clip), reference(clip, list(recognizer.landmarks.own)), atol=1e-4
     )
 
 
-def test_formulas_on_a_genuine_clip(winner, shared_data):
+def test_formulas_on_a_genuine_clip(recognizer, shared_data):
     from asl.clips.sources.gislr import read_clip
 
     folder = shared_data / "gislr_sample" / "train_landmark_files"
@@ -81,5 +81,5 @@ def test_formulas_on_a_genuine_clip(winner, shared_data):
 
     assert clips
     for clip in clips:
-        wanted = slowly(clip.astype(float), list(winner.landmarks.own))
-        np.testing.assert_allclose(ours(winner, clip), wanted, atol=1e-4)
+        expected = reference(clip.astype(float), list(recognizer.landmarks.own))
+        np.testing.assert_allclose(features(recognizer, clip), expected, atol=1e-4)

@@ -15,7 +15,7 @@ def recognizer(landmarks, *overrides):
 
 def clips(landmarks):
     torch.manual_seed(1)
-    lengths = torch.tensor([20, 7, 3, 12])  # in a single frame both hands do nothing
+    lengths = torch.tensor([20, 7, 3, 12])  # in a single frame both hands are inactive
     clips = torch.rand(4, 20, len(landmarks.indices), 3)
     clips[torch.rand(4, 20, len(landmarks.indices)) < 0.2] = torch.nan
     return clips, lengths
@@ -23,7 +23,7 @@ def clips(landmarks):
 
 @pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
 @pytest.mark.parametrize("scaler", ["body", "clip"])
-def test_a_clip_and_its_mirror_image_are_one(landmarks, scaler):
+def test_a_clip_and_its_mirror_image_have_equal_logits(landmarks, scaler):
     one = recognizer(landmarks.name, "handedness=mirror_left", f"scaler={scaler}")
     recorded, lengths = clips(landmarks)
     mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
@@ -55,7 +55,7 @@ def test_fitted_statistics_are_of_mirrored_clips():
     torch.testing.assert_close(centres[0], centres[1], rtol=0, atol=1e-5)
 
 
-def test_a_recognizer_from_before_the_choice_sees_clips_as_recorded():
+def test_a_spec_without_handedness_means_as_recorded():
     spec = dict(plan("model=cnn", "model.hidden=8").recognizer)
     del spec["handedness"]
     old = build_recognizer(spec, ["a", "b"])
@@ -72,7 +72,7 @@ def test_a_recognizer_from_before_the_choice_sees_clips_as_recorded():
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
-def test_the_exported_graph_is_the_recognizer(overrides):
+def test_the_exported_graph_computes_what_the_recognizer_does(overrides):
     chosen = plan("model=cnn", "model.hidden=8", *overrides)
     exported = build_recognizer(chosen.recognizer, ["a", "b", "c"]).eval()
     size = exported.landmarks.layout.size

@@ -1,4 +1,4 @@
-"""Layers with a backward pass of their own: the same numbers as the formula, differentiated."""
+"""Layers with a hand-written backward pass agree with PyTorch's and with finite differences."""
 
 import pytest
 import torch
@@ -16,19 +16,19 @@ def steps():
 
 
 @pytest.mark.parametrize(("kernel", "before"), [(1, 0), (3, 1), (4, 1), (5, 4), (9, 8)])
-def test_depthwise_is_pytorch_s_convolution(kernel, before):
+def test_depthwise_equals_pytorchs_convolution(kernel, before):
     clips, weight = steps(), torch.randn(4, kernel, dtype=torch.float64, requires_grad=True)
     after = kernel - 1 - before
 
-    seen = depthwise(clips, weight, before, after)
+    convolved = depthwise(clips, weight, before, after)
 
     padded = F.pad(clips.transpose(1, 2), (before, after))
-    wanted = F.conv1d(padded, weight[:, None], groups=4).transpose(1, 2)
-    torch.testing.assert_close(seen, wanted)
+    expected = F.conv1d(padded, weight[:, None], groups=4).transpose(1, 2)
+    torch.testing.assert_close(convolved, expected)
     assert torch.autograd.gradcheck(lambda c, w: depthwise(c, w, before, after), (clips, weight))
 
 
-def test_normalised_steps_have_mean_0_and_deviation_1_and_padding_no_say():
+def test_real_steps_are_normalised_independently_of_padding():
     norm = MaskedBatchNorm(4, epsilon=0.0).double()
     clips = steps()
 
@@ -40,7 +40,7 @@ def test_normalised_steps_have_mean_0_and_deviation_1_and_padding_no_say():
     torch.testing.assert_close(real, other)
 
 
-def test_gradients_of_the_normalisation_are_right_on_padding_too():
+def test_gradients_of_the_normalisation_are_exact_on_padding_too():
     norm = MaskedBatchNorm(4).double()
 
     def normalised(clips, weight, bias):
@@ -51,7 +51,7 @@ def test_gradients_of_the_normalisation_are_right_on_padding_too():
     assert torch.autograd.gradcheck(normalised, (steps(), weight, bias))
 
 
-def test_evaluation_uses_the_statistics_that_training_remembered():
+def test_evaluation_uses_the_running_statistics():
     norm = MaskedBatchNorm(4, momentum=1.0).double()
     clips = steps()
 
@@ -61,7 +61,7 @@ def test_evaluation_uses_the_statistics_that_training_remembered():
 
 
 @pytest.mark.parametrize("model", ["cnn", "conv_transformer", "conv_gru"])
-def test_bfloat16_trains_on_a_processor(model, build, ragged):
+def test_bfloat16_trains_on_a_cpu(model, build, ragged):
     recognizer = build(model=model, options={"model": {"hidden": 8}}).train()
     clips, lengths = ragged(len(recognizer.landmarks.indices))
 

@@ -20,14 +20,16 @@ def test_both_directions_are_torchs_own_bidirectional_layers():
     torch.testing.assert_close(ours(STEPS, WHOLE), theirs(STEPS)[0].mean(1))
 
 
-def test_last_of_the_backward_direction_has_seen_every_step():
+def test_the_last_state_of_the_backward_direction_depends_on_every_step():
     network = Recurrent(5, "lstm", bidirectional=True, hidden=4, layers=1, pool="last").eval()
     changed = STEPS.clone()
     changed[:, 3] += 1
 
     before, after = network(STEPS, WHOLE), network(changed, WHOLE)
 
-    assert (before - after).abs().amin(0).min() > 1e-7, "a part of the summary did not see step 3"
+    assert (before - after).abs().amin(0).min() > 1e-7, (
+        "a part of the summary does not depend on step 3"
+    )
 
 
 def test_recurrent_dropout_is_on_the_hidden_to_hidden_weights_and_only_in_training():

@@ -18,10 +18,14 @@ POINTS = len(LANDMARKS.indices)
 HANDS = {"left": list(LANDMARKS.left_hand), "right": list(LANDMARKS.right_hand)}
 
 
+def scaler_input(clips, lengths=None):
+    present = presence(clips, lengths)
+    return torch.where(present > 0, clips, 0.0), present
+
+
 def scaled(scaler, clips):
-    present = presence(clips, torch.full((len(clips),), clips.shape[1]))
-    values = scaler(torch.where(present > 0, clips, 0.0), present)
-    return torch.where(present > 0, values, torch.nan)
+    values, present = scaler_input(clips)
+    return torch.where(present > 0, scaler(values, present), torch.nan)
 
 
 def signer(frames=12):
@@ -31,7 +35,7 @@ def signer(frames=12):
     return clips
 
 
-def test_fitted_statistics_are_those_of_what_training_shows():
+def test_statistics_are_those_of_present_coordinates():
     clips, lengths = signer(), torch.tensor([12, 5])
     clips[1, 5:] = torch.nan
     shown = torch.cat([clips[0], clips[1, :5]])[:, 30, 0]
@@ -42,19 +46,19 @@ def test_fitted_statistics_are_those_of_what_training_shows():
         ("robust", shown.median(), shown.quantile(0.75) - shown.quantile(0.25)),
     ]:
         scaler = StatisticsScaler(LANDMARKS, statistic)
-        scaler.fit([(clips[:1], lengths[:1]), (clips[1:], lengths[1:])])
+        scaler.fit([scaler_input(clips[:1], lengths[:1]), scaler_input(clips[1:], lengths[1:])])
         torch.testing.assert_close(scaler.centre[30, 0], centre, msg=statistic)
         torch.testing.assert_close(scaler.size[30, 0], size, msg=statistic)
 
 
 @pytest.mark.parametrize("statistic", ["minmax", "standard", "robust"])
-def test_landmarks_that_training_never_shows_or_moves_stay_usable(statistic):
+def test_absent_and_constant_landmarks_are_only_shifted(statistic):
     clips = signer()
     clips[:, :, 10] = torch.nan
     clips[:, :, 11] = 0.4
     scaler = StatisticsScaler(LANDMARKS, statistic)
 
-    scaler.fit([(clips, torch.tensor([12, 12]))])
+    scaler.fit([scaler_input(clips)])
 
     assert scaler.centre.isfinite().all()
     assert scaler(torch.rand(1, 4, POINTS, 3), torch.ones(1, 4, POINTS, 3)).abs().max() < 100
@@ -65,7 +69,7 @@ def test_landmarks_that_training_never_shows_or_moves_stay_usable(statistic):
 @pytest.mark.parametrize(
     "scaler", [BodySize(LANDMARKS), HandShape(LANDMARKS), ClipDeviation(LANDMARKS)]
 )
-def test_place_and_size_of_a_signer_do_not_matter(scaler):
+def test_position_and_size_of_a_signer_do_not_matter(scaler):
     near = signer()
     far = near * 0.4 + torch.tensor([0.3, 0.1, -0.2])
 
@@ -97,7 +101,7 @@ def test_a_body_without_shoulders_falls_back_on_the_clip():
 
 
 @pytest.mark.parametrize("hand", HANDS.values(), ids=HANDS)
-def test_moving_a_hand_changes_its_wrist_alone(hand):
+def test_moving_a_hand_changes_only_its_wrist(hand):
     clips = signer()
     moved = clips.clone()
     moved[:, :, hand] += torch.tensor([0.2, -0.1, 0.05])
@@ -130,7 +134,7 @@ def test_a_larger_hand_has_the_same_shape(hand):
     )
 
 
-def test_a_hand_is_measured_in_its_palm_and_the_rest_in_the_body():
+def test_hands_are_in_palm_lengths_and_the_rest_in_body_units():
     clips = signer()
     values = scaled(HandShape(LANDMARKS), clips)
 
@@ -142,7 +146,7 @@ def test_a_hand_is_measured_in_its_palm_and_the_rest_in_the_body():
     torch.testing.assert_close(values[:, :, rest], body[:, :, rest], equal_nan=True)
 
 
-def test_a_hand_without_its_wrist_is_as_if_missing():
+def test_a_hand_without_its_wrist_is_0():
     clips = signer()
     clips[:, 1, HANDS["right"][0]] = torch.nan
 
@@ -151,19 +155,19 @@ def test_a_hand_without_its_wrist_is_as_if_missing():
     assert values.eq(0).all()
 
 
-def test_hand_shape_wants_hands():
+def test_hand_shape_requires_hands():
     with pytest.raises(UserError, match=r"scaler=hands: kinect20 .*mediapipe_holistic$"):
         HandShape(landmark_set("kinect20_upper"))
 
 
-def test_clip_deviation_leaves_mean_0_and_deviation_1():
+def test_clip_deviation_gives_mean_0_and_deviation_1():
     own = scaled(ClipDeviation(LANDMARKS), signer())[:, :, : LANDMARKS.size]
 
     torch.testing.assert_close(own.nanmean((1, 2)), torch.zeros(2, 3), rtol=0, atol=1e-5)
     torch.testing.assert_close(own.square().nanmean((1, 2)), torch.ones(2, 3))
 
 
-def test_clip_minmax_fills_0_to_1():
+def test_clip_minmax_gives_0_to_1():
     own = scaled(ClipMinMax(LANDMARKS), signer())[:, :, : LANDMARKS.size]
 
     assert own.nan_to_num(nan=0.5).amin() == 0

@@ -1,4 +1,4 @@
-"""`scaler=skeleton` on real Kinect clips, where they are."""
+"""`scaler=skeleton` on real Kinect clips, if there are any."""
 
 import math
 
@@ -25,15 +25,15 @@ def scaled(clip):
     return Skeleton(LANDMARKS)(clip, torch.ones_like(clip))
 
 
-def turned(clip, degrees):
+def rotated(clip, degrees):
     angle = math.radians(degrees)
     x, y, z = clip.unbind(-1)
     cos, sin = math.cos(angle), math.sin(angle)
     return torch.stack([x * cos - z * sin, y, x * sin + z * cos], -1)
 
 
-def test_where_the_signer_stands_and_faces_does_not_matter(clip):
-    moved = turned(clip, 60) + torch.tensor([1.0, -0.5, 2.0])
+def test_position_and_orientation_of_the_signer_do_not_matter(clip):
+    moved = rotated(clip, 60) + torch.tensor([1.0, -0.5, 2.0])
     torch.testing.assert_close(scaled(moved), scaled(clip), rtol=0, atol=1e-4)
 
 
@@ -43,28 +43,28 @@ def test_the_signer_faces_the_sensor(clip):
     assert abs(other[2] - one[2]) < 0.02
 
 
-def test_how_long_the_arms_are_does_not_matter(clip):
+def test_arm_lengths_do_not_matter(clip):
     longer = clip.clone()
-    grown = 0.4 * (clip[:, :, WRIST] - clip[:, :, ELBOW])
-    longer[:, :, WRIST] += grown
-    longer[:, :, 9] += grown  # the hand goes with the wrist
+    extension = 0.4 * (clip[:, :, WRIST] - clip[:, :, ELBOW])
+    longer[:, :, WRIST] += extension
+    longer[:, :, 9] += extension  # the hand goes with the wrist
     torch.testing.assert_close(scaled(longer), scaled(clip), rtol=0, atol=1e-4)
 
 
-def test_all_arms_are_equally_long(clip):
+def test_forearms_have_the_standard_length(clip):
     values = scaled(clip)
     length = (values[:, :, WRIST] - values[:, :, ELBOW]).norm(dim=-1).mean()
     assert length.item() == pytest.approx(0.24 / 0.34, rel=1e-3)
 
 
-def test_the_movement_stays(clip):
+def test_relative_movement_is_kept(clip):
     bent = (clip[:, :, WRIST] - clip[:, :, ELBOW]).norm(dim=-1)
     after = scaled(clip)
     again = (after[:, :, WRIST] - after[:, :, ELBOW]).norm(dim=-1)
     torch.testing.assert_close(again / again.mean(), bent / bent.mean(), rtol=0, atol=1e-4)
 
 
-def test_a_missing_elbow_moves_nothing_but_what_hangs_on_it(clip):
+def test_a_missing_elbow_affects_only_the_joints_beyond_it(clip):
     present = torch.ones_like(clip)
     present[:, :, ELBOW] = 0
     values = Skeleton(LANDMARKS)(clip, present)
@@ -74,6 +74,6 @@ def test_a_missing_elbow_moves_nothing_but_what_hangs_on_it(clip):
     assert values.isfinite().all()
 
 
-def test_pictures_have_no_bones_to_measure():
+def test_layouts_without_measured_bones_are_refused():
     with pytest.raises(UserError, match=r"scaler=skeleton: mediapipe_holistic .* kinect20"):
         Skeleton(landmark_set("hands_pose"))

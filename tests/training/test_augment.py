@@ -3,22 +3,23 @@ import inspect
 import pytest
 import torch
 import yaml
-from hydra.utils import instantiate
 
 from asl.config.compose import compose
 from asl.landmarks import LANDMARK_SETS, landmark_set
 from asl.paths import CONF
 from asl.recognizer.preprocessing.presence import presence
+from asl.targets import factory
 from asl.training import augment
 from asl.training.augment import Augmentation
+from asl.training.augment.space import body_centre
 
 OPERATIONS = [
     operation
     for _, operation in inspect.getmembers(augment, inspect.isclass)
-    if operation.__module__ == augment.__name__ and operation is not Augmentation
+    if issubclass(operation, torch.nn.Module) and operation is not Augmentation
 ]
 LANDMARKS = landmark_set("hands_pose")
-# What makes an operation do something to the clips here.
+# Options with which an operation changes the clips of these tests.
 OPTIONS = {augment.TimeWindow: {"most": 8}}
 
 
@@ -28,7 +29,7 @@ def make(operation, p):
 
 @pytest.fixture
 def batch():
-    """Clips of several lengths, some landmarks missing here and there, and one without anything."""
+    """Clips of several lengths with missing landmarks, one of them without any detection."""
 
     def batch(landmarks=LANDMARKS):
         torch.manual_seed(1)
@@ -47,7 +48,7 @@ def batch():
 
 @pytest.mark.parametrize("landmarks", LANDMARK_SETS.values(), ids=lambda each: each.name)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
-def test_clips_stay_clips(operation, landmarks, batch):
+def test_results_are_valid_clips(operation, landmarks, batch):
     clips, lengths = batch(landmarks)
     before = clips.clone()
 
@@ -59,13 +60,13 @@ def test_clips_stay_clips(operation, landmarks, batch):
     assert changed_lengths.dtype == torch.int64
     assert changed_lengths.min() >= 1
     assert changed_lengths.max() <= changed.shape[1]
-    # a landmark is there with all its coordinates or not at all, and nothing is behind the end
-    there = changed.isfinite()
-    assert there.all(-1).equal(there.any(-1))
-    assert there.float().equal(presence(changed, changed_lengths))
-    assert changed[4].isnan().all(), "something came out of nothing"
-    kept = there.flatten(1).any(1)
-    assert kept[[0, 3, 5]].all(), "all of a clip is lost"
+    # a landmark has all of its coordinates or none, and padding is missing
+    present = changed.isfinite()
+    assert present.all(-1).equal(present.any(-1))
+    assert present.float().equal(presence(changed, changed_lengths))
+    assert changed[4].isnan().all(), "a clip without detections has some now"
+    kept = present.flatten(1).any(1)
+    assert kept[[0, 3, 5]].all(), "a clip has lost all detections"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
@@ -81,12 +82,12 @@ def test_p_is_the_share_of_clips_that_change(operation, batch):
     half, _ = make(operation, 0.5)(many, lengths[:1].repeat(400), LANDMARKS)
     close = (half[:, :30] - many).nan_to_num(nan=0.0).abs().amax((1, 2, 3)) < 1e-5
     changed = ~close | (half[:, :30].isnan() != many.isnan()).flatten(1).any(1)
-    # Hands have a coin each, so that one of two is up in three clips of four.
+    # Each hand has its own draw, so that at least one of them changes in three clips of four.
     assert 0.35 < changed.float().mean() < 0.85
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
-def test_a_seed_fixes_what_happens(operation, batch):
+def test_a_seed_fixes_the_result(operation, batch):
     results = []
     for _ in range(2):
         clips, lengths = batch()
@@ -123,16 +124,16 @@ def test_mirroring_makes_the_left_hand_the_right_one(batch):
     torch.testing.assert_close(mirrored[0, :, left, 1], clips[0, :, right, 1], equal_nan=True)
 
 
-def test_turning_keeps_distances(batch):
+def test_rotation_keeps_distances(batch):
     clips, lengths = batch()
 
-    turned, _ = augment.Rotate(p=1.0, degrees=40)(clips, lengths, LANDMARKS)
+    rotated, _ = augment.Rotate(p=1.0, degrees=40)(clips, lengths, LANDMARKS)
 
     def distances(x):
         return (x[:, :, 1:, :2] - x[:, :, :-1, :2]).norm(dim=-1)
 
-    torch.testing.assert_close(distances(turned), distances(clips), equal_nan=True)
-    assert not torch.allclose(turned.nan_to_num(), clips.nan_to_num(), atol=0.01)
+    torch.testing.assert_close(distances(rotated), distances(clips), equal_nan=True)
+    assert not torch.allclose(rotated.nan_to_num(), clips.nan_to_num(), atol=0.01)
 
 
 def test_stretched_time_keeps_first_and_last_frame():
@@ -147,7 +148,7 @@ def test_stretched_time_keeps_first_and_last_frame():
             assert clip[:length].diff().min() > -1e-4, "time ran backwards"
 
 
-def test_a_window_is_neighbouring_frames():
+def test_a_window_is_consecutive_frames():
     clips = torch.arange(20.0)[None, :, None, None].expand(64, 20, len(LANDMARKS.indices), 3)
     lengths = torch.full((64,), 20)
     lengths[0] = 5
@@ -161,7 +162,7 @@ def test_a_window_is_neighbouring_frames():
     assert {0.0, 12.0} <= set(window[1:, 0, 0, 0].tolist())
 
 
-def test_empty_frames_are_left_out(batch):
+def test_empty_frames_are_removed(batch):
     clips, lengths = batch()
 
     full, kept = augment.EmptyFrames()(clips, lengths, LANDMARKS)
@@ -171,7 +172,7 @@ def test_empty_frames_are_left_out(batch):
     torch.testing.assert_close(full[0, :29], expected, equal_nan=True, rtol=0, atol=0)
 
 
-def test_a_time_mask_is_one_stretch_of_the_asked_length():
+def test_a_time_mask_is_one_span_of_the_given_length():
     clips = torch.rand(200, 40, len(LANDMARKS.indices), 3)
     lengths = torch.full((200,), 40)
 
@@ -181,7 +182,7 @@ def test_a_time_mask_is_one_stretch_of_the_asked_length():
     assert masked.isnan().flatten(2).any(2).equal(lost)
     assert lost.sum(1).min() >= 8
     assert lost.sum(1).max() <= 16
-    assert (lost.float().diff(dim=1).abs().sum(1) <= 2).all(), "more than one stretch"
+    assert (lost.float().diff(dim=1).abs().sum(1) <= 2).all(), "more than one span"
     assert lost[:, 0].any()
     assert lost[:, -1].any()
 
@@ -193,7 +194,7 @@ def test_a_space_mask_is_one_box_for_all_frames():
     masked, _ = augment.SpaceMask(p=1.0)(clips, torch.full((100,), 6), LANDMARKS)
 
     lost = masked.isnan().all(-1)
-    assert (lost == lost[:, :1]).all(), "a still point is lost in some frames only"
+    assert (lost == lost[:, :1]).all(), "a still point is missing in some frames only"
     for points, gone in zip(place[:, 0, :, :2], lost[:, 0], strict=True):
         if gone.any():
             low, high = points[gone].amin(0), points[gone].amax(0)
@@ -203,7 +204,7 @@ def test_a_space_mask_is_one_box_for_all_frames():
     assert 0.02 < lost.float().mean() < 0.15
 
 
-def test_the_missing_hand_is_the_one_that_does_less(batch):
+def test_the_missing_hand_is_the_less_active_one(batch):
     clips, lengths = batch()
     left, right = list(LANDMARKS.left_hand), list(LANDMARKS.right_hand)
     clips[:, :, left] = clips[:, :1, left]  # holds still
@@ -214,7 +215,7 @@ def test_the_missing_hand_is_the_one_that_does_less(batch):
     torch.testing.assert_close(changed[:, :, right], clips[:, :, right], equal_nan=True)
 
 
-def test_an_affine_map_keeps_lines_and_the_middle(batch):
+def test_an_affine_map_keeps_lines_and_the_centre(batch):
     clips, lengths = batch()
     rows = LANDMARKS.positions((500, 501))
     clips[0, :, rows] = torch.rand(2, 3)
@@ -229,9 +230,9 @@ def test_an_affine_map_keeps_lines_and_the_middle(batch):
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (CONF / "augment").glob("*.yaml")])
-def test_every_set_runs_in_order(name, batch):
+def test_every_preset_runs(name, batch):
     nodes = yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
-    operations = {key: instantiate(node) for key, node in nodes.items()}
+    operations = {key: factory(node)() for key, node in nodes.items()}
     clips, lengths = batch()
 
     changed, changed_lengths = Augmentation(operations, LANDMARKS)(clips, lengths)
@@ -258,16 +259,16 @@ def test_a_regularization_brings_its_augmentation_unless_one_is_named(overrides,
     assert chosen == yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
 
 
-def test_the_body_s_centre_is_between_its_shoulders_whoever_else_is_in_the_batch(batch):
+def test_the_body_centre_does_not_depend_on_the_rest_of_the_batch(batch):
     clips, lengths = batch()
-    alone = augment.body_centre(clips[:1], lengths[:1], LANDMARKS)
+    alone = body_centre(clips[:1], lengths[:1], LANDMARKS)
 
-    centres = augment.body_centre(clips, lengths, LANDMARKS)
+    centres = body_centre(clips, lengths, LANDMARKS)
 
     shoulders = clips[0][:, list(LANDMARKS.positions((500, 501)))]
     torch.testing.assert_close(alone.flatten(), shoulders.nanmean((0, 1)))
     torch.testing.assert_close(centres[:1], alone)
     own = clips[1, :, : LANDMARKS.size]
     own[:, list(LANDMARKS.positions((500, 501)))] = torch.nan
-    without = augment.body_centre(clips, lengths, LANDMARKS)[1]
+    without = body_centre(clips, lengths, LANDMARKS)[1]
     torch.testing.assert_close(without.flatten(), own.nanmean((0, 1)))

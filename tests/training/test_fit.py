@@ -1,4 +1,4 @@
-"""Whole runs: resumed, averaged, judged while a regularizer settles."""
+"""Whole training runs: resume, averaged weights, mixed precision, grace period."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from asl.clips.synthetic.generator import synthetic_source
 from asl.config.plan import plan
 from asl.evaluation.evaluate import metrics, predict_batches
 from asl.runs.train import build
-from asl.training.checkpoint import load_recognizer
+from asl.training.checkpoint import RENAMED_CALLBACKS, RENAMED_WEIGHTS, load_recognizer
 from asl.training.fit import FitResult, fit
 from asl.training.module import SignClassifier
 
 
 class History(Logger):
-    """Every epoch's metrics."""
+    """Keeps every epoch's metrics."""
 
     name = version = "history"
 
@@ -48,7 +48,7 @@ class Run:
 
 @pytest.fixture
 def run(synthetic_store, tmp_path):
-    """Trains as `asl train` does, without MLflow."""
+    """Trains like `asl train`, without MLflow."""
     signs, signers = synthetic_store.clip_signs, synthetic_store.clip_signers
     few = signer_holdout(signs, signers, test=["5"], val=["3", "4"])
 
@@ -73,6 +73,27 @@ def run(synthetic_store, tmp_path):
     return run
 
 
+@pytest.fixture
+def interrupted(run, tmp_path, monkeypatch):
+    """Interrupts a run named `interrupted` in its third epoch and returns its last checkpoint."""
+    step = SignClassifier.training_step
+
+    def interrupt(self, batch, number):
+        if self.current_epoch == 2 and number == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    def interrupted(*overrides):
+        with monkeypatch.context() as patch:
+            patch.setattr(SignClassifier, "training_step", interrupt)
+            with pytest.raises(SystemExit):
+                run(*overrides, name="interrupted")
+        (path,) = (tmp_path / "interrupted").glob("last-*.ckpt")
+        return path
+
+    return interrupted
+
+
 def test_an_epoch_is_logged_at_once(run):
     done = run("trainer.max_epochs=2")
     assert [epoch["epoch"] for epoch in done.history.epochs] == [0, 1]
@@ -95,40 +116,61 @@ LATE = ["regularization.late_start=1", "regularization.grace_epochs=1"]
     ],
     ids=lambda chosen: chosen[0],
 )
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(chosen, run, monkeypatch):
+def test_a_resumed_run_equals_an_uninterrupted_one(chosen, run, interrupted):
     overrides = ["trainer.max_epochs=4", *chosen]
-    undisturbed = run(*overrides, name="undisturbed")
-
-    def pull_the_plug(self, batch, number):
-        if self.current_epoch == 2 and number == 1:
-            raise KeyboardInterrupt
-        return step(self, batch, number)
-
-    step = SignClassifier.training_step
-    with monkeypatch.context() as patch:
-        patch.setattr(SignClassifier, "training_step", pull_the_plug)
-        with pytest.raises(SystemExit):
-            run(*overrides, name="interrupted")
+    uninterrupted = run(*overrides, name="uninterrupted")
+    interrupted(*overrides)
     resumed = run(*overrides, name="interrupted", resume=True)
+    assert_equal(resumed, uninterrupted)
 
+
+def assert_equal(resumed, uninterrupted):
     for name in ("train/loss", "val/loss", "val/f1"):
-        assert resumed.history[name] == undisturbed.history[name][2:]
-    assert resumed.fitted.kept_epoch == undisturbed.fitted.kept_epoch
-    one, other = (load_recognizer(each.fitted.checkpoint) for each in (undisturbed, resumed))
+        assert resumed.history[name] == uninterrupted.history[name][2:]
+    assert resumed.fitted.kept_epoch == uninterrupted.fitted.kept_epoch
+    one, other = (load_recognizer(each.fitted.checkpoint) for each in (uninterrupted, resumed))
     for name, value in one.state_dict().items():
         assert value.equal(other.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_the_kept_recognizer_is_the_one_that_was_judged(ema, run):
+def test_a_checkpoint_of_version_0_1_resumes_exactly(ema, run, interrupted):
+    """There weights, callbacks and the averaged weights had other names."""
+    overrides = ["trainer.max_epochs=4", "monitor=val/loss", f"regularization.ema={ema}"]
+    uninterrupted = run(*overrides, name="uninterrupted")
+    path = interrupted(*overrides)
+    checkpoint = torch.load(path, weights_only=True)
+    weights = checkpoint["state_dict"]
+    if ema:
+        average = {key.removeprefix("recognizer."): value for key, value in weights.items()}
+        count = checkpoint.pop("averaging_state")["n_averaged"]
+        weights = checkpoint.pop("current_model_state") | {"average.n_averaged": count}
+        weights |= {f"average.module.{key}": value for key, value in average.items()}
+        del checkpoint["callbacks"]["AveragedWeights"]
+    for old, new in RENAMED_WEIGHTS.items():
+        weights = {key.replace(new, old): value for key, value in weights.items()}
+    checkpoint["state_dict"] = weights
+    for old, new in RENAMED_CALLBACKS.items():
+        states = checkpoint["callbacks"].items()
+        checkpoint["callbacks"] = {key.replace(new, old): state for key, state in states}
+    torch.save(checkpoint, path)
+
+    resumed = run(*overrides, name="interrupted", resume=True)
+
+    assert "recognizer.backbone.blocks.0.widen.weight" in weights
+    assert_equal(resumed, uninterrupted)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_kept_recognizer_is_the_one_that_was_validated(ema, run):
     done = run("trainer.max_epochs=3", "monitor=val/loss", f"regularization.ema={ema}")
 
     kept = load_recognizer(done.fitted.checkpoint)
 
     data = done.data
     predictions = predict_batches(kept, data.batches(data.split.val), data.store.signers)
-    judged = done.history["val/loss"][done.fitted.kept_epoch]
-    assert metrics(predictions, "")["loss"] == pytest.approx(judged, rel=1e-5)
+    validated = done.history["val/loss"][done.fitted.kept_epoch]
+    assert metrics(predictions, "")["loss"] == pytest.approx(validated, rel=1e-5)
 
 
 def test_a_run_in_bfloat16_learns_and_keeps_float32(run):
@@ -140,11 +182,11 @@ def test_a_run_in_bfloat16_learns_and_keeps_float32(run):
 
 
 @pytest.mark.slow
-def test_a_compiled_run_is_the_run(run):
+def test_compilation_does_not_change_a_run(run):
     plain, compiled = (
         run(
             "trainer.max_epochs=2",
-            "regularization=none",  # compiled dropout draws other numbers
+            "regularization=none",  # compiled dropout draws other random numbers
             f"trainer.compile={compiled}",
             name=f"compiled={compiled}",
         )
@@ -157,17 +199,17 @@ def test_a_compiled_run_is_the_run(run):
 
 @pytest.fixture
 def more_clips(tmp_path_factory):
-    """Enough clips for training to show: 6 signs, 5 signers, 180 clips."""
+    """Enough clips to learn from: 6 signs, 5 signers, 180 clips."""
     root = tmp_path_factory.mktemp("more") / "raw"
     synthetic_source(root, signs=6, signers=5, clips_per_sign=6)
     return prepare(GislrSource(root), root.parent / "store", name="synthetic")
 
 
 @pytest.mark.slow
-def test_a_dip_at_the_start_of_a_late_regularizer_is_survived(run, more_clips):
-    """Without settling the run is stopped in the dip; with it, it climbs past its old best."""
+def test_a_grace_period_bridges_the_dip_after_a_late_start(run, more_clips):
+    """Without one the run is stopped in the dip; with one it exceeds its earlier best."""
     split = random(more_clips.clip_signs, more_clips.clip_signers, val_share=0.3)
-    start, settle, patience = 6, 14, 3
+    start, grace, patience = 6, 14, 3
     overrides = [
         "monitor=val/loss",
         "trainer.max_epochs=28",
@@ -179,18 +221,18 @@ def test_a_dip_at_the_start_of_a_late_regularizer_is_survived(run, more_clips):
         f"regularization.late_start={start}",
         f"regularization.early_stopping={{patience: {patience}}}",
     ]
-    hasty, patient = (
+    without, bridged = (
         run(
             *overrides,
             f"regularization.grace_epochs={epochs}",
             clips=(more_clips, split),
             name=name,
         )
-        for name, epochs in (("hasty", 0), ("patient", settle))
+        for name, epochs in (("without", 0), ("bridged", grace))
     )
-    loss = patient.history["val/loss"]
-    assert max(loss[start : start + settle]) > min(loss[:start]), "there is no dip to survive"
-    assert hasty.fitted.epochs < start + settle, "nothing stopped it in the dip"
-    assert patient.fitted.epochs > start + settle + patience
-    assert patient.fitted.kept_epoch >= start + settle
-    assert min(loss[start + settle :]) < min(hasty.history["val/loss"])
+    loss = bridged.history["val/loss"]
+    assert max(loss[start : start + grace]) > min(loss[:start]), "there is no dip"
+    assert without.fitted.epochs < start + grace, "it was not stopped in the dip"
+    assert bridged.fitted.epochs > start + grace + patience
+    assert bridged.fitted.kept_epoch >= start + grace
+    assert min(loss[start + grace :]) < min(without.history["val/loss"])

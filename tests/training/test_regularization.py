@@ -1,4 +1,6 @@
-"""What each regularizer promises."""
+"""Regularizers: combined clips, loss terms, perturbed and averaged weights, grace period."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,12 +12,12 @@ from asl.config.plan import plan
 from asl.landmarks import landmark_set
 from asl.recognizer.build import build_recognizer
 from asl.recognizer.heads.arcface import ArcFace
-from asl.training.adversarial import WeightPerturbation
-from asl.training.average import averaged
-from asl.training.consistency import disagreement
+from asl.training.awp import WeightPerturbation
+from asl.training.callbacks import AveragedWeights
+from asl.training.mixing import draw_partners, join_clips, mixup, swap_hands
 from asl.training.module import SignClassifier
 from asl.training.optimizer import build_optimizer
-from asl.training.pairs import join, mix, partners, swap_hands
+from asl.training.r_drop import symmetric_kl
 from asl.training.regularization import Regularization
 
 LANDMARKS = landmark_set("hands_pose")
@@ -54,21 +56,21 @@ def batch(clips):
     return Batch(clips, lengths, signs, torch.zeros_like(signs), torch.arange(len(signs)))
 
 
-# --- clips made of two ---------------------------------------------------------------------------
+# --- clips combined from two ---------------------------------------------------------------------
 
 
-def test_partners_share_the_sign_and_are_another_clip_where_there_is_one():
+def test_partners_have_the_same_sign_and_are_other_clips_if_there_are_any():
     signs = torch.tensor([0, 1, 0, 0, 2, 1])
-    found = torch.stack([partners(signs) for _ in range(50)])
-    assert signs[found].eq(signs).all()
+    partners = torch.stack([draw_partners(signs) for _ in range(50)])
+    assert signs[partners].eq(signs).all()
     alone = torch.tensor([False, False, False, False, True, False])
-    assert found.eq(torch.arange(6)).all(0).equal(alone)
-    assert set(found[:, 0].tolist()) == {2, 3}
+    assert partners.eq(torch.arange(6)).all(0).equal(alone)
+    assert set(partners[:, 0].tolist()) == {2, 3}
 
 
 def test_a_joined_clip_is_the_first_part_of_one_and_the_rest_of_the_other(clips):
     clips, lengths, signs = clips
-    joined, joined_lengths = join(clips, lengths, signs, LANDMARKS, p=1.0)
+    joined, joined_lengths = join_clips(clips, lengths, signs, LANDMARKS, p=1.0)
     assert joined_lengths[[1, 3]].equal(lengths[[1, 3]])  # alone with their signs
     torch.testing.assert_close(joined[[1, 3]], clips[[1, 3]], equal_nan=True, rtol=0, atol=0)
     length = int(joined_lengths[0])
@@ -76,7 +78,7 @@ def test_a_joined_clip_is_the_first_part_of_one_and_the_rest_of_the_other(clips)
     before = int(same.sum())
     assert 2 <= before <= 6, "cut between a quarter and three quarters"
     assert same[:before].all()
-    # what follows has the other clip's shape: its movement, but for place and size
+    # the rest has the movement of the other clip, up to position and size
     rest, other = joined[0, before:length], clips[2, 10 - (length - before) : 10]
     factor = rest.diff(dim=1) / other.diff(dim=1)
     torch.testing.assert_close(factor, factor[:1, :1].expand_as(factor), rtol=1e-2, atol=1e-3)
@@ -84,7 +86,7 @@ def test_a_joined_clip_is_the_first_part_of_one_and_the_rest_of_the_other(clips)
     assert not joined[0, :length].isnan().any()
 
 
-def test_swapped_hands_are_anothers_and_the_rest_stays(clips):
+def test_swapped_hands_come_from_another_clip_and_the_body_is_unchanged(clips):
     clips, lengths, signs = clips
     swapped = swap_hands(clips, lengths, signs, LANDMARKS, p=1.0)
     hands = [*LANDMARKS.left_hand, *LANDMARKS.right_hand]
@@ -92,31 +94,31 @@ def test_swapped_hands_are_anothers_and_the_rest_stays(clips):
     torch.testing.assert_close(swapped[:, :, body], clips[:, :, body], equal_nan=True)
     assert (swapped[0, :8, hands] != clips[0, :8, hands]).any()
     torch.testing.assert_close(swapped[1, :, hands], clips[1, :, hands], equal_nan=True)
-    assert swapped.isnan().equal(clips.isnan()), "as long as it was"
+    assert swapped.isnan().equal(clips.isnan()), "the length has changed"
 
 
 def test_mixup_blends_targets_as_it_blends_features():
     torch.manual_seed(0)
     signs, mask = torch.tensor([0, 0, 1, 2]), torch.arange(9) < torch.tensor([9, 9, 5, 1])[:, None]
     targets = one_hot(signs, 3).float()
-    # A clip's features say its sign, so a blend's have to say its target.
+    # A clip's features encode its sign, so the features of a blend must encode its target.
     steps = targets[:, None].expand(-1, 9, -1) * mask[:, :, None]
-    mixed, mixed_targets = mix(steps, mask, targets, p=1.0, alpha=1.0)
+    mixed, mixed_targets = mixup(steps, mask, targets, p=1.0, alpha=1.0)
     torch.testing.assert_close(mixed_targets.sum(1), torch.ones(4))
     assert mixed_targets.gather(1, signs[:, None]).min() >= 0.5, "the heavier clip is its own"
     assert not mixed_targets.equal(targets)
     torch.testing.assert_close(mixed, mixed_targets[:, None] * mask[:, :, None])
-    same, same_targets = mix(steps, mask, targets, p=0.0, alpha=1.0)
+    same, same_targets = mixup(steps, mask, targets, p=0.0, alpha=1.0)
     assert same.equal(steps)
     assert same_targets.equal(targets)
 
 
-def test_mixup_takes_a_lighter_clip_of_another_length_whole():
-    """Two clips in which everything moves evenly from 0 to 1 stay so when blended."""
+def test_mixup_resamples_the_whole_of_the_lighter_clip():
+    """Blends of clips that move evenly from 0 to 1 move evenly from 0 to 1."""
     steps = torch.stack([torch.linspace(0, 1, 9), torch.linspace(0, 1, 5).repeat(2)[:9]])
     mask = torch.arange(9) < torch.tensor([9, 5])[:, None]
     torch.manual_seed(3)
-    mixed, _ = mix((steps * mask)[:, :, None], mask, torch.eye(2), p=1.0, alpha=1.0)
+    mixed, _ = mixup((steps * mask)[:, :, None], mask, torch.eye(2), p=1.0, alpha=1.0)
     torch.testing.assert_close(mixed[0, :, 0], steps[0], rtol=0, atol=0.1)
     torch.testing.assert_close(mixed[1, :, 0], (steps * mask)[1], rtol=0, atol=0.1)
 
@@ -124,12 +126,12 @@ def test_mixup_takes_a_lighter_clip_of_another_length_whole():
 # --- the loss ------------------------------------------------------------------------------------
 
 
-def test_r_drop_measures_how_far_two_passes_are_apart():
+def test_r_drop_is_the_symmetric_kl_divergence_of_two_passes():
     one, other = torch.randn(3, 4), torch.randn(3, 4)
-    assert disagreement(torch.cat([one, one])) == pytest.approx(0, abs=1e-6)
+    assert symmetric_kl(torch.cat([one, one])) == pytest.approx(0, abs=1e-6)
     p, q = one.softmax(-1), other.softmax(-1)
     kl = (p * (p / q).log()).sum(1).mean() / 2 + (q * (q / p).log()).sum(1).mean() / 2
-    torch.testing.assert_close(disagreement(torch.cat([one, other])), kl)
+    torch.testing.assert_close(symmetric_kl(torch.cat([one, other])), kl)
 
 
 def test_r_drop_without_dropout_changes_nothing(classifier, clips):
@@ -145,7 +147,7 @@ def test_label_smoothing_of_three_quarters(classifier, clips):
     torch.testing.assert_close(smooth.training_step(batch(clips), 0), expected)
 
 
-def test_late_dropout_begins_when_it_should(classifier, clips, monkeypatch):
+def test_late_dropout_starts_at_its_epoch(classifier, clips, monkeypatch):
     late = classifier(late_dropout=0.8, late_start=2)
     losses = {}
     for epoch in (0, 1, 2):
@@ -156,10 +158,10 @@ def test_late_dropout_begins_when_it_should(classifier, clips, monkeypatch):
     assert len(losses[2]) == 3
 
 
-# --- adversarial weights -------------------------------------------------------------------------
+# --- adversarial weight perturbation -------------------------------------------------------------
 
 
-def test_perturbed_weights_are_worse_by_a_step_of_delta_and_come_back():
+def test_perturbation_moves_weights_by_delta_to_a_higher_loss_and_is_undone_exactly():
     torch.manual_seed(0)
     layer, inputs, signs = nn.Linear(5, 3), torch.randn(20, 5), torch.randint(3, (20,))
     clean = [p.detach().clone() for p in layer.parameters()]
@@ -175,7 +177,7 @@ def test_perturbed_weights_are_worse_by_a_step_of_delta_and_come_back():
     assert all(p.equal(before) for p, before in zip(layer.parameters(), clean, strict=True))
 
 
-def test_the_gradient_is_that_at_the_perturbed_weights(classifier, clips):
+def test_the_gradient_is_taken_at_the_perturbed_weights(classifier, clips):
     plain, adversarial = classifier(), classifier(awp=0.5)
     for each in (plain, adversarial):
         each.training_step(batch(clips), 0).backward()
@@ -188,7 +190,7 @@ def test_the_gradient_is_that_at_the_perturbed_weights(classifier, clips):
     assert not all(torch.allclose(one.grad, other.grad) for one, other in gradients)
 
 
-def test_mixed_precision_sees_the_perturbation():
+def test_the_perturbation_acts_under_autocast():
     torch.manual_seed(0)
     layer, inputs = nn.Linear(5, 3), torch.randn(20, 5)
     perturbation = WeightPerturbation(3.0)
@@ -202,44 +204,62 @@ def test_mixed_precision_sees_the_perturbation():
 # --- averaged weights ----------------------------------------------------------------------------
 
 
+def averaged_weights(classifier):
+    """The callback, set up for a classifier; `classifier.trainer` is what it needs of a Trainer."""
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    classifier._trainer = SimpleNamespace(strategy=strategy, global_step=0)
+    averaging = AveragedWeights(decay=0.9)
+    averaging.setup(classifier.trainer, classifier, "fit")
+    return averaging
+
+
+def update(averaging, classifier):
+    classifier.trainer.global_step += 1
+    averaging.on_train_batch_end(classifier.trainer, classifier, None, None, 0)
+
+
 def test_the_average_follows_weights_and_statistics_but_not_positions(classifier):
-    recognizer = classifier().recognizer
-    average = averaged(recognizer, decay=0.9)
-    start = {k: v.clone() for k, v in recognizer.state_dict().items()}
-    average.update_parameters(recognizer)
+    trained = classifier()
+    averaging = averaged_weights(trained)
+    start = {k: v.clone() for k, v in trained.state_dict().items()}
+    update(averaging, trained)
     with torch.no_grad():
-        for tensor in recognizer.state_dict().values():
+        for tensor in trained.recognizer.state_dict().values():
             tensor.add_(1.0)
     for _ in range(3):
-        average.update_parameters(recognizer)
+        update(averaging, trained)
+    average = averaging._average_model
     for name, value in average.module.state_dict().items():
         step = (value - start[name]).flatten()[0].item()
         assert 0.1 < step < 1.0 or not value.is_floating_point(), name
         torch.testing.assert_close(value - start[name], torch.full_like(value, step))
-    assert average.module.indices.equal(recognizer.indices)
+    assert average.module.recognizer.indices.equal(trained.recognizer.indices)
     assert not any(p.requires_grad for p in average.parameters())
 
 
-def test_a_kept_checkpoint_holds_the_average_alone(classifier, clips):
+def test_a_kept_checkpoint_contains_only_the_average(classifier, clips):
     kept = classifier(ema=0.9)
-    kept.on_train_batch_end(None, batch(clips), 0)
+    averaging = averaged_weights(kept)
+    update(averaging, kept)
+    kept.trainer.callbacks = [averaging]
     with torch.no_grad():
         for parameter in kept.recognizer.parameters():
             parameter.zero_()
     checkpoint = {"state_dict": kept.state_dict()}
     kept.on_save_checkpoint(checkpoint)
-    averages = kept.average.module.state_dict()
+    averages = averaging._average_model.module.recognizer.state_dict()
     weights = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith("recognizer.")}
     assert set(weights) == {f"recognizer.{name}" for name in averages}
     assert all(weights[f"recognizer.{name}"].equal(value) for name, value in averages.items())
-    assert not any(key.startswith("average.") for key in checkpoint["state_dict"])
+    assert set(checkpoint["state_dict"]) == set(kept.state_dict())
+    assert checkpoint.keys() == {"state_dict", "recognizer"}, "a second copy of the weights"
 
 
-# --- judging -------------------------------------------------------------------------------------
+# --- grace period --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("late", [{"awp": 0.1}, {"late_dropout": 0.5}])
-def test_what_begins_late_settles_and_what_begins_at_once_does_not(late):
+def test_only_late_regularizers_have_a_grace_period(late):
     chosen = Regularization(**late, late_start=3, grace_epochs=2)
     assert [chosen.in_grace_period(epoch) for epoch in range(7)] == [False] * 3 + [True] * 2 + [
         False
@@ -255,7 +275,7 @@ def test_what_begins_late_settles_and_what_begins_at_once_does_not(late):
 # --- head and optimizer --------------------------------------------------------------------------
 
 
-def test_arcface_scales_cosines_and_asks_for_a_margin_in_training_alone():
+def test_arcface_scales_cosines_and_adds_a_margin_in_training_only():
     torch.manual_seed(0)
     head = ArcFace(width=6, signs=4, centres=2, margin=0.3, scale=10.0)
     summary, targets = torch.randn(5, 6), one_hot(torch.arange(5) % 4, 4).float()
@@ -280,7 +300,7 @@ def test_arcface_has_gradients_for_a_summary_of_zeros_and_one_on_its_centre():
     assert head.centres.grad.isfinite().all()
 
 
-def test_ranger_comes_half_the_way_back_every_five_steps():
+def test_ranger_synchronises_with_slow_weights_every_five_steps():
     paths = {}
     for name in ("radam", "ranger"):
         weight = nn.Parameter(torch.ones(3, 3))
@@ -297,7 +317,7 @@ def test_ranger_comes_half_the_way_back_every_five_steps():
     torch.testing.assert_close(paths["ranger"][5], (paths["radam"][5] + 1) / 2)
 
 
-def test_the_winners_recipe_is_sound_and_complete():
+def test_the_recipe_of_the_first_place_is_complete():
     recipe = plan("+experiment=gislr_1st")
     chosen = recipe.regularization
     assert (chosen.awp, chosen.late_dropout, chosen.late_start) == (0.2, 0.8, 15)

@@ -10,18 +10,15 @@ from asl.recognizer.layers.pooling import pool
 
 
 class Cnn(nn.Module):
-    """Residual blocks of depthwise separable convolutions, summarised over the real time steps.
+    """Residual blocks of depthwise separable convolutions, pooled over the real time steps.
 
     Args:
-        inputs: numbers a time step.
+        inputs: features per time step.
         hidden: channels.
-        layers: how many blocks.
-        kernel: time steps that a convolution sees, an odd number.
-        pool: `mean`, `max` or `last`.
-        dropout: share that training zeroes of what a block adds.
-
-    Attributes:
-        width: of the summary.
+        layers: number of blocks.
+        kernel: width of a convolution in time steps, an odd number.
+        pool: over time: `mean`, `max` or `last`.
+        dropout: of each block's residual branch.
     """
 
     def __init__(
@@ -40,15 +37,7 @@ class Cnn(nn.Module):
         self.pool = pool
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Summarise clips.
-
-        Args:
-            steps: `[B, T, inputs]`.
-            mask: `[B, T]`, true for real steps.
-
-        Returns:
-            `[B, width]`.
-        """
+        """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""
         steps = self.embed(steps, mask)
         for block in self.blocks:
             steps = block(steps, mask)
@@ -56,22 +45,22 @@ class Cnn(nn.Module):
 
 
 class Block(nn.Module):
-    """Widen, convolve each channel over time, narrow; added to what comes in."""
+    """Inverted residual block: expand, depthwise convolution over time, project."""
 
     def __init__(self, hidden: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        inside = 2 * hidden
-        self.widen = nn.Linear(hidden, inside)
-        self.convolve = nn.Conv1d(inside, inside, kernel, groups=inside, bias=False)
+        expanded = 2 * hidden
+        self.expand = nn.Linear(hidden, expanded)
+        self.convolve = nn.Conv1d(expanded, expanded, kernel, groups=expanded, bias=False)
         self.before = (kernel - 1) // 2
         self.after = kernel - 1 - self.before
-        self.norm = MaskedBatchNorm(inside)
-        self.narrow = nn.Linear(inside, hidden)
+        self.norm = MaskedBatchNorm(expanded)
+        self.project = nn.Linear(expanded, hidden)
         self.activation = nn.SiLU()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, hidden]`."""
-        wide = self.activation(self.widen(steps)) * mask[:, :, None]
-        seen = depthwise(wide, self.convolve.weight[:, 0], self.before, self.after)
-        return steps + self.dropout(self.narrow(self.activation(self.norm(seen, mask))))
+        """From steps `[B, T, hidden]` to steps of that shape."""
+        h = self.activation(self.expand(steps)) * mask[:, :, None]
+        h = depthwise(h, self.convolve.weight[:, 0], self.before, self.after)
+        return steps + self.dropout(self.project(self.activation(self.norm(h, mask))))

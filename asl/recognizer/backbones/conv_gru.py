@@ -1,4 +1,4 @@
-"""Convolutions that see movements, then a GRU that sees their order."""
+"""Convolutions for short movements, then a GRU for their order."""
 
 from torch import Tensor, nn
 
@@ -12,17 +12,14 @@ class ConvGru(nn.Module):
     """Residual blocks of depthwise separable convolutions, then one GRU layer over the time steps.
 
     Args:
-        inputs: numbers a time step.
+        inputs: features per time step.
         hidden: channels of the convolutions, and units of the GRU in each direction.
-        layers: how many convolution blocks.
-        kernel: time steps that a convolution sees, an odd number.
+        layers: number of convolution blocks.
+        kernel: width of a convolution in time steps, an odd number.
         bidirectional: whether the GRU also reads each clip backwards.
-        pool: `mean`, `max` or `last`.
-        dropout: share that training zeroes of what a block adds, and of the GRU's inputs.
-        recurrent_dropout: share of the GRU's hidden-to-hidden weights that training zeroes.
-
-    Attributes:
-        width: of the summary.
+        pool: over time: `mean`, `max` or `last`.
+        dropout: of each block's residual branch, and of the GRU's inputs.
+        recurrent_dropout: of the GRU's hidden-to-hidden weights.
     """
 
     def __init__(
@@ -52,15 +49,7 @@ class ConvGru(nn.Module):
         self.width = self.order.width
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Summarise clips.
-
-        Args:
-            steps: `[B, T, inputs]`.
-            mask: `[B, T]`, true for real steps, which come first.
-
-        Returns:
-            `[B, width]`.
-        """
+        """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""
         steps = self.embed(steps, mask)
         for block in self.blocks:
             steps = block(steps, mask)

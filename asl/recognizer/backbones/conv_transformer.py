@@ -1,4 +1,4 @@
-"""The GISLR competition's winner: causal convolutions and attention in turn."""
+"""The network of the GISLR competition's first place: causal convolutions and attention."""
 
 import math
 from typing import Literal
@@ -15,36 +15,33 @@ from asl.recognizer.layers.pooling import pool
 
 
 class ConvTransformer(nn.Module):
-    """Stages of some convolution blocks and one attention block, summarised over the real steps.
+    """Stages of convolution blocks and one attention block each, pooled over the real steps.
 
     The defaults are those of the first place of "Google - Isolated Sign Language Recognition"
     (github hoyso48/Google---Isolated-Sign-Language-Recognition-1st-place-solution). The
-    convolutions look only backwards and so tell the attention blocks the order of the time steps:
-    there is no positional encoding.
+    convolutions are causal, which gives the attention blocks the order of the time steps: there is
+    no positional encoding.
 
     Args:
-        inputs: numbers a time step.
+        inputs: features per time step.
         hidden: width of a time step inside, a multiple of `heads`.
-        stages: how many times convolution blocks and an attention block follow each other.
-        convolutions: convolution blocks a stage.
-        kernel: time steps that a convolution sees, the present one and those before it.
+        stages: number of stages.
+        convolutions: convolution blocks per stage.
+        kernel: width of a convolution in time steps, the present one and those before it.
         expansion: width inside a convolution block, in `hidden`s.
-        channel_kernel: neighbouring channels that decide on a channel's weight, an odd number.
+        channel_kernel: neighbouring channels that determine a channel's weight, an odd number.
         heads: attention heads.
-        scale: what the attention scores are divided by: the root of `hidden`, as the winner does,
-            or that of the width of one `head`, as is usual.
+        scale: attention scores are divided by the square root of this width: `hidden`, as in the
+            first place's network, or that of one `head`, as is usual.
         feed_forward: width of an attention block's feed-forward layer, in `hidden`s.
         top: width of the summary, in `hidden`s.
-        pool: `mean`, `max` or `last`.
-        dropout: share that training zeroes of what a block adds.
-        attention_dropout: share of the attention weights that training zeroes.
-        drop_path: share of the clips for which training leaves out what a block adds.
-        drop_path_rule: that share for every block (`constant`), or a share that grows with the
+        pool: over time: `mean`, `max` or `last`.
+        dropout: of each block's residual branch.
+        attention_dropout: of attention weights.
+        drop_path: share of the clips for which training skips a block's residual branch.
+        drop_path_rule: the same share for every block (`constant`), or one that grows with the
             depth of the block up to `drop_path` for the last one (`linear`; Huang et al. 2016,
             section 3).
-
-    Attributes:
-        width: of the summary.
 
     Raises:
         UserError: `hidden` can't be divided among the heads.
@@ -94,15 +91,7 @@ class ConvTransformer(nn.Module):
         self.pool = pool
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Summarise clips.
-
-        Args:
-            steps: `[B, T, inputs]`.
-            mask: `[B, T]`, true for real steps, which come first.
-
-        Returns:
-            `[B, width]`.
-        """
+        """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""
         steps = self.norm(self.stem(steps), mask)
         for block in self.blocks:
             steps = block(steps, mask)
@@ -110,29 +99,29 @@ class ConvTransformer(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Widen, convolve each channel over what came before, weigh channels, narrow; added."""
+    """Inverted residual block: expand, causal depthwise convolution, channel attention, project."""
 
     def __init__(
-        self, hidden: int, inside: int, kernel: int, channel_kernel: int, drop: nn.Module
+        self, hidden: int, expanded: int, kernel: int, channel_kernel: int, drop: nn.Module
     ) -> None:
         super().__init__()
-        self.widen = nn.Sequential(nn.Linear(hidden, inside), nn.SiLU())
+        self.expand = nn.Sequential(nn.Linear(hidden, expanded), nn.SiLU())
         self.before = kernel - 1
-        self.convolve = nn.Conv2d(inside, inside, (1, kernel), groups=inside, bias=False)
-        self.norm = norm(inside)
-        self.weigh = ChannelAttention(channel_kernel)
-        self.narrow = nn.Linear(inside, hidden)
+        self.convolve = nn.Conv2d(expanded, expanded, (1, kernel), groups=expanded, bias=False)
+        self.norm = norm(expanded)
+        self.channel_attention = ChannelAttention(channel_kernel)
+        self.project = nn.Linear(expanded, hidden)
         self.drop = drop
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, hidden]`; padding lies behind the real ones, which do not see it."""
-        seen = depthwise(self.widen(steps), self.convolve.weight[:, 0, 0], self.before, 0)
-        seen = self.norm(seen, mask)
-        return steps + self.drop(self.narrow(self.weigh(seen, mask)))
+        """From steps `[B, T, hidden]` to steps of that shape; padding must follow the real ones."""
+        h = depthwise(self.expand(steps), self.convolve.weight[:, 0, 0], self.before, 0)
+        h = self.channel_attention(self.norm(h, mask), mask)
+        return steps + self.drop(self.project(h))
 
 
 class ChannelAttention(nn.Module):
-    """Weigh each channel by its own and its neighbours' mean over the real steps.
+    """Scale each channel by a gate computed from its own and its neighbours' mean over time.
 
     Wang et al. 2020, "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks".
     """
@@ -142,32 +131,32 @@ class ChannelAttention(nn.Module):
         self.convolve = nn.Conv1d(1, 1, kernel, padding="same", bias=False)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, channels]`."""
+        """From steps `[B, T, channels]` to steps of that shape."""
         means = pool(steps, mask, "mean")[:, None]  # [B, 1, channels]
         return steps * self.convolve(means).sigmoid()
 
 
 class AttentionBlock(nn.Module):
-    """Attention, then a feed-forward layer, each normalised before and added to what comes in."""
+    """Attention, then a feed-forward layer, each pre-normalised with a residual connection."""
 
-    def __init__(self, hidden: int, attention: Attention, inside: int, drop: nn.Module) -> None:
+    def __init__(self, hidden: int, attention: Attention, expanded: int, drop: nn.Module) -> None:
         super().__init__()
         self.attention_norm = norm(hidden)
         self.attention = attention
         self.feed_forward_norm = norm(hidden)
         self.feed_forward = nn.Sequential(
-            nn.Linear(hidden, inside, bias=False),
+            nn.Linear(hidden, expanded, bias=False),
             nn.SiLU(),
-            nn.Linear(inside, hidden, bias=False),
+            nn.Linear(expanded, hidden, bias=False),
         )
         self.drop = drop
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, hidden]` that have looked at one another."""
+        """Steps `[B, T, hidden]` after self-attention and feed-forward."""
         steps = steps + self.drop(self.attention(self.attention_norm(steps, mask), mask))
         return steps + self.drop(self.feed_forward(self.feed_forward_norm(steps, mask)))
 
 
 def norm(channels: int) -> MaskedBatchNorm:
-    """Batch normalisation with the winner's momentum and Keras's epsilon."""
+    """Batch normalisation with the first place's momentum and Keras's epsilon."""
     return MaskedBatchNorm(channels, momentum=0.05, epsilon=1e-3)

@@ -14,27 +14,24 @@ from asl.recognizer.layers.pooling import pool
 
 
 class Recurrent(nn.Module):
-    """Layers of LSTM or GRU cells, summarised over the real time steps.
+    """Layers of LSTM or GRU cells, pooled over the real time steps.
 
-    Each direction of each layer is a module of its own, and the backward ones read every clip from
-    its own last step: packed sequences, the usual way to hide padding from them, do not export.
+    Each direction of each layer is a separate module, and the backward ones start at every clip's
+    own last step: packed sequences, the usual way to hide padding from them, do not export.
 
     Args:
-        inputs: numbers a time step.
+        inputs: features per time step.
         cell: `lstm` or `gru`.
         bidirectional: also read each clip backwards.
         embed: width of an embedding before the first recurrent layer; 0 for none.
-        hidden: units of a layer, in each direction.
-        layers: how many layers.
-        pool: `mean`, `max` or `last`; the last state of the backward direction is that at the
-            first step.
-        dropout: share of a layer's inputs that training zeroes; never of the features themselves.
-        recurrent_dropout: share of the hidden-to-hidden weights that training zeroes, the same for
-            every step of a batch (DropConnect; Merity et al. 2018, "Regularizing and Optimizing
-            LSTM Language Models", section 2).
-
-    Attributes:
-        width: of the summary.
+        hidden: units per layer and direction.
+        layers: number of layers.
+        pool: over time: `mean`, `max` or `last`; the last state of the backward direction is that
+            at the first step.
+        dropout: of a layer's inputs, the features themselves excepted.
+        recurrent_dropout: of the hidden-to-hidden weights, the same for every step of a batch
+            (DropConnect; Merity et al. 2018, "Regularizing and Optimizing LSTM Language Models",
+            section 2).
     """
 
     def __init__(
@@ -63,15 +60,7 @@ class Recurrent(nn.Module):
         self.pool = pool
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Summarise clips.
-
-        Args:
-            steps: `[B, T, inputs]`.
-            mask: `[B, T]`, true for real steps, which come first.
-
-        Returns:
-            `[B, width]`.
-        """
+        """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""
         if self.embed is not None:
             steps = self.dropout(self.embed(steps, mask))
         if not self.back:
@@ -105,13 +94,13 @@ class Recurrent(nn.Module):
 
 
 def reversed_order(mask: Tensor) -> Tensor:
-    """For each step the step that takes its place when each clip is read backwards.
+    """The index of each step's counterpart when every clip is reversed in time.
 
     Args:
         mask: `[B, T]`, true for real steps, which come first.
 
     Returns:
-        `[B, T]`; steps behind a clip's end keep their place.
+        `[B, T]`; padding keeps its place.
     """
     place = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
     return torch.where(mask, mask.sum(1, keepdim=True) - 1 - place, place)

@@ -12,23 +12,20 @@ from asl.recognizer.layers.pooling import VERY_LOW, pool
 
 
 class Transformer(nn.Module):
-    """Self-attention over time, summarised over the real time steps.
+    """Self-attention over time, pooled over the real time steps.
 
     Pre-norm as in Xiong et al. 2020 ("On Layer Normalization in the Transformer Architecture"),
     sinusoidal positions as in Vaswani et al. 2017 ("Attention Is All You Need").
 
     Args:
-        inputs: numbers a time step.
+        inputs: features per time step.
         hidden: width of a time step inside, a multiple of twice `heads`.
-        layers: how many blocks of attention and feed-forward.
+        layers: number of blocks of attention and feed-forward.
         heads: attention heads.
         expansion: width of the feed-forward layer, in `hidden`s.
-        pool: `mean`, `max` or `last`.
-        dropout: share that training zeroes of what a block adds.
-        attention_dropout: share of the attention weights that training zeroes.
-
-    Attributes:
-        width: of the summary.
+        pool: over time: `mean`, `max` or `last`.
+        dropout: of each block's residual branches, and of its input.
+        attention_dropout: of attention weights.
 
     Raises:
         UserError: `hidden` can't be divided among the heads.
@@ -59,15 +56,7 @@ class Transformer(nn.Module):
         self.pool = pool
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Summarise clips.
-
-        Args:
-            steps: `[B, T, inputs]`.
-            mask: `[B, T]`, true for real steps.
-
-        Returns:
-            `[B, width]`.
-        """
+        """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""
         steps = self.embed(steps, mask)
         steps = self.dropout(steps + sinusoids(steps.shape[1], self.width).to(steps))
         for block in self.blocks:
@@ -76,7 +65,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward layer, each added to what comes in."""
+    """Attention, then a feed-forward layer, each with a residual connection."""
 
     def __init__(
         self, hidden: int, heads: int, expansion: int, dropout: float, attention_dropout: float
@@ -94,23 +83,23 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, hidden]` that have looked at one another."""
+        """Steps `[B, T, hidden]` after self-attention and feed-forward."""
         steps = steps + self.dropout(self.attention(self.attention_norm(steps), mask))
         return steps + self.dropout(self.feed_forward(steps))
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, spelled out.
+    """Multi-head self-attention in elementary operations.
 
-    A boolean mask in torch's own attention becomes NaN in some runtimes; a finite one added to the
-    scores does not.
+    A boolean mask of torch's own attention becomes NaN in some runtimes; a finite one that is added
+    to the scores does not.
 
     Args:
         hidden: width of a time step.
-        heads: that share it.
-        dropout: share of the attention weights that training zeroes.
+        heads: number of heads.
+        dropout: of attention weights.
         bias: whether the linear layers have one.
-        scale: what the scores are divided by; the root of a head's width where None.
+        scale: divisor of the scores; the square root of a head's width where None.
     """
 
     def __init__(
@@ -129,11 +118,11 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, hidden]`, each a mixture of the real ones."""
+        """Steps `[B, T, hidden]`, each attending to the real ones."""
         query, key, value = (self._split(x) for x in self.query_key_value(steps).chunk(3, dim=-1))
         scores = query @ key.transpose(-2, -1) / self.scale  # [B, heads, T, T]
-        hidden = torch.where(mask, 0.0, VERY_LOW).to(scores.dtype)[:, None, None]
-        weights = self.dropout((scores + hidden).softmax(-1))
+        bias = torch.where(mask, 0.0, VERY_LOW).to(scores.dtype)[:, None, None]
+        weights = self.dropout((scores + bias).softmax(-1))
         return self.out((weights @ value).transpose(1, 2).flatten(2))
 
     def _split(self, steps: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A head that compares directions: the angle between a summary and each sign's own."""
+"""A head that classifies by the angle between a summary and each sign's centres."""
 
 from typing import Annotated
 
@@ -9,25 +9,25 @@ from torch import Tensor, nn
 from asl.recognizer.layers.options import Count, Dropout, Positive
 
 TINY = 1e-6
-"""Added to squared lengths, so that a summary of zeros has a direction too: none."""
+"""Added to squared norms, so that a summary of zeros has finite gradients."""
 
 
 class ArcFace(nn.Module):
-    """Sub-centre ArcFace: a logit is a scaled cosine, and training asks for a margin of angle.
+    """Sub-centre ArcFace: logits are scaled cosines; training adds an angular margin.
 
-    Deng et al. 2019, "ArcFace" (arXiv 1801.07698), where training adds an angle to that of the true
-    sign; Deng et al. 2020, "Sub-center ArcFace" (ECCV), where a sign has several centres, of which
-    the nearest counts, so that variants and wrong labels need not meet in one. In the GISLR
-    competition wonjun-dev (K = 3, margin .2, scale 32) reports a point of accuracy from it; its
-    fourth place takes the cosines without a margin.
+    Deng et al. 2019, "ArcFace" (arXiv 1801.07698), adds an angle to that of the true sign during
+    training; Deng et al. 2020, "Sub-center ArcFace" (ECCV), gives a sign several centres, of which
+    the nearest counts, so that variants and wrong labels can have their own. In the GISLR
+    competition wonjun-dev (K = 3, margin .2, scale 32) reports a point of accuracy from it; the
+    fourth place uses cosines without a margin.
 
     Args:
         width: of the summary.
-        signs: how many logits.
-        centres: of each sign.
+        signs: number of logits.
+        centres: per sign.
         margin: angle in radians that training adds; 0 for none.
         scale: logit of a cosine of 1.
-        dropout: share of the summary that training zeroes.
+        dropout: of the summary.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class ArcFace(nn.Module):
 
         Args:
             summary: `[B, width]`.
-            targets: `[B, signs]`, how much of a clip is of each sign. Training that knows them
-                adds as much of the margin to each sign's angle; evaluation has nothing to add.
+            targets: `[B, signs]`, probability of each sign. In training that share of the margin
+                is added to each sign's angle; evaluation ignores them.
         """
         cosines = self._cosines(self.dropout(summary))
         if self.training and targets is not None and self.margin:
@@ -63,16 +63,16 @@ class ArcFace(nn.Module):
         return [self.centres]
 
     def _cosines(self, summary: Tensor) -> Tensor:
-        ways = _directions(self.centres).flatten(0, 1)  # [centres · signs, width]
-        cosines = _directions(summary) @ ways.T
+        centres = _normalized(self.centres).flatten(0, 1)  # [centres · signs, width]
+        cosines = _normalized(summary) @ centres.T
         return cosines.unflatten(1, self.centres.shape[:2]).amax(1)
 
     def _with_margin(self, cosines: Tensor, margins: Tensor) -> Tensor:
-        """The cosines of the angles plus margins, going on in a line where an angle passes pi."""
+        """The cosines of the angles plus margins, continued linearly where an angle exceeds pi."""
         sines = (1 - cosines.square()).clamp(min=TINY).sqrt()
-        turned = cosines * margins.cos() - sines * margins.sin()
-        return torch.where(cosines > -margins.cos(), turned, cosines - margins * margins.sin())
+        shifted = cosines * margins.cos() - sines * margins.sin()
+        return torch.where(cosines > -margins.cos(), shifted, cosines - margins * margins.sin())
 
 
-def _directions(vectors: Tensor) -> Tensor:
+def _normalized(vectors: Tensor) -> Tensor:
     return vectors * (vectors.square().sum(-1, keepdim=True) + TINY).rsqrt()

@@ -9,13 +9,13 @@ from asl.recognizer.layers.options import Count, Dropout
 
 
 class LinearHead(nn.Module):
-    """A linear layer, after a dense one if asked for.
+    """A linear layer, optionally after a hidden one.
 
     Args:
         width: of the summary.
-        signs: how many logits.
-        hidden: units of a dense ReLU layer in between; 0 for none.
-        dropout: share that training zeroes before every linear layer.
+        signs: number of logits.
+        hidden: units of a ReLU layer in between; 0 for none.
+        dropout: before every linear layer.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class LinearHead(nn.Module):
         self.layers = nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(hidden or width, signs))
 
     def forward(self, summary: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Logits `[B, signs]` of summaries `[B, width]`; the targets do not matter to this head."""
+        """Logits `[B, signs]` of summaries `[B, width]`; the targets are ignored."""
         return self.layers(summary)
 
     def penalised(self) -> list[Tensor]:

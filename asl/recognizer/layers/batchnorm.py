@@ -1,4 +1,4 @@
-"""Batch normalisation that padding can't reach."""
+"""Batch normalisation that ignores padding."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the real time steps only.
 
     Args:
-        channels: how many.
+        channels: number of channels.
         momentum: weight of a batch in the running statistics that evaluation uses.
         epsilon: added to the variance.
     """
@@ -28,26 +28,29 @@ class MaskedBatchNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Normalised steps `[B, T, channels]`."""
+        """Normalised steps `[B, T, channels]`; the mask `[B, T]` is true for real ones."""
         if self.training:
             steps = steps.to(self.weight.dtype)
             normal, mean, variance = _Normalised.apply(  # type: ignore[no-untyped-call]
                 steps, self.weight, self.bias, mask, self.epsilon
             )
-            self._remember(mean, variance)
+            self._update_running(mean, variance)
             return normal
         scale = self.weight * (self.running_variance + self.epsilon).rsqrt()
         return steps * scale + (self.bias - self.running_mean * scale)
 
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         self.running_variance.lerp_(variance.to(self.running_variance), self.momentum)
 
 
 class _Normalised(Function):
-    """Steps `[B, T, C]` by their own statistics, which come out as well, in few passes over them.
+    """Steps `[B, T, C]` normalised by batch statistics, which are returned as well.
 
-    Written out as differentiable operations, it takes an eighth of a network's training step more.
+    Left to autograd, the same operations make a training step an eighth slower. torch's own
+    `F.batch_norm(steps[mask])`, scattered back, takes .88 to 1.03 of the time of this (one thread,
+    steps of cnn, transformer and conv_transformer, alternating), but it raises for a batch with a
+    single real step, and selecting by a mask makes a GPU wait and breaks torch.compile's graph.
     """
 
     @staticmethod
@@ -68,8 +71,8 @@ class _Normalised(Function):
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, None, None]:
         centred, real, root, weight, count = ctx.saved_tensors
         scale = weight * root
-        of_bias = grad.sum((0, 1))
-        of_weight = (grad * centred).sum((0, 1)) * root
+        grad_bias = grad.sum((0, 1))
+        grad_weight = (grad * centred).sum((0, 1)) * root
         # Real steps also act through mean and variance, padding does not.
-        through = torch.addcmul(of_bias, centred, of_weight * root) * real
-        return torch.addcmul(grad, through, -1 / count) * scale, of_weight, of_bias, None, None
+        through = torch.addcmul(grad_bias, centred, grad_weight * root) * real
+        return torch.addcmul(grad, through, -1 / count) * scale, grad_weight, grad_bias, None, None

@@ -1,4 +1,4 @@
-"""Convolutions over time that treat each channel on its own, fast to train on a processor."""
+"""Depthwise convolution over time with a fast backward pass on CPUs."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from torch.nn.functional import conv1d, conv2d, pad
 
 
 def depthwise(steps: Tensor, weight: Tensor, before: int, after: int) -> Tensor:
-    """Convolve each channel over time, zeros around the clip.
+    """Convolve each channel over time, with zero padding.
 
     Args:
         steps: `[B, T, C]`.
         weight: `[C, K]`.
-        before: zeros in front; as many time steps before the present one are seen.
-        after: zeros behind, `K - 1 - before` for as many time steps as came in.
+        before: zeros in front, the number of earlier time steps in the receptive field.
+        after: zeros at the end; `K - 1 - before` keeps the number of time steps.
 
     Returns:
         `[B, T, C]`.
     """
-    # Other devices have fast backward passes, and in a graph for the phone one dimension is faster.
+    # Other devices have fast backward passes, and exported graphs are faster with one dimension.
     if steps.device.type != "cpu" or torch.compiler.is_exporting():
         padded = pad(steps.transpose(1, 2), (before, after))
         return conv1d(padded, weight[:, None], groups=len(weight)).transpose(1, 2)
@@ -30,9 +30,9 @@ def depthwise(steps: Tensor, weight: Tensor, before: int, after: int) -> Tensor:
 
 
 class _Depthwise(Function):
-    """PyTorch's own backward pass takes five times as long on a processor.
+    """PyTorch's own backward pass takes five times as long on a CPU.
 
-    In float32 also under autocast: in bfloat16, kernels of more than some steps never come back.
+    In float32 also under autocast: in bfloat16, PyTorch's CPU kernel hangs for wide kernels.
     """
 
     @staticmethod
@@ -48,17 +48,17 @@ class _Depthwise(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         padded, weight = ctx.saved_tensors
         before, after = ctx.around
-        # What a step did to the later ones: the same convolution, the other way round.
-        of_steps = _convolved(pad(grad, (0, 0, after, before)), weight.flip(1))
+        # The gradient of a convolution is the convolution with the flipped kernel.
+        grad_steps = _convolved(pad(grad, (0, 0, after, before)), weight.flip(1))
         product = torch.empty_like(grad)
-        of_weight = [
+        grad_weight = [
             torch.mul(grad, padded[:, lag : lag + grad.shape[1]], out=product).sum((0, 1))
             for lag in range(weight.shape[1])
         ]
-        return of_steps, torch.stack(of_weight, dim=1), None, None
+        return grad_steps, torch.stack(grad_weight, dim=1), None, None
 
 
 def _convolved(steps: Tensor, weight: Tensor) -> Tensor:
-    """In two dimensions the channels stay last in memory, which is several times as fast."""
+    """As conv2d, which keeps channels last in memory and is several times as fast."""
     image = steps.transpose(1, 2)[:, :, None]  # [B, C, 1, T]
     return conv2d(image, weight[:, None, None], groups=len(weight))[:, :, 0].transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Stochastic depth: training leaves whole blocks out."""
+"""Stochastic depth."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from asl.recognizer.layers.options import Dropout
 
 
 class DropPath(nn.Module):
-    """For some clips of a training batch, leave out what a block adds; the others' weighs more.
+    """Drops a block's residual branch for random clips in training, and rescales the others.
 
     Huang et al. 2016, "Deep Networks with Stochastic Depth" (arXiv 1603.09382).
 
@@ -19,9 +19,9 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, added: Tensor) -> Tensor:
-        """What is added, `[B, T, C]`; its expectation stays what it is in evaluation."""
+    def forward(self, branch: Tensor) -> Tensor:
+        """The residual branch `[B, T, C]`; its expectation is the same as in evaluation."""
         if not self.training or not self.rate:
-            return added
-        kept = torch.rand(len(added), 1, 1, device=added.device) >= self.rate
-        return added * (kept / (1 - self.rate)).to(added.dtype)
+            return branch
+        kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.rate
+        return branch * (kept / (1 - self.rate)).to(branch.dtype)

@@ -1,4 +1,4 @@
-"""From features to the width that a network works in."""
+"""Projects features to a network's width."""
 
 from torch import Tensor, nn
 
@@ -8,12 +8,12 @@ from asl.recognizer.layers.batchnorm import MaskedBatchNorm
 class Embedding(nn.Module):
     """A linear layer and batch normalisation.
 
-    Coordinates, their first and their second differences are of very different sizes; normalised,
-    all of them count from the first epoch on.
+    Coordinates, their first and their second differences have very different scales; normalised,
+    all of them contribute from the first epoch on.
 
     Args:
-        inputs: numbers a time step.
-        width: numbers a time step afterwards.
+        inputs: features per time step.
+        width: of the output.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -22,5 +22,5 @@ class Embedding(nn.Module):
         self.norm = MaskedBatchNorm(width)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Steps `[B, T, width]` of steps `[B, T, inputs]`."""
+        """Steps `[B, T, width]` from features `[B, T, inputs]`."""
         return self.norm(self.linear(steps), mask)

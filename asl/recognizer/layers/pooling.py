@@ -1,4 +1,4 @@
-"""One vector for a whole clip."""
+"""Pooling over time."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ VERY_LOW = -1e4
 
 
 def pool(steps: Tensor, mask: Tensor, how: Pool) -> Tensor:
-    """Summarise the real time steps.
+    """Pool the real time steps.
 
     Args:
         steps: `[B, T, C]`.
         mask: `[B, T]`, true for real steps, which come first.
-        how: their mean, their maximum, or the last of them.
+        how: mean, maximum, or the last real step.
 
     Returns:
         `[B, C]`.

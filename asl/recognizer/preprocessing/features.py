@@ -1,4 +1,4 @@
-"""From scaled landmarks of any number of frames to numbers per time step."""
+"""Features of every time step from scaled landmarks."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -16,25 +16,24 @@ Term = Literal["position", "lag1", "lag2", "second", "distances"]
 
 
 class Features(nn.Module):
-    """Time steps, each with positions, differences, or both.
+    """Positions, differences and distances of landmarks at each time step.
 
-    A difference exists where both its ends do; only then is what is missing filled with 0.
+    A difference exists where both its ends do. Missing features are filled with 0 afterwards.
 
     Args:
-        frames: how many time steps come out; with `all`, how many of them count at most.
-        length: `resample` reads every clip at that many evenly spaced moments, the first and the
-            last frame among them; `last` takes the last frames as they are (a shorter clip leaves
-            the steps at the end empty, and the mask says so); `all` takes every frame as it is,
-            and of a longer clip the first ones, as the GISLR winner does.
-        terms: `position`; `lag1` and `lag2`, what changes until one or two steps later, 0 at the
-            end (the GISLR winner's); `second`, the second difference around the step; `distances`, how
-            far the hands are from face, shoulders and each other (distances are among the features
-            of the GISLR competition's second, fifth and 24th place).
-        coordinates: `xyz`, or `xy` because MediaPipe's z is a guess.
-        landmarks: what the recognizer looks at; `distances` needs to know.
+        frames: number of time steps; with `all`, the largest number.
+        length: `resample` samples every clip at that many evenly spaced moments, the first and the
+            last frame among them; `last` takes the last frames (of a shorter clip the steps at the
+            end are masked); `all` takes every frame, or the first ones of a longer clip, as the
+            GISLR competition's first place does.
+        terms: `position`; `lag1` and `lag2`, differences to one or two steps later, 0 at the end
+            (GISLR's first place); `second`, the second difference around the step; `distances` of
+            the hands from face, shoulders and each other (GISLR's second, fifth and 24th place).
+        coordinates: `xyz`, or `xy`, for MediaPipe's z is not measured.
+        landmarks: the recognizer's landmarks, required by `distances`.
 
     Raises:
-        UserError: `distances` is asked for, and the landmarks have no two points to measure between.
+        UserError: `distances` is among the terms and the landmarks have no pair to measure.
     """
 
     def __init__(
@@ -60,12 +59,12 @@ class Features(nn.Module):
         self.register_buffer("ends", torch.tensor(ends).view(-1, 2).T, persistent=False)
 
     def size(self, landmarks: int) -> int:
-        """How many numbers a time step has for that many landmarks."""
+        """Number of features per time step for that many landmarks."""
         moving = sum(term != "distances" for term in self.terms)
         return landmarks * self.coordinates * moving + self.ends.shape[1]
 
     def forward(self, values: Tensor, present: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Make the features of a batch.
+        """Compute the features of a batch.
 
         Args:
             values: scaled coordinates `[B, T, L, 3]`, finite everywhere.
@@ -73,13 +72,13 @@ class Features(nn.Module):
             lengths: `[B]`, in frames.
 
         Returns:
-            features `[B, frames, size(L)]`, 0 where missing, and a mask `[B, frames]`, true where
-            there is a time step. With `all` there are `T` instead of `frames` steps.
+            features `[B, frames, size(L)]`, 0 where missing, and a mask `[B, frames]`, true for
+            real time steps. With `all` there are `T` instead of `frames` steps.
         """
         values = values[..., : self.coordinates].flatten(2)  # [B, T, L·C]
         present = present[..., : self.coordinates].flatten(2)
         if self.length == "all":
-            # Hidden, not cut off: an exported graph would be bound to clips on one side of the cut.
+            # Masked, because slicing would bind an exported graph to either long or short clips.
             steps = torch.arange(values.shape[1], device=lengths.device)
             mask = steps < lengths.clamp(max=self.frames)[:, None]
             present = present * mask[:, :, None]
@@ -105,10 +104,10 @@ class Features(nn.Module):
     def _distances(self, values: Tensor, present: Tensor) -> Tensor:
         """Distances between pairs of landmarks, `[B, T', pairs]`; 0 where an end is missing."""
         shape = (values.shape[2] // self.coordinates, self.coordinates)
-        points, there = values.unflatten(2, shape), present.unflatten(2, shape)
-        one, other = (points.index_select(2, end) for end in self.ends)
-        both = there.index_select(2, self.ends[0]) * there.index_select(2, self.ends[1])
-        return (one - other).square().sum(-1).sqrt() * both[..., 0]
+        points, seen = values.unflatten(2, shape), present.unflatten(2, shape)
+        first, second = (points.index_select(2, end) for end in self.ends)
+        both = seen.index_select(2, self.ends[0]) * seen.index_select(2, self.ends[1])
+        return (first - second).square().sum(-1).sqrt() * both[..., 0]
 
     def _moments(self, lengths: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         steps = torch.arange(self.frames, device=lengths.device)
@@ -131,12 +130,12 @@ def _second(values: Tensor, present: Tensor) -> Tensor:
 
 
 def _ahead(steps: Tensor, lag: int) -> Tensor:
-    """What comes `lag` steps later, 0 behind the end."""
+    """Steps shifted so that each holds the value `lag` later, 0 after the end."""
     return pad(steps, (0, 0, 0, lag))[:, lag:]
 
 
 def _behind(steps: Tensor) -> Tensor:
-    """What came one step before, 0 before the start."""
+    """Steps shifted so that each holds the value one earlier, 0 before the start."""
     return pad(steps, (0, 0, 1, 0))[:, :-1]
 
 

@@ -1,8 +1,8 @@
-"""Which hand signs, and clips of left-handed signers as right-handed ones would sign them.
+"""The dominant hand, and clips of left-handed signers mirrored to right-handed ones.
 
 A left-handed signer makes a sign's mirror image. In the GISLR competition nine of 21 signers are
-said to be left-handed; its second, fourth and eleventh places bring the hand that signs to one side
-before the network sees a clip, and need no mirrored training clips then.
+said to be left-handed; its second, fourth and eleventh places mirror clips so that the dominant
+hand is on one side, and do without mirrored training clips.
 """
 
 import torch
@@ -14,7 +14,7 @@ from asl.recognizer.preprocessing.scalers import clip_centre, reference_points
 
 
 class AsRecorded(nn.Module):
-    """Clips as they are.
+    """Clips as recorded.
 
     Args:
         landmarks: the landmarks of the clips.
@@ -24,15 +24,15 @@ class AsRecorded(nn.Module):
         super().__init__()
 
     def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """The values and their presence themselves."""
+        """Values and presence, unchanged."""
         return values, present
 
 
 class CanonicalHandedness(nn.Module):
-    """Mirror the clips in which the left side does more, so that the right one always does.
+    """Mirror the clips in which the left side is more active, so that always the right one is.
 
-    A side is its hand; in layouts without fingers it is all that has a partner on the other side,
-    and which one is called right does not matter.
+    A side is its hand; in layouts without hands it is every landmark that has a counterpart on the
+    other side.
 
     Args:
         landmarks: the landmarks of the clips.
@@ -40,7 +40,7 @@ class CanonicalHandedness(nn.Module):
 
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
-        self.own = landmarks.size
+        self.n_selected = landmarks.size
         left, right = landmarks.left_hand, landmarks.right_hand
         if not (left and right):
             pairs = [(a, b) for a, b in enumerate(landmarks.mirror) if a < b]
@@ -54,18 +54,18 @@ class CanonicalHandedness(nn.Module):
         self.register_buffer("shoulders", reference_points(landmarks, "shoulders"), False)
 
     def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Values and presence `[B, T, P, 3]`, mirrored about the body's middle or as they were."""
+        """Values and presence `[B, T, P, 3]`, mirrored about the body's centre or unchanged."""
         left = activity(values, present, self.left)
         swap = (left > activity(values, present, self.right))[:, None, None, None]
-        centre = clip_centre(values, present, self.own, self.shoulders)
-        middle, side = centre[..., :1], values.index_select(2, self.partners)
-        mirrored = torch.cat([2 * middle - side[..., :1], side[..., 1:]], dim=-1)
-        there = present.index_select(2, self.partners)
-        return torch.where(swap, mirrored, values), torch.where(swap, there, present)
+        centre = clip_centre(values, present, self.n_selected, self.shoulders)
+        partners = values.index_select(2, self.partners)
+        mirrored = torch.cat([2 * centre[..., :1] - partners[..., :1], partners[..., 1:]], dim=-1)
+        seen = present.index_select(2, self.partners)
+        return torch.where(swap, mirrored, values), torch.where(swap, seen, present)
 
 
 def activity(values: Tensor, present: Tensor, rows: Tensor) -> Tensor:
-    """How much some landmarks do: the way that their middle goes, and a little for being there.
+    """Activity of some landmarks: the path length of their centroid, and a little for presence.
 
     Args:
         values: `[B, T, P, 3]`, finite everywhere.
@@ -77,12 +77,12 @@ def activity(values: Tensor, present: Tensor, rows: Tensor) -> Tensor:
     """
     rows = rows.to(values.device)
     values, present = values.index_select(2, rows), present.index_select(2, rows)
-    middle = (values * present).sum(2) / present.sum(2).clamp(min=1)  # [B, T, 3]
+    centroid = (values * present).sum(2) / present.sum(2).clamp(min=1)  # [B, T, 3]
     seen = present[..., 0].amax(2)  # [B, T]
     after = pad(seen, (0, 1))[:, 1:]
-    step = (pad(middle, (0, 0, 0, 1))[:, 1:] - middle)[..., :2].abs().sum(-1)
-    return (step * seen * after).sum(1) + LITTLE * seen.sum(1)
+    step = (pad(centroid, (0, 0, 0, 1))[:, 1:] - centroid)[..., :2].abs().sum(-1)
+    return (step * seen * after).sum(1) + PRESENCE_WEIGHT * seen.sum(1)
 
 
-LITTLE = 1e-3
-"""What a frame counts in which a hand is seen: less than any movement, more than nothing."""
+PRESENCE_WEIGHT = 1e-3
+"""Of a frame in which a hand is present: less than any movement, and more than nothing."""

@@ -1,4 +1,4 @@
-"""What was detected, and statistics over it.
+"""Presence: which coordinates were detected, and means over those.
 
 Inside a recognizer a clip is a pair of tensors of one shape: values, finite everywhere, and
 presence, 1.0 where there is a value and 0.0 where it is missing. Nothing computes with NaN, which
@@ -9,29 +9,29 @@ import torch
 from torch import Tensor
 
 LARGEST = 1e6
-"""No coordinate in image units or metres comes near; what does not lie below it is missing."""
+"""Bound of coordinates in image units or metres; anything not below it is missing."""
 
 
 def presence(clips: Tensor, lengths: Tensor | None) -> Tensor:
-    """1.0 where a clip has a coordinate, 0.0 where it is NaN, infinite, absurd or behind the end.
+    """1.0 where a clip has a coordinate, 0.0 where it is NaN, infinite, out of range or padding.
 
     Args:
         clips: `[B, T, P, 3]`.
         lengths: `[B]`, in frames; None where no clip is padded.
 
     Returns:
-        `[B, T, P, 3]`, of the type of `clips`.
+        `[B, T, P, 3]`, of the dtype of `clips`.
     """
-    # A comparison with NaN is false on every runtime; isnan and isinf are not built in on some.
-    there = clips.abs() < LARGEST
+    # A comparison with NaN is false on every runtime; some have no isnan and isinf.
+    present = clips.abs() < LARGEST
     if lengths is not None:
         real = torch.arange(clips.shape[1], device=clips.device) < lengths[:, None]  # [B, T]
-        there = there & real[:, :, None, None]
-    return there.to(clips.dtype)
+        present = present & real[:, :, None, None]
+    return present.to(clips.dtype)
 
 
 def present_mean(values: Tensor, present: Tensor) -> Tensor:
-    """Mean over frames and landmarks of what is present, 0 where nothing is.
+    """Mean of present values over frames and landmarks, 0 where there are none.
 
     Args:
         values: `[B, T, P, C]`.
@@ -40,6 +40,6 @@ def present_mean(values: Tensor, present: Tensor) -> Tensor:
     Returns:
         `[B, 1, 1, C]`.
     """
-    # An axis at a time: ONNX Runtime adds up one long sum less exactly than PyTorch does.
+    # One axis at a time: ONNX Runtime computes one long sum less exactly than PyTorch.
     total = (values * present).sum(2, keepdim=True).sum(1, keepdim=True)
     return total / present.sum(2, keepdim=True).sum(1, keepdim=True).clamp(min=1)

@@ -1,18 +1,18 @@
-"""Reading a clip at any moments in time, missing values and ragged batches included."""
+"""Linear interpolation in time, with missing values and padded batches."""
 
 import torch
 from torch import Tensor
 
 HALF = 0.499
-"""Half, less a margin, so that rounding can't decide a tie differently from runtime to runtime."""
+"""Half, less a margin, so that ties do not depend on a runtime's rounding."""
 
 
 def resample(values: Tensor, present: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
-    """Read clips at given moments, linearly between frames.
+    """Sample clips at moments in time, linearly between frames.
 
-    The weights of the frames form a matrix, so one product serves ragged batches and, in an
-    exported graph, a free number of frames. A missing neighbour leaves the other one's value if
-    that one is the nearer; else the result is missing.
+    The frames' weights form a matrix, so that one product serves padded batches and, in an exported
+    graph, any number of frames. If one neighbour is missing, the result is the other one's value if
+    that is the nearer one; else it is missing.
 
     Args:
         values: `[B, T, D]`.
@@ -27,5 +27,5 @@ def resample(values: Tensor, present: Tensor, moments: Tensor) -> tuple[Tensor, 
     weights = (1 - distance).relu()
     share = weights @ present
     total = weights @ (values * present)
-    found = (share > HALF).to(values.dtype)
-    return total / share.clamp(min=HALF) * found, found
+    sampled = (share > HALF).to(values.dtype)
+    return total / share.clamp(min=HALF) * sampled, sampled

@@ -1,35 +1,41 @@
-"""Bringing coordinates to a common place and size.
+"""Scalers: coordinates in a common position and scale.
 
-Every scaler takes the landmark set, then maps `(values, present)`, both `[B, T, P, 3]`, to scaled
-values `[B, T, P, 3]`; what is missing stays missing, and what stands in its place does not matter.
-Those with `fitted = True` hold statistics of the training clips and are given them by `fit` before
-training; the others look at nothing but the clip itself.
+Every scaler is made from the landmark set and maps `(values, present)`, both `[B, T, P, 3]`, to
+scaled values `[B, T, P, 3]`. What is missing stays missing; the values in its place are arbitrary.
+A scaler with statistics of the training clips is a `FittedScaler`, all others depend on the clip
+alone.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from asl.errors import UserError
 from asl.landmarks import LAYOUTS, LandmarkSet
-from asl.recognizer.preprocessing.presence import presence, present_mean
+from asl.recognizer.preprocessing.presence import present_mean
 
 SMALLEST = 1e-3
-"""What is smaller than a thousandth of an image or a millimetre is no size to divide by."""
+"""Sizes below this, a thousandth of an image or a millimetre, are not divided by."""
 
 MIDDLE_BASE = 9
-"""MediaPipe's number of a hand's middle finger's base; the wrist is 0."""
+"""MediaPipe's index of the base of a hand's middle finger; the wrist is 0."""
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-"""Clips `[B, T, P, 3]` with NaN, and their lengths `[B]`."""
+"""Values, finite everywhere, and presence, both `[B, T, P, 3]`."""
+
+
+@runtime_checkable
+class FittedScaler(Protocol):
+    """A scaler with statistics of training clips, in buffers: they travel with the weights."""
+
+    def fit(self, batches: Batches) -> None:
+        """Compute the statistics from what `forward` gets of the training clips."""
 
 
 class Identity(nn.Module):
     """Coordinates as they were recorded."""
-
-    fitted = False
 
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
@@ -42,15 +48,13 @@ class Identity(nn.Module):
 class StatisticsScaler(nn.Module):
     """Shift and divide each landmark's coordinates by statistics of the training clips.
 
-    A coordinate that training never shows, or that never changes there, is shifted only.
+    A coordinate that is never present in training clips, or constant, is shifted only.
 
     Args:
         landmarks: the landmarks of the clips.
         statistic: `minmax` (to 0..1), `standard` (mean 0, deviation 1) or `robust` (median 0,
             interquartile range 1).
     """
-
-    fitted = True
 
     def __init__(
         self, landmarks: LandmarkSet, statistic: Literal["minmax", "standard", "robust"]
@@ -63,15 +67,10 @@ class StatisticsScaler(nn.Module):
         self.register_buffer("size", torch.ones(len(landmarks.indices), 3))
 
     def fit(self, batches: Batches) -> None:
-        """Learn the statistics of these clips; they count frame by frame.
-
-        Args:
-            batches: clips `[B, T, P, 3]` with NaN, and their lengths `[B]`.
-        """
+        """Compute the statistics over all frames of these clips."""
         centre, size = STATISTICS[self.statistic](batches)
         self.centre.copy_(centre.nan_to_num())
-        # False for NaN too
-        usable = size > SMALLEST
+        usable = size > SMALLEST  # False for NaN too
         self.size.copy_(torch.where(usable, size, 1.0))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -80,22 +79,20 @@ class StatisticsScaler(nn.Module):
 
 
 class ClipDeviation(nn.Module):
-    """Centre each clip, and divide it by its own standard deviation around that centre.
+    """Centre each clip, and divide it by its standard deviation around that centre.
 
     With `centre=lip`, `axes=each` and `unseen=picture` this is the normalisation of the GISLR
-    competition's winner
+    competition's first place
     (github hoyso48/Google---Isolated-Sign-Language-Recognition-1st-place-solution).
 
     Args:
-        landmarks: the landmarks of the clips; only the set's own count for mean and deviation.
+        landmarks: the landmarks of the clips; mean and deviation are those of the set's own.
         centre: the clip's mean, or a reference point of the layout averaged over the clip.
-        axes: a deviation for `each` coordinate, which also undoes the shape of the picture, or one
-            `shared` by all.
-        unseen: the centre of a clip in which the reference point was never seen: the clip's
+        axes: a deviation for `each` coordinate, which also undoes the picture's aspect ratio, or
+            one `shared` by all.
+        unseen: the centre of a clip in which the reference point was never detected: the clip's
             `mean`, or .5, the middle of the `picture`.
     """
-
-    fitted = False
 
     def __init__(
         self,
@@ -105,21 +102,21 @@ class ClipDeviation(nn.Module):
         unseen: Literal["mean", "picture"] = "mean",
     ) -> None:
         super().__init__()
-        self.own = landmarks.size
+        self.n_selected = landmarks.size
         self.axes = axes
-        self.otherwise = 0.5 if unseen == "picture" else None
+        self.fallback = 0.5 if unseen == "picture" else None
         self.points: Tensor | None
         points = None if centre == "mean" else reference_points(landmarks, centre)
         self.register_buffer("points", points, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
-        centre = clip_centre(values, present, self.own, self.points, self.otherwise)
+        centre = clip_centre(values, present, self.n_selected, self.points, self.fallback)
         values = values - centre
-        size = deviation(values[:, :, : self.own], present[:, :, : self.own])
+        size = deviation(values[:, :, : self.n_selected], present[:, :, : self.n_selected])
         if self.axes == "shared":
             size = size.square().mean(-1, keepdim=True).sqrt()
-        return values / usable_or_one(size)
+        return values / safe_divisor(size)
 
 
 class BodySize(nn.Module):
@@ -129,13 +126,11 @@ class BodySize(nn.Module):
 
     Args:
         landmarks: the landmarks of the clips.
-        centre: a reference point of the layout; averaged over the clip, so that the body's own
-            movement stays. The clip's mean, where the point was never seen.
+        centre: a reference point of the layout, averaged over the clip, so that the body's own
+            movement stays. The clip's mean, where the point was never detected.
         length: a length of the layout, measured in the picture's plane and averaged over the clip.
-            The clip's deviation, where its ends were never seen together.
+            The clip's deviation, where its ends were never detected together.
     """
-
-    fitted = False
 
     def __init__(
         self,
@@ -144,37 +139,37 @@ class BodySize(nn.Module):
         length: Literal["shoulders", "trunk"] = "shoulders",
     ) -> None:
         super().__init__()
-        self.own = landmarks.size
+        self.n_selected = landmarks.size
         self.points: Tensor
         self.register_buffer("points", reference_points(landmarks, centre), persistent=False)
         self.ends = list(landmarks.positions(landmarks.layout.lengths[length]))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
-        values = values - clip_centre(values, present, self.own, self.points)
-        spread = deviation(values[:, :, : self.own], present[:, :, : self.own])
+        values = values - clip_centre(values, present, self.n_selected, self.points)
+        spread = deviation(values[:, :, : self.n_selected], present[:, :, : self.n_selected])
         spread = spread.square().mean(-1, keepdim=True).sqrt()
         length = self._length(values, present)
-        return values / torch.where(length > SMALLEST, length, usable_or_one(spread))
+        return values / torch.where(length > SMALLEST, length, safe_divisor(spread))
 
     def _length(self, values: Tensor, present: Tensor) -> Tensor:
-        one, other = self.ends
-        apart = (values[:, :, one, :2] - values[:, :, other, :2]).square().sum(-1).sqrt()  # [B, T]
-        both = present[:, :, one, 0] * present[:, :, other, 0]
-        mean = (apart * both).sum(1) / both.sum(1).clamp(min=1)
+        first, second = self.ends
+        vectors = values[:, :, first, :2] - values[:, :, second, :2]  # [B, T, 2]
+        both = present[:, :, first, 0] * present[:, :, second, 0]
+        mean = (vectors.square().sum(-1).sqrt() * both).sum(1) / both.sum(1).clamp(min=1)
         return mean[:, None, None, None]
 
 
 class HandShape(BodySize):
-    """As `BodySize`, but a hand's points from that hand's wrist, in lengths of its own palm.
+    """As `BodySize`, but a hand's points relative to its wrist, in lengths of its palm.
 
-    The wrists stay where the body has them. So the place of a hand is in two or three numbers, and
-    all others are its shape, which is the same near the camera and far from it, at the chin and at
-    the chest. SPOTER (Boháček & Hrúz 2022, "Sign Pose-Based Transformer for Word-Level Sign
-    Language Recognition") gives each hand a box of its own, frame by frame; the GISLR competition's
+    The wrists keep their position relative to the body. So a hand's position is in two or three
+    numbers, and all others describe its shape, independent of position and distance to the camera.
+    SPOTER (Boháček & Hrúz 2022, "Sign Pose-Based Transformer for Word-Level Sign Language
+    Recognition") normalises each hand by its bounding box, frame by frame; the GISLR competition's
     fifth place (github zhouyuanzhe/kaggleasl5thplacesolution) adds points relative to their hand.
     The palm, from the wrist to the middle finger's base, is averaged over the clip instead: a fist
-    stays smaller than an open hand. Body units stay where it was never seen.
+    stays smaller than an open hand. Where it was never detected, body units stay.
 
     Args:
         landmarks: the landmarks of the clips.
@@ -187,12 +182,12 @@ class HandShape(BodySize):
         super().__init__(landmarks)
         hands = [hand for hand in (landmarks.left_hand, landmarks.right_hand) if hand]
         if not hands:
-            having = [name for name, each in LAYOUTS.items() if "left_hand" in each.parts]
+            with_hands = [name for name, each in LAYOUTS.items() if "left_hand" in each.parts]
             raise UserError(
                 f"scaler=hands: {landmarks.layout.name} has no hands; layouts that have them: "
-                f"{', '.join(having)}"
+                f"{', '.join(with_hands)}"
             )
-        wrist = torch.arange(len(landmarks.indices))  # of no hand: the point itself
+        wrist = torch.arange(len(landmarks.indices))  # outside hands: the point itself
         palm, inside = wrist.clone(), torch.zeros(len(wrist), 1)
         for hand in hands:
             points = list(hand[1:])
@@ -204,42 +199,40 @@ class HandShape(BodySize):
             self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
-        """Scaled values `[B, T, P, 3]`; 0, as if missing, for points of a hand without wrist."""
+        """Scaled values `[B, T, P, 3]`; 0 for points of a hand whose wrist is missing."""
         values = super().forward(values, present)
-        wrist, there = (each.index_select(2, self.wrist) for each in (values, present))
-        size = self._palm_length(values, present, wrist, there)
-        return (values - wrist * self.inside) * there / usable_or_one(size)
+        wrist, seen = (each.index_select(2, self.wrist) for each in (values, present))
+        size = self._palm_length(values, present, wrist, seen)
+        return (values - wrist * self.inside) * seen / safe_divisor(size)
 
-    def _palm_length(self, values: Tensor, present: Tensor, wrist: Tensor, there: Tensor) -> Tensor:
-        """Of each point's hand, `[B, 1, P, 1]`; 0 for a point of no hand."""
-        apart = (values.index_select(2, self.palm) - wrist)[..., :2].square().sum(-1).sqrt()
-        both = present.index_select(2, self.palm)[..., 0] * there[..., 0]  # [B, T, P]
-        mean = (apart * both).sum(1) / both.sum(1).clamp(min=1)
+    def _palm_length(self, values: Tensor, present: Tensor, wrist: Tensor, seen: Tensor) -> Tensor:
+        """The palm of each point's hand, `[B, 1, P, 1]`; 0 outside hands."""
+        length = (values.index_select(2, self.palm) - wrist)[..., :2].square().sum(-1).sqrt()
+        both = present.index_select(2, self.palm)[..., 0] * seen[..., 0]  # [B, T, P]
+        mean = (length * both).sum(1) / both.sum(1).clamp(min=1)
         return mean[:, None, :, None]
 
 
 class ClipMinMax(nn.Module):
-    """Stretch each clip's coordinates to 0..1, x, y and z each on its own.
+    """Map each clip's coordinates to 0..1, separately for x, y and z.
 
-    The 2023 notebook's scaler; fitted anew for every file, it loses where the hands are.
+    The scaler of the 2023 notebook; as it is fitted to every clip, it loses the hands' position.
 
     Args:
-        landmarks: the landmarks of the clips; only the set's own count.
+        landmarks: the landmarks of the clips; the range is that of the set's own.
     """
-
-    fitted = False
 
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
-        self.own = landmarks.size
+        self.n_selected = landmarks.size
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
-        own, there = values[:, :, : self.own], present[:, :, : self.own]
-        own, far = own * there, 2e6 * (1 - there)
-        low = (own + far).amin((1, 2), keepdim=True)
-        high = (own - far).amax((1, 2), keepdim=True)
-        return (values - low) / usable_or_one(high - low)
+        selected, seen = values[:, :, : self.n_selected], present[:, :, : self.n_selected]
+        selected, far = selected * seen, 2e6 * (1 - seen)
+        low = (selected + far).amin((1, 2), keepdim=True)
+        high = (selected - far).amax((1, 2), keepdim=True)
+        return (values - low) / safe_divisor(high - low)
 
 
 def auto(landmarks: LandmarkSet) -> nn.Module:
@@ -250,35 +243,36 @@ def auto(landmarks: LandmarkSet) -> nn.Module:
 
 
 def reference_points(landmarks: LandmarkSet, name: str) -> Tensor:
-    """Positions of a named reference point of the layout, `[number of landmarks it is made of]`."""
+    """Positions of a reference point of the layout, which may be the mean of several landmarks."""
     return torch.tensor(landmarks.positions(landmarks.layout.reference[name]))
 
 
 def clip_centre(
     values: Tensor,
     present: Tensor,
-    own: int,
+    n_selected: int,
     points: Tensor | None,
-    otherwise: float | None = None,
+    fallback: float | None = None,
 ) -> Tensor:
     """Mean of some points over the clip.
 
     Args:
         values: `[B, T, P, 3]`.
         present: `[B, T, P, 3]`.
-        own: how many landmarks are the set's own.
+        n_selected: number of the set's own landmarks, which come first.
         points: positions; None for the mean of the set's own.
-        otherwise: the centre where the points are never seen; the mean of the set's own where None.
+        fallback: the centre where the points are never present; the mean of the set's own where
+            None.
 
     Returns:
         `[B, 1, 1, 3]`; a mean of nothing is 0.
     """
-    mean = present_mean(values[:, :, :own], present[:, :, :own])
+    mean = present_mean(values[:, :, :n_selected], present[:, :, :n_selected])
     if points is None:
         return mean
     values, present = values.index_select(2, points), present.index_select(2, points)
     seen = present.sum((1, 2), keepdim=True) > 0
-    unseen = mean if otherwise is None else torch.full_like(mean, otherwise)
+    unseen = mean if fallback is None else torch.full_like(mean, fallback)
     return torch.where(seen, present_mean(values, present), unseen)
 
 
@@ -287,42 +281,36 @@ def deviation(values: Tensor, present: Tensor) -> Tensor:
     return present_mean(values.square(), present).sqrt()
 
 
-def usable_or_one(size: Tensor) -> Tensor:
+def safe_divisor(size: Tensor) -> Tensor:
     """The size, or 1 where it is too small to divide by."""
     return torch.where(size > SMALLEST, size, torch.ones_like(size))
 
 
-def _with_nan(batches: Batches) -> Iterable[Tensor]:
-    """Each batch's frames `[F, P, 3]`, everything missing as NaN."""
-    for clips, lengths in batches:
-        yield torch.where(presence(clips, lengths) > 0, clips, torch.nan).flatten(0, 1)
-
-
 def _minmax(batches: Batches) -> tuple[Tensor, Tensor]:
     lows, highs = [], []
-    for frames in _with_nan(batches):
-        lows.append(frames.nan_to_num(nan=torch.inf).amin(0))
-        highs.append(frames.nan_to_num(nan=-torch.inf).amax(0))
+    for values, present in batches:
+        lows.append(torch.where(present > 0, values, torch.inf).amin((0, 1)))
+        highs.append(torch.where(present > 0, values, -torch.inf).amax((0, 1)))
     low, high = torch.stack(lows).amin(0), torch.stack(highs).amax(0)
     return torch.where(low <= high, low, torch.nan), high - low
 
 
 def _standard(batches: Batches) -> tuple[Tensor, Tensor]:
     count = total = squares = torch.zeros((), dtype=torch.float64)
-    for frames in _with_nan(batches):
-        there = ~frames.isnan()
-        values = frames.double().nan_to_num()
-        count = count + there.sum(0)
-        total = total + values.sum(0)
-        squares = squares + values.square().sum(0)
+    for values, present in batches:
+        frames = (values.double() * present).flatten(0, 1)  # [B·T, P, 3], 0 where missing
+        count = count + present.sum((0, 1))
+        total = total + frames.sum(0)
+        squares = squares + frames.square().sum(0)
     mean = total / count
     return mean, (squares / count - mean.square()).clamp(min=0).sqrt()
 
 
 def _robust(batches: Batches, most: int = 20_000) -> tuple[Tensor, Tensor]:
-    """Quartiles of at most `most` frames, evenly spread over all of them."""
+    """Quartiles of at most `most` frames, evenly spaced over all of them."""
     kept, step = [], 1
-    for frames in _with_nan(batches):
+    for values, present in batches:
+        frames = torch.where(present > 0, values, torch.nan).flatten(0, 1)
         kept.append(frames[::step])
         if sum(map(len, kept)) > most:
             kept, step = [torch.cat(kept)[::2]], step * 2

@@ -1,4 +1,4 @@
-"""A measured skeleton turned to the front, everybody's bones made equally long."""
+"""Skeletons measured in space: rotated to the front, with standard bone lengths."""
 
 import torch
 from torch import Tensor, nn
@@ -6,20 +6,20 @@ from torch import Tensor, nn
 from asl.errors import UserError
 from asl.landmarks import LAYOUTS, LandmarkSet
 from asl.recognizer.preprocessing.presence import present_mean
-from asl.recognizer.preprocessing.scalers import SMALLEST, usable_or_one
+from asl.recognizer.preprocessing.scalers import SMALLEST, safe_divisor
 
 
 class Skeleton(nn.Module):
-    """What a body does, without how it is built and where it stands.
+    """Poses independent of a signer's position, orientation and bone lengths.
 
-    The clip is centred on the shoulders and turned about the upright axis until they face the
-    sensor, as skeleton-based action recognition does (Shahroudy et al. 2016, "NTU RGB+D", section
+    The clip is centred on the shoulders and rotated about the vertical axis until they face the
+    sensor, as in skeleton-based action recognition (Shahroudy et al. 2016, "NTU RGB+D", section
     4.2). Then each bone keeps its direction in each frame, and its length, averaged over the clip,
-    becomes everybody's: motion retargeting (Gleicher 1998, "Retargetting Motion to New Characters")
-    without constraints. Behind a joint that is missing, a limb goes on from the joint before it.
+    is replaced by an adult's: motion retargeting (Gleicher 1998, "Retargetting Motion to New
+    Characters") without constraints. Beyond a missing joint a limb continues from the joint before.
 
-    It needs lengths in space. MediaPipe's depth is a guess, and an arm that points at the camera
-    seems short in its picture, so for its clips there is `BodySize`.
+    It needs lengths in space. MediaPipe's depth is not measured, and an arm that points at the
+    camera looks short in its picture; `BodySize` is for its clips.
 
     Args:
         landmarks: the landmarks of the clips.
@@ -27,8 +27,6 @@ class Skeleton(nn.Module):
     Raises:
         UserError: the layout's bones are not measured in space.
     """
-
-    fitted = False
 
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
@@ -43,9 +41,9 @@ class Skeleton(nn.Module):
         before, length, path = torch.arange(points), torch.ones(points, 1), torch.eye(points)
         for joint, (upper, metres) in layout.skeleton.items():
             if {joint, upper} <= {*landmarks.indices}:
-                here, there = landmarks.positions((joint, upper))
-                before[here], length[here] = there, metres
-                path[here] += path[there]
+                place, parent = landmarks.positions((joint, upper))
+                before[place], length[place] = parent, metres
+                path[place] += path[parent]
         shoulders = layout.lengths["shoulders"]
         self.shoulders = list(landmarks.positions(shoulders))
         width = sum(layout.skeleton[joint][1] for joint in shoulders)
@@ -59,26 +57,26 @@ class Skeleton(nn.Module):
         self.register_buffer("path", path / width, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
-        """Scaled values `[B, T, P, 3]`, in widths of everybody's shoulders."""
-        values = self._to_the_front(values, present)
+        """Scaled values `[B, T, P, 3]`, in units of the standard shoulder width."""
+        values = self._face_sensor(values, present)
         both = (present * present.index_select(2, self.before))[..., :1]  # [B, T, P, 1]
         bones = (values - values.index_select(2, self.before)) * both
         lengths = bones.square().sum(-1, keepdim=True).sqrt()
-        own = lengths.sum(1, keepdim=True) / both.sum(1, keepdim=True).clamp(min=1)  # [B, 1, P, 1]
-        steps = torch.where(self.free, values * present, bones * self.length / usable_or_one(own))
-        return self.path @ steps
+        mean = lengths.sum(1, keepdim=True) / both.sum(1, keepdim=True).clamp(min=1)  # [B, 1, P, 1]
+        bones = bones * self.length / safe_divisor(mean)
+        return self.path @ torch.where(self.free, values * present, bones)
 
-    def _to_the_front(self, values: Tensor, present: Tensor) -> Tensor:
-        """Centred on the shoulders, the first of them on the side of smaller x."""
-        ends, there = values[:, :, self.shoulders], present[:, :, self.shoulders]
-        values = values - present_mean(ends, there)
-        one, other = ends.unbind(2)
-        both = there[:, :, 0] * there[:, :, 1]  # [B, T, 3]
-        across = ((other - one) * both).sum(1) / both.sum(1).clamp(min=1)  # [B, 3]
-        width = across[:, ::2].square().sum(-1).sqrt()  # [B], seen from above
-        known = width > SMALLEST
-        size = torch.where(known, width, torch.ones_like(width))
-        cos = torch.where(known, across[:, 0] / size, torch.ones_like(width))[:, None, None]
-        sin = torch.where(known, across[:, 2] / size, torch.zeros_like(width))[:, None, None]
+    def _face_sensor(self, values: Tensor, present: Tensor) -> Tensor:
+        """Centred on the shoulders and rotated, the first shoulder on the side of smaller x."""
+        ends, seen = values[:, :, self.shoulders], present[:, :, self.shoulders]
+        values = values - present_mean(ends, seen)
+        first, second = ends.unbind(2)
+        both = seen[:, :, 0] * seen[:, :, 1]  # [B, T, 3]
+        across = ((second - first) * both).sum(1) / both.sum(1).clamp(min=1)  # [B, 3]
+        width = across[:, ::2].square().sum(-1).sqrt()  # [B], in the horizontal plane
+        usable = width > SMALLEST
+        size = torch.where(usable, width, torch.ones_like(width))
+        cos = torch.where(usable, across[:, 0] / size, torch.ones_like(width))[:, None, None]
+        sin = torch.where(usable, across[:, 2] / size, torch.zeros_like(width))[:, None, None]
         x, y, z = values.unbind(-1)
         return torch.stack([x * cos + z * sin, y, z * cos - x * sin], -1)

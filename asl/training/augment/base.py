@@ -1,0 +1,52 @@
+"""Operations in sequence, and the random draws that they share."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from asl.landmarks import LandmarkSet
+
+Clips = tuple[Tensor, Tensor]
+"""Clips `[B, T, P, 3]` and their lengths `[B]`."""
+
+
+class Augmentation(nn.Module):
+    """Applies operations one after the other.
+
+    Args:
+        operations: name to operation, in order.
+        landmarks: the landmarks of the clips.
+    """
+
+    def __init__(self, operations: Mapping[str, nn.Module], landmarks: LandmarkSet) -> None:
+        super().__init__()
+        self.operations = nn.ModuleDict(operations)
+        self.landmarks = landmarks
+
+    @torch.no_grad()
+    def forward(self, clips: Tensor, lengths: Tensor) -> Clips:
+        """Augmented clips and their lengths."""
+        for operation in self.operations.values():
+            clips, lengths = operation(clips, lengths, self.landmarks)
+        return clips, lengths
+
+
+def bernoulli(clips: Tensor, p: float) -> Tensor:
+    """True with probability `p` for each clip, `[B]`."""
+    return torch.rand(len(clips), device=clips.device) < p
+
+
+def uniform(clips: Tensor, low: float, high: float) -> Tensor:
+    """A number between `low` and `high` for each clip, `[B]`."""
+    return low + (high - low) * torch.rand(len(clips), device=clips.device)
+
+
+def where_drawn(clips: Tensor, p: float, value: Tensor, fallback: float) -> Tensor:
+    """The value with probability `p` for each clip, else the fallback, `[B]`."""
+    return torch.where(bernoulli(clips, p), value, fallback)
+
+
+def set_missing(clips: Tensor, missing: Tensor) -> Tensor:
+    """Clips `[B, T, P, 3]` with NaN where `missing`, `[B, T or 1, P or 1]`, is true."""
+    return clips.masked_fill(missing[..., None], torch.nan)
