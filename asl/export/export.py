@@ -51,16 +51,9 @@ from asl.runtime.litert import load
 USABLE = ("model.onnx", *map(file_name, VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.json", "report.md")
 TOOLS = (
-    "torch",
-    "onnx",
-    "onnxscript",
-    "ai-edge-litert",
-    "ai-edge-quantizer",
-    "onnxruntime",
-    "onnx2tf",
-    "tensorflow",
-    "tf-keras",
-)
+    "torch", "onnx", "onnxscript", "ai-edge-litert", "ai-edge-quantizer", "onnxruntime", "onnx2tf",
+    "tensorflow", "tf-keras",
+)  # fmt: skip
 ROUTE = "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter"
 
 

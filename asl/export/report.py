@@ -24,16 +24,16 @@ def timed(report: dict[str, Any], part: str) -> Iterator[None]:
 def to_markdown(report: dict[str, Any]) -> str:
     """report.json as Markdown."""
     parts = ["# Export report", _verdict(report), _subject(report)]
-    parts += ["## Parity with the recognizer", *_parity(report)]
+    if report["parity"]:
+        parts += ["## Parity with the recognizer", *_parity(report)]
     if report["accuracy"]:
         parts += ["## Accuracy", *_accuracies(report)]
     if report["latency"]:
-        parts += ["## Size, speed and memory", _costs(report)]
+        parts += ["## Size, speed and memory", _descriptions(report), _costs(report)]
     if report["operators"]:
         parts += ["## Operators", _table(["file", "operators"], _operators(report))]
     seconds = ", ".join(f"{part} {taken:.1f}" for part, taken in report["seconds"].items())
     versions = ", ".join(f"{tool} {number}" for tool, number in report["versions"].items())
-    parts += ["## Files", _descriptions(report)] if report["latency"] else []
     parts += ["## Made with", f"{versions}; {report['machine']}.", f"Seconds: {seconds}."]
     return "\n\n".join(parts) + "\n"
 

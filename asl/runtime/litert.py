@@ -79,11 +79,7 @@ def load_fixed(path: str | Path, shape: Sequence[int], threads: int = 1) -> Pred
 
 
 def interpreter(path: str | Path, threads: int = 1) -> Any:
-    """A LiteRT interpreter of a file.
-
-    Raises:
-        ValueError, RuntimeError: it is not a TFLite file.
-    """
+    """A LiteRT interpreter; raises ValueError or RuntimeError if the file is not TFLite."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silent_stderr():
@@ -92,10 +88,7 @@ def interpreter(path: str | Path, threads: int = 1) -> Any:
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Drop what native code writes to stderr.
-
-    LiteRT reports the delegate that it creates, which Python's logging cannot turn off.
-    """
+    """Drop what native code writes to stderr; LiteRT has no other switch for its messages."""
     sys.stderr.flush()
     saved = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)

@@ -19,14 +19,13 @@ def predict(
     """The most probable signs of each clip.
 
     Args:
-        model_path: a .tflite that `asl export` wrote, or another of the GISLR competition's
-            contract.
+        model_path: a .tflite of the GISLR competition's contract, as `asl export` writes it.
         clip_paths: files that `read_clip` can read.
         top: number of signs per clip.
 
     Returns:
-        for each clip that could be read its `top` (sign, probability), the most probable first; and
-        for each of the others the reason.
+        path to its `top` (sign, probability), the most probable first; path to the reason, of clips
+        that could not be read.
 
     Raises:
         UserError: the model cannot be used, or `top` is not positive.

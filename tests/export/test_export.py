@@ -162,6 +162,9 @@ def test_report_says_what_was_proved(exported, clips):
     markdown = (exported / "report.md").read_text()
     assert "Verified." in markdown
     assert "| float16 |" in markdown
+    for name in ("float32", "float16"):
+        assert f"{name} {VARIANTS[name].tolerance.difference:g}" in markdown
+        assert VARIANTS[name].description in markdown
 
 
 def forget(path, recognizer):

@@ -29,10 +29,8 @@ import tensorflow as tf
 import tf_keras
 from onnx2tf.utils import common_functions
 
-Tensor = (
-    Any  # a Keras tensor, an eager tensor or a NumPy array: TensorFlow's functions take all three
-)
-Inputs = Sequence[Tensor]
+Tensor = Any  # Keras, eager or NumPy: TensorFlow's functions take all three
+Inputs = Sequence[Tensor]  # of a node, in ONNX's order; None or too few where they are optional
 Attributes = dict[str, Any]
 
 
@@ -42,12 +40,10 @@ def _dtype(onnx_type: int) -> Any:
 
 def _ints(x: Tensor) -> Any:
     """A shape, index or axis tensor as TensorFlow wants it: int32, or a list if known."""
-    known = _known(x)
-    return (
-        tf.cast(x, tf.int32)
-        if known is None
-        else [int(np.clip(i, -(2**31), 2**31 - 1)) for i in np.atleast_1d(known)]
-    )
+    values = _known(x)
+    if values is None:
+        return tf.cast(x, tf.int32)
+    return [int(np.clip(i, -(2**31), 2**31 - 1)) for i in np.atleast_1d(values)]
 
 
 def _known(x: Tensor) -> np.ndarray | None:
@@ -57,10 +53,15 @@ def _known(x: Tensor) -> np.ndarray | None:
     return x.numpy() if hasattr(x, "numpy") else None
 
 
+def _optional(x: Inputs, place: int) -> Tensor | None:
+    return x[place] if len(x) > place else None
+
+
 def _axes(x: Inputs, a: Attributes) -> list[int] | None:
     if "axes" in a:
         return list(a["axes"])
-    return _ints(x[1]) if len(x) > 1 and x[1] is not None else None
+    axes = _optional(x, 1)
+    return None if axes is None else _ints(axes)
 
 
 def _reduction(function: Callable[..., Tensor]) -> Callable[[Inputs, Attributes], Tensor]:
@@ -153,11 +154,11 @@ def _expand(x: Inputs, a: Attributes) -> Tensor:
 def _slice(x: Inputs, a: Attributes) -> Tensor:
     starts, ends = _ints(x[1]), _ints(x[2])
     count = len(starts) if isinstance(starts, list) else starts.shape[0]
-    axes = _ints(x[3]) if len(x) > 3 and x[3] is not None else range(count)
-    steps = _ints(x[4]) if len(x) > 4 and x[4] is not None else [1] * count
+    axes = range(count) if _optional(x, 3) is None else _ints(x[3])
+    steps = [1] * count if _optional(x, 4) is None else _ints(x[4])
     index = [slice(None)] * len(x[0].shape)
     for i, axis in enumerate(axes):
-        # int32's ends stand for "to the end", which only an absent bound says backwards too
+        # int32's limits mean "to the end"; backwards, only an absent bound does
         end = None if isinstance(ends, list) and abs(ends[i]) >= 2**31 - 1 else ends[i]
         index[axis] = slice(starts[i], end, steps[i])
     return x[0][tuple(index)]
@@ -165,12 +166,11 @@ def _slice(x: Inputs, a: Attributes) -> Tensor:
 
 def _split(x: Inputs, a: Attributes) -> list[Tensor]:
     axis = a.get("axis", 0)
-    if len(x) > 1 and x[1] is not None:
+    if _optional(x, 1) is not None:
         return tf.split(x[0], _ints(x[1]), axis)
-    count = -(-x[0].shape[axis] // a["num_outputs"])
-    return tf.split(
-        x[0], [min(count, x[0].shape[axis] - i) for i in range(0, x[0].shape[axis], count)], axis
-    )
+    total = x[0].shape[axis]
+    size = -(-total // a["num_outputs"])
+    return tf.split(x[0], [min(size, total - i) for i in range(0, total, size)], axis)
 
 
 def _gather(x: Inputs, a: Attributes) -> Tensor:
@@ -208,7 +208,7 @@ def _gather_elements(x: Inputs, a: Attributes) -> Tensor:
         )
         if (indices == backwards).all():
             return tf.reverse(x[0], [axis])
-    # ... elsewhere each index is turned into its place in the flattened tensor.
+    # Otherwise each index becomes a place in the flattened tensor.
     place = tf.cast(x[1], tf.int32) * _stride(x[0], axis % rank)
     for other in set(range(rank)) - {axis % rank}:
         along = [-1 if i == other else 1 for i in range(rank)]
@@ -228,9 +228,9 @@ def _stride(x: Tensor, axis: int) -> Tensor:
 def _pad(x: Inputs, a: Attributes) -> Tensor:
     rank = len(x[0].shape)
     pads = np.zeros((rank, 2), np.int32)
-    axes = _ints(x[3]) if len(x) > 3 and x[3] is not None else range(rank)
+    axes = range(rank) if _optional(x, 3) is None else _ints(x[3])
     pads[list(axes)] = np.reshape(_ints(x[1]), (2, -1)).T
-    value = x[2] if len(x) > 2 and x[2] is not None else 0
+    value = 0 if _optional(x, 2) is None else x[2]
     mode = {"constant": "CONSTANT", "reflect": "REFLECT"}[a.get("mode", "constant")]
     return tf.pad(x[0], pads, mode, constant_values=value)
 
@@ -240,28 +240,21 @@ def _gemm(x: Inputs, a: Attributes) -> Tensor:
         x[0], x[1], transpose_a=bool(a.get("transA", 0)), transpose_b=bool(a.get("transB", 0))
     )
     product = product if a.get("alpha", 1.0) == 1 else product * a["alpha"]
-    return (
-        product if len(x) < 3 or x[2] is None else product + x[2] * np.float32(a.get("beta", 1.0))
-    )
+    return product if _optional(x, 2) is None else product + x[2] * np.float32(a.get("beta", 1.0))
 
 
 def _clip(x: Inputs, a: Attributes) -> Tensor:
-    result = x[0]
-    if len(x) > 1 and x[1] is not None:
-        result = tf.maximum(result, x[1])
-    return tf.minimum(result, x[2]) if len(x) > 2 and x[2] is not None else result
+    result = x[0] if _optional(x, 1) is None else tf.maximum(x[0], x[1])
+    return result if _optional(x, 2) is None else tf.minimum(result, x[2])
 
 
 def _layer_norm(x: Inputs, a: Attributes) -> Tensor:
-    axes = (
-        list(range(a.get("axis", -1), 0))
-        if a.get("axis", -1) < 0
-        else list(range(a["axis"], len(x[0].shape)))
-    )
+    first = a.get("axis", -1)
+    axes = list(range(first, 0 if first < 0 else len(x[0].shape)))
     centred = x[0] - tf.reduce_mean(x[0], axes, keepdims=True)
     variance = tf.reduce_mean(centred * centred, axes, keepdims=True)
     normal = centred * tf.math.rsqrt(variance + a.get("epsilon", 1e-5)) * x[1]
-    return normal if len(x) < 3 or x[2] is None else normal + x[2]
+    return normal if _optional(x, 2) is None else normal + x[2]
 
 
 def _batch_norm(x: Inputs, a: Attributes) -> Tensor:
@@ -297,7 +290,7 @@ def _conv(x: Inputs, a: Attributes) -> Tensor:
         result = tf.concat(
             [tf.nn.conv2d(s, w, strides, "VALID", dilations=dilations) for s, w in parts], -1
         )
-    if len(x) > 2 and x[2] is not None:
+    if _optional(x, 2) is not None:
         result = result + x[2]
     if spatial == 1:
         result = tf.squeeze(result, 1)
@@ -312,14 +305,9 @@ def _recurrent(
     Raises:
         NotImplementedError: sequence lengths, peepholes, a clip or initial states other than zero.
     """
-    if (
-        a.get("layout", 0)
-        or any(v is not None for v in (*x[4:5], *x[7:8]))
-        or a.keys() & {"clip", "activations"}
-    ):
-        raise NotImplementedError(
-            "only the plain recurrent layer that PyTorch exports can be converted"
-        )
+    unsupported = a.get("layout", 0) or a.keys() & {"clip", "activations"}
+    if unsupported or any(v is not None for v in (*x[4:5], *x[7:8])):
+        raise NotImplementedError("only recurrent layers as PyTorch exports them can be converted")
     if any(v is not None and (_known(v) is None or np.any(_known(v))) for v in x[5:7]):
         raise NotImplementedError("a recurrent layer must start from zero")
     sequence = tf.transpose(x[0], [1, 0, 2])  # [B, T, F]
@@ -340,28 +328,26 @@ def _recurrent(
 
 
 def _lstm(x: Tensor, w: np.ndarray, r: np.ndarray, b: np.ndarray, a: Attributes) -> list[Tensor]:
-    """One direction over [B, T, F] as TFLite's fused operator, whose state is wiped at the start.
+    """One direction over [B, T, F] as TFLite's fused operator, whose state is reset at the start.
 
     The fused UNIDIRECTIONAL_SEQUENCE_LSTM keeps its state from one `invoke` to the next: the second
-    clip would begin where the first one ended. So each sequence is led by one frame in which an
-    extra feature closes the input, forget and output gates: sigmoid of a large negative number is
-    0, the cell becomes 0 * old + 0 * new = 0 and the output 0 * tanh(0) = 0, whatever was there.
-    The extra feature is 0 in every real frame, so these are computed as without it.
+    clip would begin where the first one ended. So each sequence starts with an extra frame in which
+    an extra feature closes the input, forget and output gates: sigmoid of a large negative number
+    is 0, the cell becomes 0 * old + 0 * new = 0 and the output 0 * tanh(0) = 0, whatever the state
+    was. The extra feature is 0 in every real frame, so these are computed as without it.
     """
     hidden = a["hidden_size"]
     gates = [0, 2, 3, 1]  # ONNX: input, output, forget, cell; Keras: input, forget, cell, output
     kernel, recurrent = (np.concatenate([np.split(m, 4)[g] for g in gates]).T for m in (w, r))
-    bias = np.concatenate(
-        [(b[: 4 * hidden] + b[4 * hidden :]).reshape(4, hidden)[g] for g in gates]
-    )
+    bias = (b[: 4 * hidden] + b[4 * hidden :]).reshape(4, hidden)[gates].ravel()
     # The size of the largest weight, so that the extra row costs no resolution when quantized.
     closing = -max(float(np.abs(kernel).max()), 0.01) * np.repeat([1, 1, 0, 1], hidden)
     kernel = np.concatenate([kernel, closing[None]]).astype(np.float32)
     batch, _, features = x.shape
-    wipe = np.zeros((batch, 1, features + 1), np.float32)
-    wipe[..., -1] = 1e4  # within float16
+    reset = np.zeros((batch, 1, features + 1), np.float32)
+    reset[..., -1] = 1e4  # within float16
     x = tf.pad(x, [[0, 0], [0, 0], [0, 1]])
-    x = tf.concat([wipe, x], 1)
+    x = tf.concat([reset, x], 1)
     layer = tf_keras.layers.LSTM(hidden, return_sequences=True, return_state=True)
     layer.build(x.shape)
     layer.set_weights([kernel, recurrent, bias])
@@ -474,16 +460,15 @@ OPERATORS: dict[str, Callable[[Inputs, Attributes], Any]] = {
 
 
 def install() -> None:
-    """Put the operators above in the place of onnx2tf's, for this process.
+    """Replace onnx2tf's operators by those above, in this process.
 
-    onnx2tf finds the operator `X` as `make_node` of the module onnx2tf.ops.X at the moment it meets
-    the first X, so this has to be called before its `convert`.
+    onnx2tf imports the operator `X` as `make_node` of the module onnx2tf.ops.X when it meets the
+    first X, so this has to be called before its `convert`.
     """
     common_functions.inverted_operation_enable_disable = _in_onnx_order
     for name, function in OPERATORS.items():
-        sys.modules[f"onnx2tf.ops.{name}"] = SimpleNamespace(
-            make_node=_in_onnx_order(_handler(function))
-        )  # type: ignore[assignment]
+        make_node = _in_onnx_order(_handler(function))
+        sys.modules[f"onnx2tf.ops.{name}"] = SimpleNamespace(make_node=make_node)  # type: ignore[assignment]
 
 
 def _handler(function: Callable[[Inputs, Attributes], Any]) -> Callable[..., None]:
@@ -506,11 +491,12 @@ def _handler(function: Callable[[Inputs, Attributes], Any]) -> Callable[..., Non
 
 
 def _with_stated_shape(result: Tensor, stated: Sequence[int | str] | None) -> Tensor:
-    """Tell TensorFlow the sizes that ONNX knows and TensorFlow lost on the way."""
+    """Restore sizes that ONNX states and TensorFlow's shape inference has lost."""
     if stated is None or len(stated) != len(result.shape) or _known(result) is not None:
         return result
     sizes = [size if isinstance(size, int) else -1 for size in stated]
-    lost = any(size != -1 and made is None for size, made in zip(sizes, result.shape, strict=True))
+    pairs = zip(sizes, result.shape, strict=True)
+    lost = any(size != -1 and inferred is None for size, inferred in pairs)
     return tf.reshape(result, sizes) if lost and sizes.count(-1) <= 1 else result
 
 
@@ -521,7 +507,7 @@ def _value(variable: Any, tf_layers_dict: dict[str, Any]) -> Tensor:
 
 
 def _in_onnx_order(make_node: Callable[..., None]) -> Callable[..., None]:
-    """Has `make_node` leave word that its outputs are in ONNX's axis order, if their shapes agree.
+    """Has `make_node` record that its outputs are in ONNX's axis order, if their shapes agree.
 
     Raises:
         ValueError: an output's shape is not the one that ONNX states.
@@ -534,15 +520,13 @@ def _in_onnx_order(make_node: Callable[..., None]) -> Callable[..., None]:
         for output in node.outputs:
             if output.name not in tensors:
                 continue
-            stated = (
-                [s if isinstance(s, int) else None for s in output.shape]
-                if output.shape is not None
-                else None
-            )
-            made = tensors[output.name]["tf_node"].shape
-            if not tf.TensorShape(stated).is_compatible_with(made):
+            stated = output.shape
+            if stated is not None:
+                stated = [size if isinstance(size, int) else None for size in stated]
+            shape = tensors[output.name]["tf_node"].shape
+            if not tf.TensorShape(stated).is_compatible_with(shape):
                 raise ValueError(
-                    f"{node.op} {node.name}: ONNX says {stated}, TensorFlow made {made}"
+                    f"{node.op} {node.name}: ONNX states {stated}, TensorFlow gives {shape}"
                 )
             tensors[output.name]["before_op_output_shape_trans"] = False
 

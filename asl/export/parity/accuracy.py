@@ -38,36 +38,28 @@ def accuracies(
     Raises:
         ExportError: a file's answer to a clip is not finite.
     """
-    parts = {"val": split.val, "test": split.test}
-    rows = np.concatenate(list(parts.values()))
-    if not len(rows):
-        return {}
-    scores = {TORCH: _torch_scores(recognizer, store, split, rows)}
-    for variant, path in files.items():
-        scores[variant] = tflite_outputs(path, store, rows)
-        if not np.isfinite(scores[variant]).all():
-            invalid = int((~np.isfinite(scores[variant]).all(1)).sum())
-            raise ExportError(
-                f"{variant}: no finite answer to {invalid} of the split's {len(rows)} clips"
-            )
-    measured, start = {}, 0
-    for part, part_rows in parts.items():
-        end = start + len(part_rows)
-        if len(part_rows):
-            independent = (
-                split.val_signer_independent if part == "val" else split.test_signer_independent
-            )
-            measured[part] = {
-                "protocol": split.part_protocol(part),
-                "signer_independent": independent,
-                "clips": len(part_rows),
-                "files": {
-                    name: _figures(file_scores[start:end], store.sign[part_rows])
-                    for name, file_scores in scores.items()
-                },
-            }
-        start = end
+    independent = {"val": split.val_signer_independent, "test": split.test_signer_independent}
+    measured = {}
+    for part, rows in (("val", split.val), ("test", split.test)):
+        if not len(rows):
+            continue
+        scores = {TORCH: _torch_scores(recognizer, store, split, rows)}
+        scores |= {name: _tflite_scores(name, path, store, rows) for name, path in files.items()}
+        measured[part] = {
+            "protocol": split.part_protocol(part),
+            "signer_independent": independent[part],
+            "clips": len(rows),
+            "files": {name: _figures(each, store.sign[rows]) for name, each in scores.items()},
+        }
     return measured
+
+
+def _tflite_scores(name: str, path: Path, store: ClipStore, rows: np.ndarray) -> np.ndarray:
+    """A file's probabilities [rows, signs]."""
+    scores = tflite_outputs(path, store, rows)
+    if invalid := int((~np.isfinite(scores).all(1)).sum()):
+        raise ExportError(f"{name}: no finite answer to {invalid} of the split's {len(rows)} clips")
+    return scores
 
 
 def _torch_scores(

@@ -13,14 +13,9 @@ from ai_edge_litert import schema_py_generated as schema
 from asl.export.passes.flatbuffer import add_buffer, float32_values, operator_code, operator_names
 
 WEIGHTED = (
-    "FULLY_CONNECTED",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "BATCH_MATMUL",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "LSTM",
-    "WHILE",
-)
+    "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "WHILE",
+)  # fmt: skip
 MIN_VALUES = 1024
 """Size of a weight from which on the operator that widens it is worth its cost."""
 

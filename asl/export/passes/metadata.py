@@ -25,25 +25,14 @@ if TYPE_CHECKING:
 
 # Tables of tflite-support's metadata_schema.fbs: their fields in order, as far as used.
 MODEL = (
-    "name",
-    "description",
-    "version",
-    "subgraph_metadata",
-    "author",
-    "license",
-    "associated_files",
+    "name", "description", "version", "subgraph_metadata", "author", "license", "associated_files",
     "min_parser_version",
-)
+)  # fmt: skip
 SUBGRAPH = ("name", "description", "input_tensor_metadata", "output_tensor_metadata")
 TENSOR = (
-    "name",
-    "description",
-    "dimension_names",
-    "content",
-    "process_units",
-    "stats",
+    "name", "description", "dimension_names", "content", "process_units", "stats",
     "associated_files",
-)
+)  # fmt: skip
 CONTENT = ("content_properties_type", "content_properties")
 FILE = ("name", "description", "type")
 
@@ -83,10 +72,10 @@ def _module_facts(module: "nn.Module") -> dict[str, Any]:
         name: value
         for name, value in vars(module).items()
         if isinstance(value, str | int | float | list | tuple)
+        and name != "training"
+        and name[0] != "_"
     }
-    return {"class": type(module).__name__} | {
-        name: value for name, value in plain.items() if name != "training" and name[0] != "_"
-    }
+    return {"class": type(module).__name__} | plain
 
 
 def write_tflite(model: Any, path: Path, labels: Mapping[str, Any] | None = None) -> None:
@@ -122,27 +111,24 @@ def metadata(labels: Mapping[str, Any]) -> bytes:
     """The flatbuffer ModelMetadata of tflite-support's schema, identifier M001."""
     builder = flatbuffers.Builder()
     run = labels.get("run", {})
-    graph = _table(
+    subgraph = _table(
         builder,
         SUBGRAPH,
         description=preprocessing(labels),
         input_tensor_metadata=[_inputs(builder, labels)],
         output_tensor_metadata=[_outputs(builder, labels)],
     )
-    facts = _file(
-        builder,
-        LABELS,
-        "All that is known of the model, as JSON: signs, inputs, preprocessing, run.",
-        DESCRIPTIONS,
-    )
+    content = "All that is known of the model, as JSON: signs, inputs, preprocessing, run."
     root = _table(
         builder,
         MODEL,
         name=run.get("name", "isolated sign recognizer"),
         description=description(labels),
         version=run.get("id", ""),
-        subgraph_metadata=[graph],
-        associated_files=[facts],
+        subgraph_metadata=[subgraph],
+        associated_files=[
+            _table(builder, FILE, name=LABELS, description=content, type=DESCRIPTIONS)
+        ],
         min_parser_version=OLDEST_PARSER,
     )
     builder.Finish(root, b"M001")
@@ -158,22 +144,19 @@ def description(labels: Mapping[str, Any]) -> str:
 
 def preprocessing(labels: Mapping[str, Any]) -> str:
     """The preprocessing that the graph contains, in words."""
-    members = labels.get("members", [labels])
-    return "All preprocessing is in the graph: " + "; ".join(map(_steps, members)) + "."
+    recognizers = []
+    for facts in labels.get("members", [labels]):
+        landmarks = facts["landmarks"]
+        steps = [f"landmarks {landmarks['name']} ({len(landmarks['rows'])})"]
+        steps += [_call(facts[step]) for step in ("scaler", "features") if step in facts]
+        recognizers.append(", ".join(steps))
+    return f"All preprocessing is in the graph: {'; '.join(recognizers)}."
 
 
-def _steps(facts: Mapping[str, Any]) -> str:
-    landmarks = facts["landmarks"]
-    steps = [facts[step] for step in ("scaler", "features") if step in facts]
-    return ", ".join(
-        [f"landmarks {landmarks['name']} ({len(landmarks['rows'])})", *map(_module, steps)]
-    )
-
-
-def _module(facts: Mapping[str, Any]) -> str:
-    plain = {name: json.dumps(value) for name, value in facts.items() if name != "class"}
-    options = ", ".join(f"{name}={value}" for name, value in plain.items())
-    return f"{facts['class']}({options})"
+def _call(facts: Mapping[str, Any]) -> str:
+    """A module's class and options as a Python call."""
+    options = (f"{key}={json.dumps(value)}" for key, value in facts.items() if key != "class")
+    return f"{facts['class']}({', '.join(options)})"
 
 
 def _inputs(builder: flatbuffers.Builder, labels: Mapping[str, Any]) -> int:
@@ -189,13 +172,15 @@ def _inputs(builder: flatbuffers.Builder, labels: Mapping[str, Any]) -> int:
 
 
 def _outputs(builder: flatbuffers.Builder, labels: Mapping[str, Any]) -> int:
-    names = _file(builder, LABELS_TEXT, "The sign of each probability, a line each.", AXIS_LABELS)
+    content = "The sign of each probability, a line each."
     return _tensor(
         builder,
         name="outputs",
         description=f"The probability of each of the {len(labels['signs'])} signs.",
         dimension_names=["sign"],
-        associated_files=[names],
+        associated_files=[
+            _table(builder, FILE, name=LABELS_TEXT, description=content, type=AXIS_LABELS)
+        ],
     )
 
 
@@ -203,10 +188,6 @@ def _tensor(builder: flatbuffers.Builder, **fields: str | Sequence[str | int]) -
     numbers = _table(builder, ())
     content = _table(builder, CONTENT, content_properties_type=FEATURES, content_properties=numbers)
     return _table(builder, TENSOR, content=content, **fields)
-
-
-def _file(builder: flatbuffers.Builder, name: str, description: str, kind: int) -> int:
-    return _table(builder, FILE, name=name, description=description, type=kind)
 
 
 def _table(
