@@ -302,8 +302,8 @@ def current_identity(identity: Identity) -> dict[str, Any]:
         current["space"] = _current_space(current["space"])
     if "against" in current.get("objective", {}):
         objective = dict(current["objective"])
-        current["objective"] = {**objective, "second_objective": objective.pop("against")}
-        del current["objective"]["against"]
+        objective["second_objective"] = objective.pop("against")
+        current["objective"] = objective
     settings: dict[str, Any] = {}
     for key, value in current.get("settings", {}).items():
         group, _, option = key.rpartition(".")

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pandas as pd
 from filelock import FileLock
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
@@ -59,25 +59,6 @@ def open_parent(
     return parent
 
 
-@dataclass(frozen=True)
-class Results:
-    """The results of a sweep so far.
-
-    Attributes:
-        table: a row for each trial.
-        metrics: the best value, how many trials ended how, importances, and the final test.
-        tags: the best child and its values.
-        printed: the first rows of the table, as they are printed.
-        summary: the lines below it.
-    """
-
-    table: pd.DataFrame
-    metrics: dict[str, float]
-    tags: dict[str, Any]
-    printed: str = ""
-    summary: str = ""
-
-
 @dataclass
 class SweepRecord:
     """Keeps the sweep's run up to date."""
@@ -99,62 +80,53 @@ class SweepRecord:
         self._recorded, self._moment = count, time.monotonic()
 
     def finish(self) -> str:
-        """Record the results and return them as text."""
+        """Record the results and return them as text; empty where no trial has a value."""
         trials = self.study.get_trials(deepcopy=False)
         if not any(trial.state is TrialState.RUNNING for trial in trials):
             fail_stale_runs(self.tracker, self.parent.id)
-        results = self._record(interactive=True)
-        return f"{results.printed}\n{results.summary}" if results.summary else ""
+        return self._record(interactive=True)
 
-    def _record(self, interactive: bool) -> Results:
-        results = self.results()
-        text = f"{results.summary}\n\n{results.printed}".strip()  # MLflow shows the first lines
-        has_page = interactive and len(results.table)
-        tracking.record_sweep(
-            self.parent,
-            results.table,
-            results.metrics,
-            results.tags,
-            text,
-            study_figures(self.study),
-            {"sweep.html": interactive_page(self.study, text)} if has_page else {},
-        )
-        if self.plan.second_objective and len(results.table):
-            record_table(self.parent, front_table(self.study), "front.csv")
-        return results
-
-    def results(self) -> Results:
-        """The results of the sweep so far."""
-        plan, study = self.plan, self.study
+    def _record(self, interactive: bool) -> str:
+        study = self.study
         table = trial_table(study)
         states = list(table["state"]) if len(table) else []
         metrics = {
             f"trials_{state.lower()}": float(states.count(state))
             for state in ("COMPLETE", "PRUNED", "FAILED")
         }
-        tags: dict[str, Any] = {"sweep.n_trials": plan.total}
-        best = best_trial(study)
-        if best is None:
-            return Results(table, metrics, tags)
+        tags: dict[str, Any] = {"sweep.n_trials": self.plan.total}
+        rows = summary = ""
+        if best := best_trial(study):
+            self._describe_best(best, metrics, tags)
+            rows, summary = self._rows(table), self._summary(metrics, tags)
+        text = f"{summary}\n\n{rows}".strip()  # MLflow shows the first lines
+        has_page = interactive and len(table)
+        tracking.record_sweep(
+            self.parent,
+            table,
+            metrics,
+            tags,
+            text,
+            study_figures(study),
+            {"sweep.html": interactive_page(study, text)} if has_page else {},
+        )
+        if self.plan.second_objective and len(table):
+            record_table(self.parent, front_table(study), "front.csv")
+        return f"{rows}\n{summary}".strip()
+
+    def _describe_best(
+        self, best: FrozenTrial, metrics: dict[str, float], tags: dict[str, Any]
+    ) -> None:
+        """Add the best values, their importances, their test, and the run to export."""
         final = tracking.final_runs(self.tracker, self.parent.id, best.number)
-        trial_runs = tracking.runs_of_trial(self.tracker, self.parent.id, str(best.number))
-        metrics |= {
-            "best_value": best.values[0],
-            plan.monitor: best.values[0],
-            **_over_seeds(final),
-        }
-        metrics |= {f"importance/{key}": share for key, share in importances(study).items()}
+        runs = final or tracking.runs_of_trial(self.tracker, self.parent.id, str(best.number))
+        metrics["best_value"] = metrics[self.plan.monitor] = best.values[0]
+        metrics |= _over_seeds(final)
+        metrics |= {f"importance/{key}": share for key, share in importances(self.study).items()}
         tags["best_trial"] = best.number
         tags["best_overrides"] = " ".join(best.user_attrs[OVERRIDES])
-        if exported := self._best_run(final or trial_runs):
+        if exported := self._best_run(runs):
             tags["best_child"] = exported.run_id
-        if plan.second_objective:
-            front = format_table(front_table(study))
-            objectives = f"{plan.monitor} and in {plan.second_objective}"
-            printed = f"no other trial is better in {objectives}:\n{front}"
-        else:
-            printed = format_table(table, _SHOWN)
-        return Results(table, metrics, tags, printed, self._summary(metrics, tags))
 
     def _best_run(self, runs: Sequence[FoundRun]) -> FoundRun | None:
         """The run to export: chosen by its validation, never by its test."""
@@ -162,6 +134,12 @@ class SweepRecord:
         measured = [run for run in runs if run.status == "FINISHED" and monitor in run.metrics]
         sign = 1 if self.plan.directions[0] == "minimize" else -1
         return min(measured, key=lambda run: sign * run.metrics[monitor], default=None)
+
+    def _rows(self, table: pd.DataFrame) -> str:
+        if not self.plan.second_objective:
+            return format_table(table, _SHOWN)
+        objectives = f"{self.plan.monitor} and in {self.plan.second_objective}"
+        return f"no other trial is better in {objectives}:\n{format_table(front_table(self.study))}"
 
     def _summary(self, metrics: dict[str, float], tags: dict[str, Any]) -> str:
         which = "most accurate" if self.plan.second_objective else "best"

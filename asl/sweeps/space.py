@@ -81,14 +81,11 @@ class Choice(_Parameter):
 
     choices: Annotated[tuple[Any, ...], BeforeValidator(_choices)]
 
-    @property
     def extremes(self) -> tuple[Any, ...]:
         """Every choice."""
         return self.choices
 
-    def grid(self) -> tuple[Any, ...]:
-        """Every value."""
-        return self.choices
+    grid = extremes
 
     def draw(self, trial: optuna.Trial) -> Any:
         """A value by the study's sampler."""
@@ -109,7 +106,6 @@ class Range(_Parameter):
         """Whether the values are integers."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
-    @property
     def extremes(self) -> tuple[Any, ...]:
         """Both ends of the range."""
         return self.low, self.high
@@ -135,32 +131,26 @@ class Range(_Parameter):
 
     @model_validator(mode="after")
     def _check_range(self) -> "Range":
-        if fault := self._fault():
-            raise ValueError(fault)
-        return self
-
-    def _fault(self) -> str:
-        span = f"range from {self.low} to {self.high}"
+        span, at = f"range from {self.low} to {self.high}", f".step={self.step}:"
         if self.low >= self.high:
-            what = "is empty" if self.low == self.high else "is reversed"
-            return f": the {span} {what}; low should be less than high"
+            what = "empty" if self.low == self.high else "reversed"
+            raise ValueError(f": the {span} is {what}; low should be less than high")
         if self.log and self.low <= 0:
-            return f".low={self.low}: should be greater than 0 with log: true"
+            raise ValueError(f".low={self.low}: should be greater than 0 with log: true")
         if self.step is None:
-            return ""
-        at = f".step={self.step}:"
+            return self
         if self.log:
-            return f"{at} there is no step with log: true"
+            raise ValueError(f"{at} there is no step with log: true")
         if self.step <= 0:
-            return f"{at} should be greater than 0"
+            raise ValueError(f"{at} should be greater than 0")
         if self.step > self.high - self.low:
-            return f"{at} is longer than the {span}"
+            raise ValueError(f"{at} is longer than the {span}")
         if isinstance(self.low, int) and isinstance(self.high, int) and not self.is_integer:
-            return (
+            raise ValueError(
                 f"{at} should be a whole number as low and high are; "
                 f"write low: {float(self.low)} for one that is not"
             )
-        return ""
+        return self
 
 
 Parameter = Choice | Range
@@ -201,7 +191,7 @@ class Space:
         deciding = [parameter for parameter in self.parameters if parameter.key in conditions]
         combinations = [
             dict(zip((parameter.key for parameter in deciding), values, strict=True))
-            for values in itertools.product(*(parameter.extremes for parameter in deciding))
+            for values in itertools.product(*(parameter.extremes() for parameter in deciding))
         ]
         points: list[Values] = []
         seen: set[tuple[str, Value]] = set()
@@ -212,7 +202,7 @@ class Space:
                 values: Values = {}
                 for parameter in self.parameters:
                     if parameter.holds(values):
-                        ends = parameter.extremes
+                        ends = parameter.extremes()
                         new = (end for end in ends if (parameter.key, storable(end)) not in seen)
                         values[parameter.key] = combination.get(parameter.key, next(new, ends[0]))
                 pairs = {(key, storable(value)) for key, value in values.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import optuna
 
@@ -118,19 +119,15 @@ class TrialRunner:
         overrides: Sequence[str],
         values: Sequence[float],
     ) -> Outcome:
-        """One of a trial's runs.
-
-        Args:
-            attempt: the trial.
-            number: of the repetition.
-            trial_plan: of the trial.
-            overrides: the trial's values.
-            values: of the repetitions before it.
-        """
+        """One of a trial's runs, given the values of the repetitions before it."""
         repetition = self.plan.repetitions[number]
         plan = variation(trial_plan, seed=repetition.seed, val=repetition.val)
         label = self._label(attempt.trial.number)
-        report = None if self.plan.second_objective else self._report(attempt, number, plan, values)
+        options: dict[str, Any] = {
+            "store": self._store(plan),
+            "after_epoch": self._report(attempt, number, plan, values),
+            "draw": plan.test,
+        }
 
         def on_start(run_id: str) -> None:
             attempt.trial.set_user_attr(f"{RUN}.{number}" if number else RUN, run_id)
@@ -140,37 +137,28 @@ class TrialRunner:
             tags.mark(self.tracker, found.run_id, trial=label)
             on_start(found.run_id)
         if found and found.status == "FINISHED":  # killed before the study was told the value
-            run = TrainedRun(
-                found.run_id, found.name, found.metrics, None, found.tags.get("pruned")
-            )
+            pruned = found.tags.get("pruned")
+            run = TrainedRun(found.run_id, found.name, found.metrics, pruned=pruned)
         elif found and any((self.tracker.work / found.run_id).glob("last-*.ckpt")):
-            run = resume(
-                found.run_id,
-                self.tracker,
-                store=self._store(plan),
-                after_epoch=report,
-                draw=plan.test,
-            )
+            run = resume(found.run_id, self.tracker, **options)
         else:
             if found:
                 mark_killed(self.tracker, found)
                 tags.mark(self.tracker, found.run_id, trial=f"{label}, lost")
+            texts = [*self.plan.overrides, *overrides, *repetition.overrides]
+            run_tags = {
+                tags.SWEEP: self.plan.address.name,
+                tags.TRIAL: label,
+                tags.PART: str(number),
+                tags.OVERRIDES: " ".join(texts),
+            }
             run = train(
                 plan,
                 self.tracker,
-                store=self._store(plan),
                 parent=self.plan.parent,
-                tags={
-                    tags.SWEEP: self.plan.address.name,
-                    tags.TRIAL: label,
-                    tags.PART: str(number),
-                    tags.OVERRIDES: " ".join(
-                        [*self.plan.overrides, *overrides, *repetition.overrides]
-                    ),
-                },
-                after_epoch=report,
+                tags=run_tags,
                 on_start=on_start,
-                draw=plan.test,
+                **options,
             )
         state = "PRUNED" if run.pruned else "FINAL" if plan.test else "COMPLETE"
         tags.mark(self.tracker, run.run_id, state=state)
@@ -186,12 +174,14 @@ class TrialRunner:
 
     def _report(
         self, attempt: Attempt, number: int, plan: RunPlan, values: Sequence[float]
-    ) -> AfterEpoch:
+    ) -> AfterEpoch | None:
         """Reports each epoch's value to the study, and prunes the trial where its pruner says so.
 
         A retry first gets the epochs of the interrupted attempt. No trial is pruned before the
-        last grace period of its regularization has ended.
+        last grace period of its regularization has ended, and none with two objectives.
         """
+        if self.plan.second_objective:
+            return None
         epochs, trial = plan.trainer["max_epochs"], attempt.trial
         trials = {t.number: t for t in self.study.get_trials(deepcopy=False)}
         reported: set[int] = set(trials[trial.number].intermediate_values)
