@@ -94,15 +94,14 @@ def run_trials(plan: SweepPlan, study: optuna.Study, tracker: Tracker, record: S
     lines = [TrialLines(study, plan.total)]
 
     def report() -> None:
+        for print_ended in [] if screen else lines:
+            print_ended()
         if len(stages) == 1 and (final := final_plan(plan, study)):
             log_line(f"training the best values with {final.total} seeds, each tested once")
             stages.append((final, open_study(final, tracker.work)))
             lines.append(TrialLines(stages[-1][1], final.total))
         if screen:
             screen.study = (stages[-1][1], stages[-1][0].total)
-        else:
-            for print_ended in lines:
-                print_ended()
         record.refresh()
 
     with screen or nullcontext():
