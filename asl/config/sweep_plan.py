@@ -69,26 +69,11 @@ def sweep_plan(cfg: DictConfig) -> tuple[SweepPlan, ClipStore, Split]:
     make_sampler(*sampler)  # to check their options
     make_pruner(*pruner)
     choice = cfg.hydra.runtime.choices["sweep"]
-    objective: dict[str, Any] = {
-        "monitor": base.monitor,
-        "parts": [" ".join(repetition.overrides) for repetition in repetitions],
-    }
-    if second_objective:
-        objective["second_objective"] = second_objective
     plan = SweepPlan(
         address=StudyAddress(sweep["storage"], sweep["name"] or f"{choice}-{base.data.name}"),
-        identity={
-            "space": space.as_json(),
-            "objective": objective,
-            "data": store.fingerprint,
-            "settings": _flat(first.config),
-        },
+        identity=_identity(space, first, repetitions, second_objective, store),
         space=space,
         total=_total(sweep["n_trials"], space, sweep["sampler"]),
-        directions=(
-            "minimize" if base.monitor.endswith("loss") else "maximize",
-            *(("minimize",) if second_objective else ()),
-        ),
         sampler=sampler,
         pruner=pruner,
         monitor=base.monitor,
@@ -281,6 +266,27 @@ def _search_path(cfg: DictConfig) -> list[str]:
 
 
 # --- identity, also of studies that an older version began ---------------------------------------
+
+
+def _identity(
+    space: Space,
+    first: RunPlan,
+    repetitions: Sequence[Repetition],
+    second_objective: str | None,
+    store: ClipStore,
+) -> dict[str, Any]:
+    """All that must be equal for results to belong to one study; `first` is a trial's plan."""
+    objective = {
+        "monitor": first.monitor,
+        "parts": [" ".join(repetition.overrides) for repetition in repetitions],
+        **({"second_objective": second_objective} if second_objective else {}),
+    }
+    return {
+        "space": space.as_json(),
+        "objective": objective,
+        "data": store.fingerprint,
+        "settings": _flat(first.config),
+    }
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

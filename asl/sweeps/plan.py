@@ -49,7 +49,6 @@ class SweepPlan:
         identity: by name, all that must be equal for results to belong to one study.
         space: what varies.
         total: trials to finish, complete or pruned.
-        directions: of each objective.
         sampler: name, options and seed.
         pruner: name, options and the most epochs of a trial.
         monitor: the validation metric that is the objective.
@@ -76,7 +75,6 @@ class SweepPlan:
     identity: Identity
     space: Space
     total: int
-    directions: tuple[Direction, ...]
     sampler: tuple[str, Options, int]
     pruner: tuple[str, Options, int]
     monitor: str
@@ -97,6 +95,12 @@ class SweepPlan:
     launcher_options: Options = field(default_factory=dict)
     params: Options = field(default_factory=dict)
     validation: str = ""
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Of each objective; the exported file should be small or fast."""
+        first: Direction = "minimize" if self.monitor.endswith("loss") else "maximize"
+        return (first, "minimize") if self.second_objective else (first,)
 
 
 def open_study(plan: SweepPlan, locks: Path, worker: int = 0) -> optuna.Study:
@@ -144,7 +148,6 @@ def final_plan(plan: SweepPlan, study: optuna.Study) -> SweepPlan | None:
         label=f"final-{best.number}-",
         space=Space((Choice(key="seed", choices=plan.final_seeds),)),
         total=len(plan.final_seeds),
-        directions=plan.directions[:1],
         second_objective=None,
         sampler=("grid", {}, 0),
         pruner=("none", {}, 1),

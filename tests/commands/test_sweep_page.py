@@ -208,7 +208,6 @@ def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
         identity={},
         space=parse(SPACE),
         total=1,
-        directions=("maximize",),
         sampler=("random", {}, 0),
         pruner=("none", {}, 1),
         monitor="val/f1",

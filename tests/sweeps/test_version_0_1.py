@@ -55,7 +55,6 @@ def plan(folder, identity=CURRENT):
         identity=identity,
         space=parse(CURRENT["space"]),
         total=4,
-        directions=("maximize", "minimize"),
         second_objective="size",
         sampler=("grid", {}, 0),
         pruner=("none", {}, 1),
