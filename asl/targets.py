@@ -75,14 +75,15 @@ def current_path(path: str) -> str:
 def factory(node: Mapping[str, Any]) -> "partial[Any]":
     """The class that a mapping names with the options that it gives, to be called with the rest."""
     options = {
-        key: _current_value(node[TARGET], key, value)
+        key: current_value(node[TARGET], key, value)
         for key, value in node.items()
         if key != TARGET
     }
     return partial(locate(node[TARGET]), **options)
 
 
-def _current_value(path: str, option: str, value: Any) -> Any:
+def current_value(path: str, option: str, value: Any) -> Any:
+    """The value of a class's option, which an older version may have recorded, spelled as today."""
     renamed = RENAMED_VALUES.get((current_path(path), option))
     if renamed is None:
         return value

@@ -1,69 +1,118 @@
-"""A search space as data: what may vary, from where to where, and under which condition.
+"""A search space as data: which keys vary, over which values, under which conditions.
 
-A parameter is a key of the config. `choices` list its values; `low` and `high` span a range, of
-whole numbers where both and `step` are whole, and even on a logarithmic scale where `log` is true.
-`when` makes it depend on others: with `when: {model: transformer}` it is there for transformers
-alone.
+A parameter is a key of the config. `choices` lists its values; `low` and `high` span a range: of
+integers where both and `step` are integers, sampled on a logarithmic scale where `log` is true.
+`when` makes it conditional on other parameters: with `when: {model: transformer}` only trials with
+a transformer have it.
 """
 
 import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import optuna
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from asl.errors import UserError, unknown
 
 Value = str | int | float | bool | None
-Values = dict[str, Any]  # of a trial: by key, only those that are there under their conditions
+Values = dict[str, Any]  # of a trial, by key; only the parameters whose conditions hold
 
 KEYS = ("choices", "low", "high", "log", "step", "when")
-DECADES = 3  # a linear range over so many draws nine in ten values from the last one
+_SYNTAX = "say {choices: […]} or {low: …, high: …}"
+_DECADES = 3  # a linear range over so many draws nine in ten values from the last one
 
 
-@dataclass(frozen=True)
-class Parameter:
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("should be a number")
+    if not math.isfinite(value):
+        raise ValueError("should be finite")
+    return value
+
+
+def _choices(value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("should be a list of at least one value")
+    if len({json.dumps(choice) for choice in value}) < len(value):
+        raise ValueError("a value is there twice")
+    return tuple(value)
+
+
+def _conditions(value: object) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(value or {}, Mapping):
+        raise ValueError("say {KEY: VALUE} or {KEY: [VALUES]}")
+    return {
+        key: tuple(allowed) if isinstance(allowed, list | tuple) else (allowed,)
+        for key, allowed in dict(value or {}).items()  # type: ignore[call-overload]
+    }
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
+
+
+class _Parameter(BaseModel):
     """One key that varies.
 
     Attributes:
         key: of the config, `optimizer.lr` or a group such as `model`.
-        choices: its values, or none where it has a range.
-        low: the range's least value.
-        high: its largest.
-        log: whether values are drawn evenly on a logarithmic scale.
-        step: distance between values, or None.
-        when: by key of another parameter, the values under which this one is there.
+        when: by key of another parameter, the values under which this one exists.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
     key: str
-    choices: tuple[Any, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    log: bool = False
-    step: float | None = None
-    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-
-    @property
-    def whole(self) -> bool:
-        """Whether a range is of whole numbers."""
-        return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
+    when: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_conditions)] = {}
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether this parameter is there beside the values of those before it."""
+        """Whether this parameter exists beside these values of the parameters before it."""
         return all(key in values and values[key] in allowed for key, allowed in self.when.items())
 
+    def as_json(self) -> dict[str, Any]:
+        """The parameter as it is described in `sweep.space`."""
+        plain = self.model_dump(exclude={"key", "when"})
+        return plain | ({"when": dict(self.when)} if self.when else {})
+
+
+class Choice(_Parameter):
+    """A parameter with a list of values."""
+
+    choices: Annotated[tuple[Any, ...], BeforeValidator(_choices)]
+
     def extremes(self) -> tuple[Any, ...]:
-        """All choices, or both ends of the range."""
-        return self.choices or (self.low, self.high)
+        """Every choice."""
+        return self.choices
+
+    grid = extremes
+
+    def draw(self, trial: optuna.Trial) -> Any:
+        """A value by the study's sampler."""
+        by_name = {storable(choice): choice for choice in self.choices}
+        return by_name[trial.suggest_categorical(self.key, list(by_name))]
+
+
+class Range(_Parameter):
+    """A parameter with a range of numbers; `step` is the distance between values, if any."""
+
+    low: Number
+    high: Number
+    log: bool = False
+    step: Number | None = None
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the values are integers."""
+        return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
+
+    def extremes(self) -> tuple[Any, ...]:
+        """Both ends of the range."""
+        return self.low, self.high
 
     def grid(self) -> tuple[Any, ...]:
-        """All values; raises UserError where there are infinitely many."""
-        if self.choices:
-            return self.choices
-        if self.log or (self.step is None and not self.whole):
+        """Every value; raises UserError where there are infinitely many."""
+        if self.log or (self.step is None and not self.is_integer):
             raise UserError(
                 f"sweep.sampler=grid: {_where(self.key)} has a continuous range; "
                 "give it choices, or a step"
@@ -71,12 +120,45 @@ class Parameter:
         step = self.step or 1
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
         values = (self.low + number * step for number in range(count))
-        return tuple(values if self.whole else (float(f"{value:.12g}") for value in values))
+        return tuple(values if self.is_integer else (float(f"{value:.12g}") for value in values))
+
+    def draw(self, trial: optuna.Trial) -> float:
+        """A value by the study's sampler."""
+        if self.is_integer:
+            low, high, step = int(self.low), int(self.high), int(self.step or 1)
+            return trial.suggest_int(self.key, low, high, step=step, log=self.log)
+        return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "Range":
+        span, at = f"range from {self.low} to {self.high}", f".step={self.step}:"
+        if self.low >= self.high:
+            what = "empty" if self.low == self.high else "reversed"
+            raise ValueError(f": the {span} is {what}; low should be less than high")
+        if self.log and self.low <= 0:
+            raise ValueError(f".low={self.low}: should be greater than 0 with log: true")
+        if self.step is None:
+            return self
+        if self.log:
+            raise ValueError(f"{at} there is no step with log: true")
+        if self.step <= 0:
+            raise ValueError(f"{at} should be greater than 0")
+        if self.step > self.high - self.low:
+            raise ValueError(f"{at} is longer than the {span}")
+        if isinstance(self.low, int) and isinstance(self.high, int) and not self.is_integer:
+            raise ValueError(
+                f"{at} should be a whole number as low and high are; "
+                f"write low: {float(self.low)} for one that is not"
+            )
+        return self
+
+
+Parameter = Choice | Range
 
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters, those before others on which they depend."""
+    """Parameters, in an order in which every condition is on earlier ones."""
 
     parameters: tuple[Parameter, ...]
 
@@ -84,27 +166,8 @@ class Space:
         """A trial's values, by the study's sampler."""
         values: Values = {}
         for parameter in self.parameters:
-            if not parameter.holds(values):
-                continue
-            if parameter.choices:
-                named = {storable(choice): choice for choice in parameter.choices}
-                values[parameter.key] = named[trial.suggest_categorical(parameter.key, list(named))]
-            elif parameter.whole:
-                values[parameter.key] = trial.suggest_int(
-                    parameter.key,
-                    int(parameter.low),
-                    int(parameter.high),
-                    step=int(parameter.step or 1),
-                    log=parameter.log,
-                )
-            else:
-                values[parameter.key] = trial.suggest_float(
-                    parameter.key,
-                    parameter.low,
-                    parameter.high,
-                    step=parameter.step,
-                    log=parameter.log,
-                )
+            if parameter.holds(values):
+                values[parameter.key] = parameter.draw(trial)
         return values
 
     def grid(self) -> list[Values]:
@@ -112,9 +175,9 @@ class Space:
         points: list[Values] = [{}]
         for parameter in self.parameters:
             points = [
-                {**point, **own}
+                {**point, **added}
                 for point in points
-                for own in (
+                for added in (
                     [{parameter.key: value} for value in parameter.grid()]
                     if parameter.holds(point)
                     else [{}]
@@ -123,40 +186,58 @@ class Space:
         return points
 
     def samples(self) -> list[Values]:
-        """Few points in which every choice, and both ends of every range, come at least once."""
+        """A few points that contain every choice, and both ends of every range, at least once."""
         conditions = {key for parameter in self.parameters for key in parameter.when}
         deciding = [parameter for parameter in self.parameters if parameter.key in conditions]
-        keys = [parameter.key for parameter in deciding]
-        settled = [
-            dict(zip(keys, values, strict=True))
-            for values in itertools.product(*(parameter.choices for parameter in deciding))
+        combinations = [
+            dict(zip((parameter.key for parameter in deciding), values, strict=True))
+            for values in itertools.product(*(parameter.extremes() for parameter in deciding))
         ]
         points: list[Values] = []
         seen: set[tuple[str, Value]] = set()
-        fresh = True
-        while fresh:
-            fresh = False
-            for given in settled:
+        added = True
+        while added:
+            added = False
+            for combination in combinations:
                 values: Values = {}
                 for parameter in self.parameters:
                     if parameter.holds(values):
                         ends = parameter.extremes()
                         new = (end for end in ends if (parameter.key, storable(end)) not in seen)
-                        values[parameter.key] = given.get(parameter.key, next(new, ends[0]))
+                        values[parameter.key] = combination.get(parameter.key, next(new, ends[0]))
                 pairs = {(key, storable(value)) for key, value in values.items()}
                 if not pairs <= seen:
-                    fresh = True
+                    added = True
                     seen |= pairs
                     points.append(values)
         return points
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """The space as plain values, which tell it from others."""
-        return [_as_json(parameter) for parameter in self.parameters]
+    def pinned(self, values: Values) -> "Space":
+        """The space with one value for some keys, without what its conditions then exclude."""
+        choices: dict[str, tuple[Any, ...]] = {}  # of the parameters that are left
+        left: list[Parameter] = []
+        for parameter in self.parameters:
+            when = {
+                key: tuple(value for value in allowed if value in choices.get(key, ()))
+                for key, allowed in parameter.when.items()
+            }
+            if not all(when.values()):
+                continue
+            if (key := parameter.key) in values:
+                parameter = Choice(key=key, choices=(values[key],))
+            parameter = parameter.model_copy(update={"when": when})
+            if isinstance(parameter, Choice):
+                choices[key] = parameter.choices
+            left.append(parameter)
+        return Space(tuple(left))
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """The space as plain values by key, of which `parse` makes the same space."""
+        return {parameter.key: parameter.as_json() for parameter in self.parameters}
 
 
 def storable(value: Any) -> Value:
-    """A choice as Optuna keeps it: a list or a mapping becomes its JSON."""
+    """A choice as Optuna stores it: a list or a mapping becomes its JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
@@ -171,29 +252,29 @@ def parse(described: Mapping[str, Any]) -> Space:
             "sweep.space: is empty; say what may vary, {optimizer.lr: {low: …, high: …}}"
         )
     faults: list[str] = []
-    parameters = []
+    parameters: list[Parameter] = []
     for key, node in described.items():
-        found = list(_faults(key, node))
-        faults += found
-        if not found:
+        try:
             parameters.append(_parameter(key, node))
+        except UserError as error:
+            faults.append(str(error))
     for parameter in parameters:
         faults += _condition_faults(parameter, parameters, described)
     if faults:
         raise UserError("\n".join(faults))
-    return Space(tuple(_in_order(parameters)))
+    return Space(tuple(_sorted_by_condition(parameters)))
 
 
 def warnings(space: Space) -> list[str]:
-    """What is allowed but seldom meant, a sentence each."""
+    """Ranges that are allowed but seldom meant, a sentence each."""
     return [
         f"{_where(parameter.key)}: a linear range from {parameter.low:g} to {parameter.high:g} "
         "draws nearly all values from its upper end; log: true draws evenly over the magnitudes"
         for parameter in space.parameters
-        if not parameter.choices
+        if isinstance(parameter, Range)
         and not parameter.log
         and parameter.low > 0
-        and math.log10(parameter.high / parameter.low) >= DECADES - 1e-9
+        and math.log10(parameter.high / parameter.low) >= _DECADES - 1e-9
     ]
 
 
@@ -201,109 +282,52 @@ def _where(key: str) -> str:
     return f"sweep.space.{key}"
 
 
-def _as_json(parameter: Parameter) -> dict[str, Any]:
-    names = ("choices",) if parameter.choices else ("low", "high", "log", "step")
-    plain = {"key": parameter.key, **{name: getattr(parameter, name) for name in names}}
-    return plain | ({"when": dict(parameter.when)} if parameter.when else {})
-
-
-def _parameter(key: str, node: Mapping[str, Any]) -> Parameter:
-    when = {
-        other: tuple(value) if isinstance(value, list) else (value,)
-        for other, value in (node.get("when") or {}).items()
-    }
-    if "choices" in node:
-        return Parameter(key, choices=tuple(node["choices"]), when=when)
-    low, high = node["low"], node["high"]
-    return Parameter(
-        key,
-        low=low,
-        high=high,
-        log=bool(node.get("log", False)),
-        step=node.get("step"),
-        when=when,
-    )
-
-
-def _faults(key: str, node: Any) -> Iterator[str]:
+def _parameter(key: str, node: Any) -> Parameter:
     where = _where(key)
     if not isinstance(node, Mapping):
-        yield f"{where}={node}: say {{choices: […]}} or {{low: …, high: …}}"
-        return
+        raise UserError(f"{where}={node}: {_SYNTAX}")
     if strange := [name for name in node if name not in KEYS]:
-        yield str(unknown(where, strange[0], KEYS))
+        raise unknown(where, strange[0], KEYS)
+    try:
+        return (Choice if "choices" in node else Range)(key=key, **node)
+    except ValidationError as error:
+        raise UserError("\n".join(_sentences(where, error))) from None
+
+
+def _sentences(where: str, error: ValidationError) -> Iterator[str]:
+    """What pydantic found wrong with a parameter, each fault one sentence with key and value."""
+    if any(fault["type"] == "missing" for fault in error.errors()):
+        yield f"{where}: {_SYNTAX}"
         return
-    if not isinstance(node.get("when") or {}, Mapping):
-        yield f"{where}.when={node['when']}: say {{KEY: VALUE}} or {{KEY: [VALUES]}}"
-    if "choices" in node:
-        yield from _choice_faults(where, node)
-    elif "low" in node and "high" in node:
-        yield from _range_faults(where, node)
-    else:
-        yield f"{where}: say {{choices: […]}} or {{low: …, high: …}}"
-
-
-def _choice_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("low", "high", "log", "step"):
-        if name in node:
-            yield f"{where}: has choices, and so no {name}"
-    choices = node["choices"]
-    if not isinstance(choices, list) or not choices:
-        yield f"{where}.choices={choices}: should be a list of at least one value"
-    elif len({json.dumps(choice) for choice in choices}) < len(choices):
-        yield f"{where}.choices={choices}: a value is there twice"
-
-
-def _range_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
-    low, high, step, log = node["low"], node["high"], node.get("step"), node.get("log", False)
-    numbers = {"low": low, "high": high} | ({} if step is None else {"step": step})
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            yield f"{where}.{name}={number}: should be a number"
-            return
-        if not math.isfinite(number):
-            yield f"{where}.{name}={number}: should be finite"
-            return
-    if not isinstance(log, bool):
-        yield f"{where}.log={log}: should be true or false"
-    if low >= high:
-        what = "is empty" if low == high else "is reversed"
-        yield f"{where}: the range from {low} to {high} {what}; low should be less than high"
-        return
-    if log and low <= 0:
-        yield f"{where}.low={low}: should be greater than 0 with log: true"
-    if step is not None:
-        if log:
-            yield f"{where}.step={step}: there is no step with log: true"
-        elif step <= 0:
-            yield f"{where}.step={step}: should be greater than 0"
-        elif step > high - low:
-            yield f"{where}.step={step}: is longer than the range from {low} to {high}"
-        elif isinstance(low, int) and isinstance(high, int) and not isinstance(step, int):
-            yield (
-                f"{where}.step={step}: should be a whole number as low and high are; "
-                f"write low: {float(low)} for one that is not"
-            )
+    for fault in error.errors():
+        reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if fault["type"] == "extra_forbidden":
+            yield f"{where}: has choices, and so no {fault['loc'][0]}"
+        elif fault["loc"]:
+            yield f"{where}.{fault['loc'][0]}={fault['input']}: {reason}"
+        else:
+            yield f"{where}{reason}"
 
 
 def _condition_faults(
     parameter: Parameter, parameters: Sequence[Parameter], described: Mapping[str, Any]
 ) -> Iterator[str]:
-    known = {other.key: other for other in parameters}
+    by_key = {other.key: other for other in parameters}
     for key, allowed in parameter.when.items():
         where = f"{_where(parameter.key)}.when"
+        other = by_key.get(key)
         if key not in described or key == parameter.key:
-            others = [other for other in described if other != parameter.key]
+            others = [name for name in described if name != parameter.key]
             yield str(unknown(where, key, others))
-        elif key in known and not known[key].choices:
+        elif isinstance(other, Range):
             yield f"{where}: {key} has a range; a condition is on a key with choices"
-        elif key in known:
+        elif other is not None:
             for value in allowed:
-                if value not in known[key].choices:
-                    yield str(unknown(f"{where}.{key}", value, known[key].choices))
+                if value not in other.choices:
+                    yield str(unknown(f"{where}.{key}", value, other.choices))
 
 
-def _in_order(parameters: Sequence[Parameter]) -> list[Parameter]:
+def _sorted_by_condition(parameters: Sequence[Parameter]) -> list[Parameter]:
     """Those that others depend on first; raises UserError where they depend in a circle."""
     ordered: list[Parameter] = []
     left = list(parameters)

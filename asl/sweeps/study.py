@@ -1,13 +1,14 @@
-"""The study in Optuna's own storage: opened by name, the same for as many processes as like.
+"""An Optuna study in its database: found by name, shared by any number of processes.
 
-The storage is a database, for two reasons: it stays whole when a process is killed in the middle
-of a write, and it remembers when each trial's worker was last alive (Optuna's heartbeat).
+The storage is a database for two reasons: it stays consistent when a process is killed in the
+middle of a write, and it records when each trial's worker was last alive (Optuna's heartbeat).
 """
 
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,28 +19,30 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from asl.errors import UserError
-from asl.sweeps.methods import quieten
+from asl.sweeps.optuna_private import storage_of
 
 Direction = Literal["maximize", "minimize"]
+Identity = Mapping[str, Any]
 
-# What a study says of itself.
+# User attributes of a study; studies hold these strings.
 IDENTITY = "identity"
 TOTAL = "n_trials"
-COMMAND = "command"  # that goes on with it
+COMMAND = "command"  # that resumes it
 _FINAL = "-final-"
 SQLITE = "sqlite:///"
+LOCK_FILE = "sweep-studies.lock"  # held while a study or its run is created
 HEARTBEAT_SECONDS = 20
 DEAD_AFTER_SECONDS = 120
 _LOCKED_SECONDS = 100  # that SQLite waits for another process's write
-_MADE_SECONDS = 20  # that a study's maker has to say what it is
+_CREATION_SECONDS = 20  # within which the process that created a study sets its identity
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyAddress:
     """Where a study is.
 
     Attributes:
-        url: of the database, `sqlite:///FILE` or a server's, its password with it.
+        url: of the database, `sqlite:///FILE` or a server's, which may contain a password.
         name: of the study.
     """
 
@@ -47,7 +50,7 @@ class Place:
     name: str
 
     @property
-    def said(self) -> str:
+    def redacted_url(self) -> str:
         """The address as it may be printed."""
         return without_password(self.url)
 
@@ -57,17 +60,24 @@ def without_password(text: str) -> str:
     return re.sub(r"://([^/@\s:]*):[^/@\s]*@", r"://\1:***@", text)
 
 
-def open_storage(url: str, make: bool = True) -> RDBStorage:
-    """Open a storage.
+def quiet_optuna() -> None:
+    """Silence Optuna's log; the sweep prints what matters."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message=".*Heartbeat of storage is supposed to be used.*")
+
+
+def open_storage(url: str, create: bool = True) -> RDBStorage:
+    """Open a database of studies.
 
     Args:
         url: of the database.
-        make: whether it is made on first use; else only what is there is read.
+        create: whether it is created on first use; otherwise an existing one is read.
 
     Raises:
         UserError: it cannot be opened, or is no database.
     """
-    quieten()
+    quiet_optuna()
     if "://" not in url:
         raise UserError(
             f"sweep.storage={url}: should be sqlite:///FILE, postgresql://… or mysql://…"
@@ -75,62 +85,62 @@ def open_storage(url: str, make: bool = True) -> RDBStorage:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith(SQLITE):
         file = Path(url.removeprefix(SQLITE))
-        if not make and not file.exists():
+        if not create and not file.exists():
             raise UserError(f"sweep.storage={url}: there is no such file, and so no study yet")
         file.parent.mkdir(parents=True, exist_ok=True)
         options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
+    where = f"sweep.storage={without_password(url)}"
     try:
         return RDBStorage(
             url,
             engine_kwargs=options,
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=DEAD_AFTER_SECONDS,
-            skip_table_creation=not make,
+            skip_table_creation=not create,
         )
     except ImportError:
         raise UserError(
-            f"sweep.storage={without_password(url)}: the driver of this kind of database is not "
-            "installed (pip install 'psycopg[binary]' for postgresql+psycopg://, pymysql for "
-            "mysql+pymysql://)"
+            f"{where}: the driver of this kind of database is not installed "
+            "(pip install 'psycopg[binary]' for postgresql+psycopg://, pymysql for mysql+pymysql://)"
         ) from None
     except Exception as error:  # SQLAlchemy's are many, and quote the address
         reason = without_password((str(error).splitlines() or [""])[0])
-        raise UserError(
-            f"sweep.storage={without_password(url)}: can't be opened ({reason})"
-        ) from None
+        raise UserError(f"{where}: can't be opened ({reason})") from None
 
 
 def join_study(
-    place: Place,
+    address: StudyAddress,
     directions: Sequence[Direction],
-    identity: Mapping[str, Any],
+    identity: Identity,
     locks: Path,
     names: Sequence[str] = (),
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
+    current: Callable[[Identity], Identity] = dict,
 ) -> optuna.Study:
-    """Make the study, or go on with it.
+    """Create the study, or open the existing one of this name.
 
     Args:
-        place: where it is.
+        address: where it is.
         directions: of each objective.
-        identity: by name, all that must be the same for results to belong to one study.
-        locks: a folder of this machine's.
+        identity: by name, all that must be equal for results to belong to one study.
+        locks: a folder of this machine.
         names: of the objectives, as tables show them.
         sampler: draws values.
-        pruner: gives trials up.
+        pruner: stops unpromising trials.
+        current: spells an identity, which an older version may have stored, as this version does.
 
     Raises:
         UserError: the storage cannot be opened, or holds another study of this name.
     """
-    storage = open_storage(place.url)
+    storage = open_storage(address.url)
     locks.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(identity))
-    with FileLock(locks / "sweep-studies.lock"):
+    with FileLock(locks / LOCK_FILE):
         try:
             study = optuna.create_study(
                 storage=storage,
-                study_name=place.name,
+                study_name=address.name,
                 directions=list(directions),
                 sampler=sampler,
                 pruner=pruner,
@@ -140,39 +150,39 @@ def join_study(
             study.set_user_attr(IDENTITY, plain)
         except optuna.exceptions.DuplicatedStudyError:
             study = optuna.load_study(
-                storage=storage, study_name=place.name, sampler=sampler, pruner=pruner
+                storage=storage, study_name=address.name, sampler=sampler, pruner=pruner
             )
-            _check_same(study, plain)
+            _check_same(study, plain, current)
     return study
 
 
-def find_study(place: Place) -> optuna.Study:
-    """The study of that name, to be read; raises UserError where there is none."""
-    storage = open_storage(place.url, make=False)
+def find_study(address: StudyAddress) -> optuna.Study:
+    """Open an existing study to read it; raises UserError where there is none."""
+    storage = open_storage(address.url, create=False)
     try:
-        return optuna.load_study(storage=storage, study_name=place.name)
+        return optuna.load_study(storage=storage, study_name=address.name)
     except KeyError:
         names = study_names(storage)
         choices = f"choose from {', '.join(names)}" if names else "there is none at all"
         raise UserError(
-            f"status={place.name}: there is no such study in {place.said}; {choices}"
+            f"status={address.name}: there is no such study in {address.redacted_url}; {choices}"
         ) from None
 
 
 def study_names(storage: RDBStorage) -> list[str]:
-    """Every study but for those of best values done once more; see `final_studies`."""
+    """The names of all studies but the final ones; see `final_studies`."""
     names = optuna.get_all_study_names(storage)
     return [name for name in names if not any(_is_final(name, of) for of in names)]
 
 
 def final_name(name: str, best: int) -> str:
-    """The study in which a study's best trial is done once more."""
+    """The name of the study that trains and tests a study's best values with several seeds."""
     return f"{name}{_FINAL}{best}"
 
 
 def final_studies(study: optuna.Study) -> list[optuna.Study]:
-    """The studies in which this one's best values were done once more, with the test."""
-    storage = study._storage
+    """The studies that train and test this one's best values, see `final_name`."""
+    storage = storage_of(study)
     names = [n for n in optuna.get_all_study_names(storage) if _is_final(n, study.study_name)]
     return [optuna.load_study(storage=storage, study_name=name) for name in names]
 
@@ -205,28 +215,31 @@ def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     return min(complete, key=order)
 
 
-def _check_same(study: optuna.Study, identity: Mapping[str, Any]) -> None:
-    known = study.user_attrs.get(IDENTITY)
+def _check_same(
+    study: optuna.Study, identity: Identity, current: Callable[[Identity], Identity]
+) -> None:
+    stored = study.user_attrs.get(IDENTITY)
     waited = 0.0
-    while known is None and waited < _MADE_SECONDS:  # another machine is making it
+    while stored is None and waited < _CREATION_SECONDS:  # another machine is creating it
         time.sleep(0.5)
         waited += 0.5
-        known = study.user_attrs.get(IDENTITY)
-    if known is None:  # its maker was killed
+        stored = study.user_attrs.get(IDENTITY)
+    if stored is None:  # the process that created it was killed
         study.set_user_attr(IDENTITY, dict(identity))
         return
-    other = [name for name in identity if known.get(name) != identity[name]]
+    stored, asked = current(stored), current(identity)
+    other = [name for name in asked if stored.get(name) != asked[name]]
     if other:
+        differences = ", ".join(_difference(name, stored.get(name), asked[name]) for name in other)
         raise UserError(
-            f"sweep.name={study.study_name}: the study of this name has another "
-            f"{', '.join(_difference(name, known.get(name), identity[name]) for name in other)}; "
+            f"sweep.name={study.study_name}: the study of this name has another {differences}; "
             "give this one another name"
         )
 
 
-def _difference(name: str, known: Any, asked: Any) -> str:
-    if not isinstance(known, dict) or not isinstance(asked, dict):
+def _difference(name: str, stored: Any, asked: Any) -> str:
+    if not isinstance(stored, dict) or not isinstance(asked, dict):
         return name
-    keys = [key for key in sorted({*known, *asked}) if known.get(key) != asked.get(key)]
-    shown = ", ".join(f"{key}={known.get(key)}" for key in keys[:3])
+    keys = [key for key in sorted({*stored, *asked}) if stored.get(key) != asked.get(key)]
+    shown = ", ".join(f"{key}={stored.get(key)}" for key in keys[:3])
     return f"{name} ({shown}{', …' if len(keys) > 3 else ''})"

@@ -1,33 +1,34 @@
-"""One worker: takes trials until the study is finished, and tells what came of each."""
+"""One worker: claims trials until the study is finished, and records the result of each."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
-from optuna.storages._heartbeat import get_heartbeat_thread  # what Study.optimize uses
 from optuna.trial import TrialState
 
-from asl.sweeps.claim import (
+from asl.sweeps.optuna_private import heartbeat
+from asl.sweeps.queue import (
     CRASHED,
     END,
+    ERROR,
+    WHY,
     Attempt,
-    Plan,
+    Goal,
     Worker,
     crashed,
     is_over,
     next_attempt,
-    wait_a_little,
 )
 
-ERROR = "error"  # what a crashed trial died of
-WHY = "why"  # a trial was pruned
+_POLL_SECONDS = 0.5  # while all that is left is run by others
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial: a value for each objective, or why it was pruned."""
+    """The result of a trial: a value for each objective, or why it was pruned."""
 
     values: tuple[float, ...] = ()
     pruned: str | None = None
@@ -38,49 +39,48 @@ Objective = Callable[[Attempt], Outcome]
 
 def work(
     study: optuna.Study,
-    plan: Plan,
+    goal: Goal,
     worker: Worker,
     objective: Objective,
     max_failures: int,
     after_trial: Callable[[], None] = lambda: None,
 ) -> None:
-    """Do trials until the study has its total, or too many crashed.
+    """Run trials until the study has its total, or too many crashed.
 
     Args:
-        study: to take them from.
-        plan: what it is to come to.
+        study: where trials are claimed.
+        goal: when it is finished.
         worker: this process.
-        objective: does a trial.
+        objective: runs a trial.
         max_failures: crashed trials, of any worker since this one began, after which it stops.
-        after_trial: called when one has ended, and while waiting for those of others.
+        after_trial: called when a trial has ended, and while waiting for those of others.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C; the trial is put down as interrupted before.
+        KeyboardInterrupt: on Ctrl-C; the trial is recorded as interrupted before.
     """
     began = datetime.now()
-    while not is_over(study, plan) and len(crashed(study, began)) < max_failures:
-        attempt = next_attempt(study, plan, worker)
+    while not is_over(study, goal) and len(crashed(study, began)) < max_failures:
+        attempt = next_attempt(study, goal, worker)
         if attempt is None:
-            wait_a_little()
+            time.sleep(_POLL_SECONDS)
         else:
-            with get_heartbeat_thread(attempt.trial._trial_id, study._storage):
-                _do(study, attempt, objective)
+            with heartbeat(study, attempt.trial):
+                _run_trial(study, attempt, objective)
         after_trial()
 
 
-def _do(study: optuna.Study, attempt: Attempt, objective: Objective) -> None:
+def _run_trial(study: optuna.Study, attempt: Attempt, objective: Objective) -> None:
     trial = attempt.trial
     try:
         outcome = objective(attempt)
         if any(math.isnan(value) for value in outcome.values):
             raise ArithmeticError(f"the objective is {outcome.values}")
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the latter of the former
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise KeyboardInterrupt from None
     except Exception as error:
-        trial.set_user_attr(
-            ERROR, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        )
+        first_line = (str(error).splitlines() or [""])[0]
+        trial.set_user_attr(ERROR, f"{type(error).__name__}: {first_line}")
         trial.set_user_attr(END, CRASHED)
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return

@@ -16,7 +16,7 @@ from asl.tracking.store import Tracker
 # Tags of a trial's runs.
 SWEEP = "sweep"
 TRIAL = "sweep.trial"
-PART = "sweep.part"  # of a trial that is several runs, over folds or seeds
+PART = "sweep.part"  # number of the repetition, over folds or seeds
 STATE = "sweep.state"  # COMPLETE, PRUNED or FINAL; MLflow's own status says FAILED and KILLED
 OVERRIDES = "sweep.overrides"  # with which `asl train` repeats it
 
@@ -30,31 +30,45 @@ def open_parent(
     params: Mapping[str, Any],
     known: str | None,
 ) -> TrackedRun:
-    """The sweep's run: the known one where this store has it, else a new one."""
+    """The sweep's run: the known one where this store has it, otherwise a new one."""
     client = tracker.client
     run = None
     if known:
         try:
             run = client.get_run(known)
             client.update_run(known, status="RUNNING")
-        except MlflowException:  # made in another store
+        except MlflowException:  # created in another store
             run = None
     if run is None:
-        run = create_run(tracker, f"sweep-{name}", {"kind": "sweep", SWEEP: name, **tags})
+        run = create_run(tracker, f"sweep-{name}", {**tags, SWEEP: name})
     run_id = run.info.run_id
     parent = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
     record_params(parent, params)
     return parent
 
 
-def forget_parent(parent: TrackedRun) -> None:
-    """Delete a parent of which another process had made one."""
+def delete_parent(parent: TrackedRun) -> None:
+    """Delete a parent where another process had already created one."""
     parent.client.delete_run(parent.id)
+
+
+def end_parent(parent: TrackedRun, status: str) -> None:
+    """Set its status: FINISHED, FAILED where too many trials crashed, KILLED where interrupted."""
+    parent.client.set_terminated(parent.id, status)
 
 
 def runs_of_trial(tracker: Tracker, parent: str, trial: str) -> list[FoundRun]:
     """A trial's runs, the newest first."""
     return children(tracker, parent, tagged(TRIAL, trial))
+
+
+def final_runs(tracker: Tracker, parent: str, best: int) -> list[FoundRun]:
+    """The finished runs that tested the best trial's values."""
+    return [
+        run
+        for run in children(tracker, parent)
+        if run.tags.get(TRIAL, "").startswith(f"final-{best}-") and run.status == "FINISHED"
+    ]
 
 
 def mark(tracker: Tracker, run_id: str, **tags: object) -> None:
@@ -63,10 +77,10 @@ def mark(tracker: Tracker, run_id: str, **tags: object) -> None:
         tracker.client.set_tag(run_id, f"{SWEEP}.{name}", str(value))
 
 
-def bury(tracker: Tracker, run: FoundRun) -> None:
-    """Give a run its end whose process was killed and which nobody goes on with."""
-    if run.status in ("RUNNING", "SCHEDULED"):
-        tracker.client.set_terminated(run.run_id, "KILLED")
+def record_costs(tracker: Tracker, run_id: str, costs: Mapping[str, float]) -> None:
+    """Log size and latency of a run's exported file."""
+    for name, value in costs.items():
+        tracker.client.log_metric(run_id, f"tflite/{name}", value)
 
 
 def record_sweep(
@@ -75,18 +89,18 @@ def record_sweep(
     metrics: Mapping[str, float],
     tags: Mapping[str, object],
     text: str,
-    pictures: Mapping[str, Figure],
+    figures: Mapping[str, Figure],
     pages: Mapping[str, str],
 ) -> None:
-    """Log how the sweep stands on its run.
+    """Log the results of the sweep so far on its run.
 
     Args:
-        parent: its run.
-        table: a row a trial, `trials.csv`.
-        metrics: the best value, and how many trials ended how; so many trials are MLflow's step.
+        parent: the sweep's run.
+        table: a row for each trial, `trials.csv`.
+        metrics: the best value, and how many trials ended how; MLflow's step is their number.
         tags: the best child and its values.
-        text: what is printed of it, `summary.txt`; MLflow shows its beginning as the description.
-        pictures: by name.
+        text: what is printed, `summary.txt`; MLflow shows its beginning as the description.
+        figures: by name.
         pages: HTML, by name of the file.
     """
     if len(table):
@@ -98,12 +112,7 @@ def record_sweep(
         parent.client.log_text(parent.id, text + "\n", "summary.txt")
         shown = f"```\n{text[:_MOST_DESCRIBED]}\n```"
         parent.client.set_tag(parent.id, MLFLOW_RUN_NOTE, shown)
-    for name, figure in pictures.items():
+    for name, figure in figures.items():
         parent.client.log_figure(parent.id, figure, f"pictures/{name}.png")
     for name, page in pages.items():
         parent.client.log_text(parent.id, page, name)
-
-
-def end_parent(parent: TrackedRun, status: str) -> None:
-    """FINISHED, FAILED where too much crashed, or KILLED where it was stopped."""
-    parent.client.set_terminated(parent.id, status)

@@ -1,4 +1,4 @@
-"""What a person relies on in a sweep: nothing lost, nothing twice, no look at the test."""
+"""Sweeps end to end: no trial lost, none run twice, none that sees the test clips."""
 
 import contextlib
 import io
@@ -131,7 +131,7 @@ def test_a_trial_can_be_repeated_by_hand(finished):
     assert again.metrics["val/loss"] == children[1].metrics["val/loss"]
 
 
-def test_the_same_name_with_another_question_is_refused(finished, capsys):
+def test_the_same_name_for_another_search_is_refused(finished, capsys):
     other = {"model.layers": {"low": 1, "high": 2}}
     assert finished(other, final_seeds=1) == 2
     assert f"sweep.name={finished.name}" in capsys.readouterr().err
@@ -180,7 +180,7 @@ def test_a_fault_is_one_sentence_before_the_first_trial(sweeps, capsys, space, m
 
 
 def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys, monkeypatch):
-    from asl.commands import sweep
+    from asl.sweeps import run as sweeping
 
     space = {
         "optimizer.lr": {"low": 1e-5, "high": 1e-1},
@@ -188,7 +188,7 @@ def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys,
         "model.kernel": {"choices": [3, 5], "when": {"model": "cnn"}},
         "model.pool": {"choices": ["max"], "when": {"model": "gru"}},
     }
-    monkeypatch.setattr(sweep, "_run", lambda *_: None)
+    monkeypatch.setattr(sweeping, "run_trials", lambda *_: None)
     assert sweeps(space, "optimizer.lr=0.001", sampler="grid", n_trials=1) == 0
     assert "log: true" not in capsys.readouterr().err
     params = sweeps.runs()[0].params
@@ -199,12 +199,12 @@ def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys,
     assert "sweep.space.optimizer.lr: a linear range" in capsys.readouterr().err
 
 
-def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
+def test_an_interrupted_sweep_prints_how_to_resume_and_resumes_the_same_run(
     sweeps, capsys, monkeypatch
 ):
     step, began = SignClassifier.training_step, []
 
-    def pull_the_plug(self, batch, number):
+    def interrupt(self, batch, number):
         if self.current_epoch == 1 and len(began) == 1:
             raise KeyboardInterrupt
         if self.current_epoch == 1:
@@ -212,9 +212,9 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
         return step(self, batch, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SignClassifier, "training_step", pull_the_plug)
+        patch.setattr(SignClassifier, "training_step", interrupt)
         assert sweeps(RATE, "trainer.limit_train_batches=1") == 130
-    assert "go on with: " in capsys.readouterr().err
+    assert "resume with: " in capsys.readouterr().err
     parent, children = sweeps.runs()
     assert [parent.status, *(child.status for child in children)] == [
         "KILLED",
@@ -232,7 +232,7 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on_with_the_same_run(
     assert [int(run.metrics["epochs"]) for run in after] == [2, 2]
 
 
-def test_a_crash_is_a_failed_run_and_the_sweep_goes_on(sweeps, monkeypatch):
+def test_a_crash_is_a_failed_run_and_the_sweep_continues(sweeps, monkeypatch):
     from asl.tracking.find import download
 
     step, calls = SignClassifier.training_step, []
@@ -259,12 +259,12 @@ def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
     assert sweeps.runs()[0].status == "FAILED"
 
 
-def test_a_pruned_trial_says_so_and_why_but_not_before_all_has_settled(sweeps):
-    """Everything is hopeless here; the second trial settles until its third epoch."""
+def test_a_pruned_trial_records_why_and_is_not_pruned_in_its_grace_period(sweeps):
+    """All trials are below the threshold; the second has a grace period until its third epoch."""
     space = {"regularization.late_dropout": {"choices": [0.0, 0.5]}}
     late = ["regularization.late_start=1", "regularization.grace_epochs=1", "trainer.max_epochs=4"]
-    hopeless = {"sampler": "grid", "pruner": "threshold", "pruner_options": {"lower": 2.0}}
-    assert sweeps(space, *late, **hopeless) == 0
+    threshold = {"sampler": "grid", "pruner": "threshold", "pruner_options": {"lower": 2.0}}
+    assert sweeps(space, *late, **threshold) == 0
     _, children = sweeps.runs()
     for pruned, epoch in zip(children, (1, 3), strict=True):
         assert pruned.tags["sweep.state"] == "PRUNED"
@@ -289,20 +289,20 @@ def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(s
     "choice", ["quick", "tpe", "tpe_pareto", "architectures", "notebook_questions"]
 )
 def test_every_ready_made_search_is_sound(choice, monkeypatch, sweeps):
-    """All of its trials would start: everything but the trials themselves is done."""
-    from asl.commands import sweep
+    """Everything but the trials themselves is done: all of them could start."""
+    from asl.sweeps import run as sweeping
 
-    monkeypatch.setattr(sweep, "_run", lambda *_: None)
+    monkeypatch.setattr(sweeping, "run_trials", lambda *_: None)
     storage = f"sweep.storage=sqlite:///{sweeps.folder}/optuna.db"
     assert run(["sweep", f"sweep={choice}", *sweeps.data, sweeps.tracking, storage]) == 0
     assert not sweeps.trials(f"{choice}-synthetic")
 
 
 DEPTHS = {"model.layers": {"choices": [1, 2]}, "regularization.dropout": {"choices": [0.0, 0.5]}}
-SMALLEST = {"against": "size", "sampler": "grid"}
+SMALLEST = {"against": "size", "sampler": "grid"}  # the name of second_objective in version 0.1
 
 
-def test_two_objectives_end_in_a_front_and_its_most_accurate_point_is_tested(
+def test_two_objectives_give_a_pareto_front_whose_most_accurate_trial_is_tested(
     sweeps, capsys, monkeypatch
 ):
     from asl.export import cost
@@ -310,13 +310,13 @@ def test_two_objectives_end_in_a_front_and_its_most_accurate_point_is_tested(
 
     exported = []
 
-    def weighed(recognizer, clip):
+    def measure(recognizer, clip):
         exported.append(sum(p.numel() for p in recognizer.parameters()))
         return {"size": 4.0 * exported[-1], "latency": 1.0}
 
-    monkeypatch.setattr(cost, "cost", weighed)
+    monkeypatch.setattr(cost, "cost", measure)
     assert sweeps(DEPTHS, n_trials=4, final_seeds=1, **SMALLEST) == 0
-    assert len(exported) == 2  # dropout is none of the file's business
+    assert len(exported) == 2  # dropout is not in the file
     trials = sweeps.trials()
     assert {trial.values[1] for trial in trials} == {4.0 * count for count in exported}
     beaten = [
@@ -365,7 +365,7 @@ def test_jobs_of_a_cluster_share_a_sweep(sweeps):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_loses_nothing_and_leaves_nothing_running(sweeps):
+def test_a_sweep_killed_at_random_moments_loses_no_trial_and_leaves_none_running(sweeps):
     arguments = sweeps.arguments(
         RATE, "trainer.max_epochs=25", "sweep.workers=2", n_trials=6, pruner="median"
     )

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: its page in MLflow, its status, and other tools' view of it."""
+"""A sweep's run in MLflow, its status, and how other tools read its study."""
 
 import contextlib
 import io
@@ -111,7 +111,7 @@ def test_the_study_is_read_by_optuna_alone(searches):
         assert (searches.parent("page")[1].parents[1] / trial.user_attrs["run_id"]).is_dir()
 
 
-def test_status_says_how_a_study_stands_and_changes_nothing(searches, capsys):
+def test_status_prints_the_progress_of_a_study_and_changes_nothing(searches, capsys):
     file = Path(searches.url.removeprefix("sqlite:///"))
     study = searches.study("page")
     before = file.read_bytes()
@@ -119,7 +119,7 @@ def test_status_says_how_a_study_stands_and_changes_nothing(searches, capsys):
     printed = capsys.readouterr().out
     assert "2 of 2 trials: 2 complete" in printed
     assert f"best val/f1 {study.best_value:.4f}, trial {study.best_trial.number}" in printed
-    assert "goes on with: asl" in printed
+    assert "resume with: asl" in printed
     assert searches.status("") == 0
     assert re.search(r"^page +2 of 2 trials", capsys.readouterr().out, re.MULTILINE)
     assert searches.status("pge") == 2
@@ -149,12 +149,12 @@ def test_status_shows_what_runs(searches, capsys):
 def test_at_a_terminal_there_is_a_table(searches):
     from rich.console import Console
 
-    from asl.sweeps.screen import drawn
-    from asl.sweeps.study import Place, find_study
+    from asl.sweeps.progress import overview
+    from asl.sweeps.study import StudyAddress, find_study
 
-    study = find_study(Place(searches.url, "page"))
+    study = find_study(StudyAddress(searches.url, "page"))
     console = Console(file=io.StringIO(), width=100)
-    console.print(drawn(study, 3))
+    console.print(overview(study, 3))
     printed = console.file.getvalue()
     assert "page  2 of 3 trials: 2 complete; about" in printed
     for trial in study.trials:
@@ -168,9 +168,8 @@ def test_a_sweep_is_no_multirun(capsys):
     assert "asl train -m" in line
 
 
-def test_groups_of_ones_own_reach_trials_in_any_process(searches, monkeypatch, capsys):
-    from asl.commands import sweep
-    from asl.commands.trials import composed_trial
+def test_config_groups_of_the_user_reach_trials_in_any_process(searches, monkeypatch, capsys):
+    from asl.sweeps import run as sweeping
 
     own = searches.folder / "own/regularization"
     own.mkdir(parents=True)
@@ -178,81 +177,78 @@ def test_groups_of_ones_own_reach_trials_in_any_process(searches, monkeypatch, c
     (own / "gentle.yaml").write_text(
         light.read_text().replace("head_dropout: 0.3", "head_dropout: 0.123")
     )
-    tasks = []
-    monkeypatch.setattr(sweep, "_run", lambda task, *_: tasks.append(task))
+    plans = []
+    monkeypatch.setattr(sweeping, "run_trials", lambda plan, *_: plans.append(plan))
     space = {"regularization": {"choices": ["gentle", "light"]}}
     assert searches(space=space, name="own-groups", sampler="grid") == 0
-    (task,) = tasks  # all that a worker knows
-    cfg, _ = composed_trial([*task.overrides, "regularization=gentle"], test=False)
-    assert cfg.regularization.head_dropout == 0.123
+    (plan,) = plans  # all that a worker is given
+    trial = plan.make_plan((*plan.overrides, "regularization=gentle"), False)
+    assert trial.regularization.head_dropout == 0.123
     space = {"regularization": {"choices": ["gentl"]}}
     assert searches(space=space, name="misspelt", sampler="grid") == 2
-    assert "regularization=gentl: choose from gentle, light, none" in capsys.readouterr().err
+    assert (
+        "regularization=gentl: choose from gentle, gislr_1st, light, none"
+        in capsys.readouterr().err
+    )
 
 
 def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
     """Which others may read: they lie in a shared folder, and stay there."""
-    from omegaconf import OmegaConf
-
-    from asl.commands import sweep, trials
+    from asl.config.overrides import format_override
+    from asl.config.sweep_plan import trial_plan
+    from asl.sweeps import run as sweeping
+    from asl.sweeps.plan import SweepPlan
     from asl.sweeps.space import parse
-    from asl.sweeps.study import Place
+    from asl.sweeps.study import StudyAddress
+    from asl.tracking.store import Tracker
 
-    monkeypatch.setenv(sweep._ADDRESSES, "")
-    task = trials.Task(
-        place=Place("postgresql+psycopg://ann:secret@localhost:1/db", "mine"),
+    monkeypatch.setenv(sweeping._ADDRESSES, "")
+    plan = SweepPlan(
+        address=StudyAddress("postgresql+psycopg://ann:secret@localhost:1/db", "mine"),
         identity={},
-        label="",
         space=parse(SPACE),
         total=1,
-        points=[],
-        directions=("maximize",),
-        second_objective=None,
         sampler=("random", {}, 0),
         pruner=("none", {}, 1),
-        overrides=(),
-        parts=((),),
-        test=False,
         monitor="val/f1",
+        overrides=(),
+        make_plan=trial_plan,
+        format_override=format_override,
         tracking={"uri": "http://ann:secret@localhost:1", "experiment": "asl"},
-        parent="",
-        locks=tmp_path,
-        log=trials.log_of(tmp_path, "mine"),
-        max_failures=1,
-        final_seeds=(),
+        launcher="submitit_local",
     )
-    node = {"launcher": "submitit_local", "launcher_options": {}, "workers": 1}
-    jobs = sweep._launched(task, OmegaConf.create(node))
+    jobs = sweeping.launch(plan, Tracker(None, "1", tmp_path, None))
     jobs.stop()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".pkl" for path in files)
     assert not [path for path in files if b"secret" in path.read_bytes()]
     (job,) = jobs._jobs
-    given: list[trials.Task] = []
-    monkeypatch.setattr(trials, "work_on", lambda number, task: given.append(task))
-    sweep._work_in_job(0, job.submission().args[2][0])
-    assert given == [task]
+    received: list[SweepPlan] = []
+    monkeypatch.setattr(sweeping, "run_worker", lambda number, plan: received.append(plan))
+    sweeping._run_job(0, job.submission().args[2][0])
+    assert received == [plan]
 
 
-def test_the_page_is_brought_up_to_date_now_and_then(searches, monkeypatch):
-    from asl.commands import sweep, sweep_page
+def test_the_page_is_updated_while_trials_run(searches, monkeypatch):
+    from asl.sweeps import record as recording
+    from asl.sweeps import run as sweeping
 
-    def unfinished(task, study, settings, page):
-        page.refresh()  # nothing has ended
+    def unfinished(plan, study, tracker, record):
+        record.refresh()  # nothing has ended
         assert "best_value" not in searches.parent("refreshed")[0].metrics
         trial = study.ask()
-        task.space.draw(trial)
+        plan.space.draw(trial)
         trial.set_user_attr("overrides", ["model=cnn"])
         study.tell(trial, 0.5)
-        page.refresh()
+        record.refresh()
         parent, artifacts = searches.parent("refreshed")
         assert parent.metrics["best_value"] == 0.5
         assert (artifacts / "trials.csv").exists()
         assert not (artifacts / "sweep.html").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweep_page, "REFRESH_SECONDS", 0)
-    monkeypatch.setattr(sweep, "_run", unfinished)
+    monkeypatch.setattr(recording, "REFRESH_SECONDS", 0)
+    monkeypatch.setattr(sweeping, "run_trials", unfinished)
     assert searches(name="refreshed", n_trials=2) == 130
     parent, artifacts = searches.parent("refreshed")
     assert parent.status == "KILLED"

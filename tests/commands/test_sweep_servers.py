@@ -95,7 +95,7 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
 ):
     import optuna
 
-    from asl.commands.trials import log_of
+    from asl.sweeps.trial import log_file
     from asl.tracking.find import find_runs
     from asl.tracking.store import open_tracker
 
@@ -113,18 +113,18 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
     ]
     command = [sys.executable, "-c", START, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    log = log_of(PROJECT / "mlruns/work", name)
-    said = done.stdout + done.stderr + log.read_text()
+    log = log_file(PROJECT / "mlruns/work", name)
+    output = done.stdout + done.stderr + log.read_text()
     log.unlink()
-    assert done.returncode == 0, said
+    assert done.returncode == 0, output
     trials = optuna.load_study(study_name=name, storage=storage).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
-    for asked, said_of_it in ((name, "goes on with: asl sweep"), ("", name)):
+    for asked, shown in ((name, "resume with: asl sweep"), ("", name)):
         assert run(["sweep", f"status={asked}", f"sweep.storage={storage}"]) == 0
         printed = capsys.readouterr().out
         assert "4 of 4 trials: 4 complete" in printed
-        assert said_of_it in printed
+        assert shown in printed
         assert SECRET not in printed
 
     runs = find_runs(open_tracker({"uri": server, "experiment": "asl"}))
@@ -135,8 +135,8 @@ def test_two_workers_share_a_study_on_servers_and_the_password_is_nowhere(
     assert labels == [*"0123", f"final-{parent.tags['best_trial']}-0"]
     assert all(child.is_recognizer for child in children)
 
-    assert SECRET not in said
-    assert "postgresql+psycopg://ann:***@" in said
+    assert SECRET not in output
+    assert "postgresql+psycopg://ann:***@" in output
     assert SECRET not in str(runs)
     for path in (tmp_path / "server.db", *(tmp_path / "artifacts").rglob("*")):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()

@@ -11,9 +11,9 @@ import urllib.request
 import optuna
 import pytest
 
-from asl.sweeps.claim import Plan, Worker
+from asl.sweeps.queue import Goal, Worker
 from asl.sweeps.space import parse
-from asl.sweeps.study import Place, join_study
+from asl.sweeps.study import StudyAddress, join_study
 from asl.sweeps.worker import Outcome, work
 
 SPACE = parse(
@@ -27,15 +27,15 @@ SPACE = parse(
 
 @pytest.fixture
 def dashboard(tmp_path):
-    """What its API says under a path, of a study that two trials were done of."""
+    """Fetches a path of its API, for a study with two finished trials."""
     program = shutil.which("optuna-dashboard")
     if not program:
         pytest.skip("no optuna-dashboard on the PATH (pip install optuna-dashboard)")
     file = f"sqlite:///{tmp_path}/optuna.db"
     sampler = optuna.samplers.RandomSampler(seed=0)
-    place = Place(file, "mine")
-    study = join_study(place, ("maximize",), {"data": "x"}, tmp_path, ("val/f1",), sampler)
-    work(study, Plan(SPACE, 2), Worker(tmp_path), lambda attempt: Outcome((0.5,)), 1)
+    address = StudyAddress(file, "mine")
+    study = join_study(address, ("maximize",), {"data": "x"}, tmp_path, ("val/f1",), sampler)
+    work(study, Goal(SPACE, 2), Worker(tmp_path), lambda attempt: Outcome((0.5,)), 1)
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -5,10 +5,10 @@ import signal
 import optuna
 import pytest
 
-from asl.sweeps.claim import WORKER, Plan, Worker, next_attempt
+from asl.sweeps.progress import progress_of
+from asl.sweeps.queue import WORKER, Goal, Worker, next_attempt
 from asl.sweeps.space import parse
-from asl.sweeps.status import standing
-from asl.sweeps.study import Place, join_study
+from asl.sweeps.study import StudyAddress, join_study
 
 SPACE = parse({"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}})
 
@@ -41,19 +41,19 @@ def heeded():
 
 @pytest.mark.parametrize("moment", ["relative", "x", "y"])
 def test_interrupted_while_values_are_drawn_the_trial_does_not_seem_to_run(tmp_path, moment):
-    place = Place(f"sqlite:///{tmp_path}/optuna.db", "study")
-    study = join_study(place, ("maximize",), {}, tmp_path)
+    address = StudyAddress(f"sqlite:///{tmp_path}/optuna.db", "study")
+    study = join_study(address, ("maximize",), {}, tmp_path)
     worker = Worker(tmp_path)
     before = signal.getsignal(signal.SIGINT)
     study.sampler = Interrupting(moment)
     with pytest.raises(KeyboardInterrupt):
-        next_attempt(study, Plan(SPACE, 3), worker)
+        next_attempt(study, Goal(SPACE, 3), worker)
     (trial,) = study.trials
     assert trial.state.name == "FAIL"
     assert trial.user_attrs[WORKER] == worker.name
     assert signal.getsignal(signal.SIGINT) is before
-    assert str(standing(study, 3)) == "0 of 3 trials: 1 interrupted"
+    assert str(progress_of(study, 3)) == "0 of 3 trials: 1 interrupted"
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    attempt = next_attempt(study, Plan(SPACE, 3), worker)
+    attempt = next_attempt(study, Goal(SPACE, 3), worker)
     assert trial.params.items() <= attempt.values.items()
     worker.leave()

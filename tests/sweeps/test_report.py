@@ -1,4 +1,4 @@
-"""What is drawn and said of studies, with conditional parameters, pruned trials, two objectives."""
+"""Figures and tables of studies with conditional parameters, pruned trials, two objectives."""
 
 import json
 import math
@@ -6,11 +6,17 @@ import warnings
 
 import optuna
 import pytest
+from matplotlib.collections import LineCollection
 from optuna.trial import TrialState
 
-from asl.sweeps.page import interactive_page
-from asl.sweeps.pictures import pictures
-from asl.sweeps.report import FEWEST, importances, printed, said_importances, trial_table
+from asl.sweeps.plots import interactive_page, study_figures
+from asl.sweeps.report import (
+    MIN_TRIALS,
+    format_importances,
+    format_table,
+    importances,
+    trial_table,
+)
 
 
 def value(trial):
@@ -62,7 +68,7 @@ def test_what_can_be_drawn_is_drawn(made, names, tmp_path):
     study = study_of(**made)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        drawn = pictures(study)
+        drawn = study_figures(study)
         for name, figure in drawn.items():
             figure.savefig(tmp_path / f"{name}.png")
     assert set(drawn) == names
@@ -74,9 +80,9 @@ def test_what_can_be_drawn_is_drawn(made, names, tmp_path):
 def test_every_trial_is_in_the_parallel_coordinates_whatever_it_is_without():
     study = study_of(24)
     assert {"model.heads", "model.kernel"} <= {key for t in study.trials for key in t.params}
-    axes = pictures(study)["parallel"].axes[0]
-    lines = [line for line in axes.lines if len(line.get_xdata()) == 7]  # 6 parameters, the value
-    assert len(lines) == 24
+    axes = study_figures(study)["parallel"].axes[0]
+    (lines,) = (drawn for drawn in axes.collections if isinstance(drawn, LineCollection))
+    assert [len(line) for line in lines.get_segments()] == [7] * 24  # the value, 6 parameters
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert "model.heads" in labels
     assert "seed" not in labels  # it does not vary
@@ -87,19 +93,21 @@ def test_what_matters_is_found_and_too_few_trials_say_so():
     assert next(iter(found)) == "optimizer.lr"
     assert sum(found.values()) == pytest.approx(1)
     assert "seed" not in found
-    assert said_importances(study_of(100)).startswith("importance: optimizer.lr 0.")
-    assert importances(study_of(FEWEST - 1)) == {}
-    assert f"{FEWEST - 1} complete trials are too few" in said_importances(study_of(FEWEST - 1))
+    assert format_importances(study_of(100)).startswith("importance: optimizer.lr 0.")
+    assert importances(study_of(MIN_TRIALS - 1)) == {}
+    assert f"{MIN_TRIALS - 1} complete trials are too few" in format_importances(
+        study_of(MIN_TRIALS - 1)
+    )
 
 
 def test_a_long_table_says_how_much_is_left():
     table = trial_table(study_of(12))
-    assert printed(table, 10).endswith("… 2 more in trials.csv, in MLflow")
-    assert "more" not in printed(table)
+    assert format_table(table, 10).endswith("… 2 more in trials.csv, in MLflow")
+    assert "more" not in format_table(table)
 
 
 def test_a_study_with_failures_alone_has_a_page():
     study = optuna.create_study()
     study.tell(study.ask(), state=TrialState.FAIL)
-    assert pictures(study) == {}
+    assert study_figures(study) == {}
     assert "newPlot(" not in interactive_page(study, "").split("</script></head>")[1]

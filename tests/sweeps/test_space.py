@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from asl.errors import UserError
-from asl.sweeps.methods import fitting, make_pruner, make_sampler
+from asl.sweeps.samplers import check_fit, make_pruner, make_sampler
 from asl.sweeps.space import parse, warnings
 
 CONDITIONAL = {
@@ -87,7 +87,7 @@ def test_a_grid_has_every_point_once_and_conditions_hold_in_it():
 def test_no_grid_over_a_continuous_range():
     space = parse({"lr": {"low": 1e-4, "high": 1e-2, "log": True}})
     with pytest.raises(UserError, match=r"sampler=grid: sweep\.space\.lr has a continuous range"):
-        fitting("grid", "none", space, objectives=1)
+        check_fit("grid", "none", space, objectives=1)
 
 
 def test_samples_have_every_choice_and_both_ends():
@@ -113,7 +113,7 @@ def test_every_sampler_draws_within_the_space(sampler):
         "terms": {"choices": [["position"], ["position", "lag1"], None]},
     }
     space = parse(described)
-    fitting(sampler, "none", space, objectives=1)
+    check_fit(sampler, "none", space, objectives=1)
     options = {"n_startup_trials": 3} if sampler in ("tpe", "cmaes", "gp") else {}
     study = optuna.create_study(sampler=make_sampler(sampler, options, seed=0))
     drawn = []
@@ -153,14 +153,14 @@ def test_what_a_sampler_cannot_do_is_said():
     space = parse(CONDITIONAL)
     choices = parse({"model": {"choices": ["lstm", "gru"]}})
     with pytest.raises(UserError, match="sampler=cmaes: the space has choices alone"):
-        fitting("cmaes", "none", choices, objectives=1)
-    assert "at random" in fitting("cmaes", "none", space, objectives=1)[0]
-    assert fitting("gp", "none", choices, objectives=1)
-    assert not fitting("tpe", "none", space, objectives=1)
+        check_fit("cmaes", "none", choices, objectives=1)
+    assert "at random" in check_fit("cmaes", "none", space, objectives=1)[0]
+    assert check_fit("gp", "none", choices, objectives=1)
+    assert not check_fit("tpe", "none", space, objectives=1)
     with pytest.raises(UserError, match="pruner=median: Optuna prunes no trial of two objectives"):
-        fitting("tpe", "median", space, objectives=2)
+        check_fit("tpe", "median", space, objectives=2)
     with pytest.raises(UserError, match="one objective; choose from nsga2"):
-        fitting("gp", "none", space, objectives=2)
+        check_fit("gp", "none", space, objectives=2)
     with pytest.raises(UserError, match=r"sampler_options\.n_start=3: tpe has no such option"):
         make_sampler("tpe", {"n_start": 3}, seed=0)
 

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from asl.errors import UserError
 from asl.sweeps import study as studies
-from asl.sweeps.claim import END, Plan, Worker, crashed, end_the_dead, is_over, next_attempt
+from asl.sweeps.queue import END, Goal, Worker, crashed, fail_stale_trials, is_over, next_attempt
 from asl.sweeps.report import trial_table
 from asl.sweeps.space import parse
-from asl.sweeps.study import Place, finished, join_study, without_password
+from asl.sweeps.study import StudyAddress, finished, join_study, without_password
 from asl.sweeps.worker import Outcome, work
 
 SPACE = parse({"x": {"low": 0.0, "high": 1.0}, "kind": {"choices": ["a", "b"]}})
@@ -22,9 +22,9 @@ GRID = parse({"kind": {"choices": ["a", "b", "c"]}, "size": {"choices": [1, 2]}}
 
 
 def opened(folder, name="study", seed=0, identity=None):
-    place = Place(f"sqlite:///{folder}/optuna.db", name)
+    address = StudyAddress(f"sqlite:///{folder}/optuna.db", name)
     sampler = optuna.samplers.RandomSampler(seed=seed)
-    return join_study(place, ("maximize",), identity or {}, folder, sampler=sampler)
+    return join_study(address, ("maximize",), identity or {}, folder, sampler=sampler)
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def value(attempt):
     return Outcome((attempt.values.get("x", 0.5),))
 
 
-def do(study, plan, worker, objective=value, max_failures=3):
-    work(study, plan, worker, objective, max_failures)
+def do(study, goal, worker, objective=value, max_failures=3):
+    work(study, goal, worker, objective, max_failures)
 
 
 def states(study):
@@ -47,10 +47,10 @@ def states(study):
 
 
 def test_it_goes_on_to_a_total_and_no_further(tmp_path, worker):
-    do(opened(tmp_path), Plan(SPACE, 3), worker)
-    do(opened(tmp_path), Plan(SPACE, 3), worker)
+    do(opened(tmp_path), Goal(SPACE, 3), worker)
+    do(opened(tmp_path), Goal(SPACE, 3), worker)
     assert len(opened(tmp_path).trials) == 3
-    do(opened(tmp_path, seed=1), Plan(SPACE, 5), worker)
+    do(opened(tmp_path, seed=1), Goal(SPACE, 5), worker)
     assert states(opened(tmp_path)) == ["COMPLETE"] * 5
 
 
@@ -64,12 +64,12 @@ def test_an_interrupted_trial_is_done_again_with_the_same_values(tmp_path, worke
         return value(attempt)
 
     with pytest.raises(KeyboardInterrupt):
-        do(opened(tmp_path), Plan(SPACE, 3), worker, interrupted)
+        do(opened(tmp_path), Goal(SPACE, 3), worker, interrupted)
     assert states(opened(tmp_path)) == ["COMPLETE", "FAIL"]
     attempts = []
-    do(opened(tmp_path, seed=1), Plan(SPACE, 3), worker, lambda a: attempts.append(a) or value(a))
+    do(opened(tmp_path, seed=1), Goal(SPACE, 3), worker, lambda a: attempts.append(a) or value(a))
     assert attempts[0].values == seen[1]
-    assert attempts[0].before == (1,)
+    assert attempts[0].retry_of == (1,)
     assert len(finished(opened(tmp_path))) == 3
     assert len(trial_table(opened(tmp_path))) == 3  # the interrupted attempt is no row of its own
 
@@ -77,12 +77,12 @@ def test_an_interrupted_trial_is_done_again_with_the_same_values(tmp_path, worke
 def test_a_worker_that_died_is_noticed_at_once_and_its_trial_done_again(tmp_path, worker):
     study = opened(tmp_path)
     other = Worker(tmp_path)
-    lost = next_attempt(study, Plan(SPACE, 2), other)
-    assert end_the_dead(study, worker) == []  # it lives
+    lost = next_attempt(study, Goal(SPACE, 2), other)
+    assert fail_stale_trials(study, worker) == []  # it lives
     other._lock.release()  # as the system does when a process ends
-    assert end_the_dead(study, worker) == [lost.trial.number]
+    assert fail_stale_trials(study, worker) == [lost.trial.number]
     seen = []
-    do(study, Plan(SPACE, 2), worker, lambda a: seen.append(a.values) or value(a))
+    do(study, Goal(SPACE, 2), worker, lambda a: seen.append(a.values) or value(a))
     assert lost.values in seen
     assert len(seen) == 2
 
@@ -94,32 +94,32 @@ def test_a_dead_worker_of_another_machine_is_noticed_by_its_heartbeat(
     monkeypatch.setattr(studies, "DEAD_AFTER_SECONDS", 2)
     study = opened(tmp_path)
     elsewhere = Worker(tmp_path, name="elsewhere:1")
-    lost = next_attempt(study, Plan(SPACE, 1), elsewhere)
+    lost = next_attempt(study, Goal(SPACE, 1), elsewhere)
     study._storage.record_heartbeat(lost.trial._trial_id)
     elsewhere.leave()
-    assert end_the_dead(study, worker) == []
+    assert fail_stale_trials(study, worker) == []
     time.sleep(3.5)
     seen = []
-    do(study, Plan(SPACE, 1), worker, lambda a: seen.append(a.values) or value(a))
+    do(study, Goal(SPACE, 1), worker, lambda a: seen.append(a.values) or value(a))
     assert seen == [lost.values]
 
 
 def test_no_worker_takes_a_trial_that_another_one_may_finish(tmp_path, worker):
-    study, plan = opened(tmp_path), Plan(SPACE, 2)
+    study, goal = opened(tmp_path), Goal(SPACE, 2)
     others = Worker(tmp_path)
-    first = next_attempt(study, plan, others)
-    assert next_attempt(study, plan, others)
-    assert next_attempt(study, plan, worker) is None
-    assert not is_over(study, plan)
+    first = next_attempt(study, goal, others)
+    assert next_attempt(study, goal, others)
+    assert next_attempt(study, goal, worker) is None
+    assert not is_over(study, goal)
     study.tell(first.trial, state=TrialState.FAIL)  # interrupted
-    again = next_attempt(study, plan, worker)
+    again = next_attempt(study, goal, worker)
     assert again.values == first.values
     others.leave()
 
 
 def test_one_trial_too_many_is_put_away(tmp_path, worker):
     """Two workers that both saw room for one more: the later number gives way."""
-    study, plan = opened(tmp_path), Plan(SPACE, 1)
+    study, goal = opened(tmp_path), Goal(SPACE, 1)
     ask = study.ask
 
     def another_was_faster():
@@ -128,14 +128,14 @@ def test_one_trial_too_many_is_put_away(tmp_path, worker):
         return ask()
 
     study.ask = another_was_faster
-    assert next_attempt(study, plan, worker) is None
+    assert next_attempt(study, goal, worker) is None
     assert study.trials[1].user_attrs[END] == "surplus"
     study.tell(0, 1.0)
-    assert is_over(study, plan)
+    assert is_over(study, goal)
 
 
 def test_a_grid_gives_every_point_once_beside_interruptions_and_crashes(tmp_path, worker):
-    plan = Plan(GRID, 6, GRID.grid())
+    goal = Goal(GRID, 6, GRID.grid())
     calls = []
 
     def moody(attempt):
@@ -147,10 +147,10 @@ def test_a_grid_gives_every_point_once_beside_interruptions_and_crashes(tmp_path
         return value(attempt)
 
     with pytest.raises(KeyboardInterrupt):
-        do(opened(tmp_path), plan, worker, moody)
-    do(opened(tmp_path), plan, worker, moody)
+        do(opened(tmp_path), goal, worker, moody)
+    do(opened(tmp_path), goal, worker, moody)
     study = opened(tmp_path)
-    assert is_over(study, plan)
+    assert is_over(study, goal)
     assert calls[1] == calls[2]
     done = [trial.params for trial in finished(study)]
     assert len(done) == 5
@@ -166,16 +166,16 @@ def test_crashes_do_not_count_and_too_many_end_it(tmp_path, worker):
         return value(attempt)
 
     study = opened(tmp_path)
-    do(study, Plan(SPACE, 3), worker, crashing)
+    do(study, Goal(SPACE, 3), worker, crashing)
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE"]
     assert [t.user_attrs["error"] for t in crashed(study, began)] == ["RuntimeError: boom"] * 2
-    do(study, Plan(SPACE, 99), worker, lambda attempt: 1 / 0, max_failures=3)
+    do(study, Goal(SPACE, 99), worker, lambda attempt: 1 / 0, max_failures=3)
     assert states(study)[5:] == ["FAIL"] * 3
 
 
 def test_a_value_that_is_no_number_is_a_crash(tmp_path, worker):
     study = opened(tmp_path)
-    do(study, Plan(SPACE, 1), worker, lambda attempt: Outcome((float("nan"),)), max_failures=1)
+    do(study, Goal(SPACE, 1), worker, lambda attempt: Outcome((float("nan"),)), max_failures=1)
     assert study.trials[0].user_attrs[END] == "crashed"
 
 
@@ -185,7 +185,7 @@ def test_pruned_trials_count(tmp_path, worker):
         return Outcome(pruned="median after epoch 1")
 
     study = opened(tmp_path)
-    do(study, Plan(SPACE, 2), worker, hopeless)
+    do(study, Goal(SPACE, 2), worker, hopeless)
     assert states(study) == ["PRUNED"] * 2
     assert study.trials[0].value == 0.1
 
@@ -218,7 +218,7 @@ def _work_and_die(folder, seconds):
             os._exit(9)
         return value(attempt)
 
-    work(opened(folder, seed=int(seconds * 100)), Plan(SPACE, 20), worker, slow, 3)
+    work(opened(folder, seed=int(seconds * 100)), Goal(SPACE, 20), worker, slow, 3)
 
 
 def test_processes_that_die_and_race_come_to_the_exact_total(tmp_path, worker):
@@ -227,7 +227,7 @@ def test_processes_that_die_and_race_come_to_the_exact_total(tmp_path, worker):
     others = [context.Process(target=_work_and_die, args=(tmp_path, s)) for s in (0.2, 0.4, 9)]
     for process in others:
         process.start()
-    do(opened(tmp_path, seed=7), Plan(SPACE, 20), worker)
+    do(opened(tmp_path, seed=7), Goal(SPACE, 20), worker)
     for process in others:
         process.join()
     study = opened(tmp_path)
@@ -242,12 +242,12 @@ def test_machines_of_one_name_that_share_nothing_leave_each_other_alone(tmp_path
     study = opened(tmp_path)
     mine, stranger, killed = (Worker(tmp_path / name) for name in ("a", "b", "a"))
     for other in (stranger, killed):
-        assert next_attempt(study, Plan(SPACE, 3), other)
-    assert end_the_dead(study, mine) == []
+        assert next_attempt(study, Goal(SPACE, 3), other)
+    assert fail_stale_trials(study, mine) == []
     killed._lock.release()
     stranger._lock.release()
     assert mine.is_dead(killed.name)
-    assert end_the_dead(study, mine) == [1]
+    assert fail_stale_trials(study, mine) == [1]
     assert states(study) == ["RUNNING", "FAIL"]
     assert len(list((tmp_path / "a").glob("sweep-worker-*"))) == 1
 
@@ -263,13 +263,13 @@ def test_who_is_killed_while_values_are_drawn_is_missed_on_other_machines_too(
     study, worker = opened(tmp_path), Worker(tmp_path / "there")
     study.sampler = Killed()
     with pytest.raises(SystemExit):
-        next_attempt(study, Plan(SPACE, 3), worker)
+        next_attempt(study, Goal(SPACE, 3), worker)
     monkeypatch.undo()
     here = Worker(tmp_path / "here")
     monkeypatch.setattr(studies, "DEAD_AFTER_SECONDS", 1)
     study = opened(tmp_path)
-    end_the_dead(study, here)
+    fail_stale_trials(study, here)
     assert states(study) == ["RUNNING"]
     time.sleep(2.1)
-    end_the_dead(study, here)
+    fail_stale_trials(study, here)
     assert states(study) == ["FAIL"]

@@ -1,7 +1,9 @@
 """Worker processes on this machine, which end with their parent."""
 
+import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -11,17 +13,18 @@ from typing import Any
 
 from asl.workers import cores, serve_parent
 
-_STOP_SECONDS = 60  # that a worker has for its bookkeeping
+_STOP_SECONDS = 60  # that a worker has to record an interruption
 
 
 class Processes:
-    """So many processes that call the same function, each with its number as first argument."""
+    """Processes that call the same function, each with its number as first argument."""
 
     def __init__(
         self, count: int, function: Callable[..., None], arguments: tuple[Any, ...], log: Path
     ) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._call = (function, arguments, log, max(1, cores() // count))
+        call = pickle.dumps((function, arguments))
+        self._arguments = (call, log, max(1, cores() // count))
         self._started = 0
         self._processes: list[BaseProcess] = []
         self.deaths = 0
@@ -29,7 +32,7 @@ class Processes:
             self._start()
 
     def running(self) -> bool:
-        """Whether any is at work; one that died is started anew."""
+        """Whether any is at work; one that died is restarted."""
         for process in list(self._processes):
             if process.exitcode is None:
                 continue
@@ -44,7 +47,7 @@ class Processes:
         wait([p.sentinel for p in self._processes], timeout=seconds)
 
     def stop(self) -> None:
-        """Have every worker put its trial down as interrupted, and end."""
+        """Have every worker record its trial as interrupted, and end."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -52,14 +55,14 @@ class Processes:
             process.kill()
 
     def _start(self) -> None:
-        process = self._context.Process(target=_begin, args=(self._started, *self._call))
+        process = self._context.Process(target=_begin, args=(self._started, *self._arguments))
         self._started += 1
         process.start()
         self._processes.append(process)
 
 
 def interrupt_on_termination() -> None:
-    """Makes of the first SIGTERM what Ctrl-C is."""
+    """Have the first SIGTERM do what Ctrl-C does."""
 
     def interrupt(number: int, frame: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,21 +71,14 @@ def interrupt_on_termination() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
-def _begin(
-    number: int,
-    function: Callable[..., None],
-    arguments: tuple[Any, ...],
-    log: Path,
-    threads: int,
-) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
+def _begin(number: int, call: bytes, log: Path, threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # before the call is unpickled, and imports torch
     serve_parent()
     interrupt_on_termination()
     log.parent.mkdir(parents=True, exist_ok=True)
     out = log.open("a", buffering=1, encoding="utf-8")
     os.dup2(out.fileno(), 1)
     os.dup2(out.fileno(), 2)
-    try:
+    function, arguments = pickle.loads(call)
+    with contextlib.suppress(KeyboardInterrupt):
         function(number, *arguments)
-    except KeyboardInterrupt:
-        return

@@ -1,4 +1,4 @@
-"""Workers as jobs of a cluster, submitted through submitit; the study gives them their trials."""
+"""Workers as jobs of a cluster, submitted through submitit."""
 
 import contextlib
 import time
@@ -9,13 +9,13 @@ from typing import Any, Literal
 import submitit
 
 from asl.errors import UserError
-from asl.sweeps.processes import interrupt_on_termination
+from asl.sweeps.launchers.processes import interrupt_on_termination
 
-_LOOK_SECONDS = 5  # between looks at the queue
+_POLL_SECONDS = 5  # between looks at the queue
 
 
 class Jobs:
-    """So many jobs that call the same function, each with its number as first argument."""
+    """Jobs that call the same function, each with its number as first argument."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class Jobs:
         Args:
             cluster: `local` runs them on this machine as submitit would on a cluster.
             options: of submitit's executor, `timeout_min`, `slurm_partition` and the like.
-            count: how many.
+            count: number of jobs.
             function: called in each.
             arguments: of the function, after the job's number.
-            folder: for what jobs print; all machines must reach it.
+            folder: for the jobs' output; all machines must reach it.
 
         Raises:
             UserError: there is no such cluster here, or no such option.
@@ -52,7 +52,7 @@ class Jobs:
         self._started = count
 
     def running(self) -> bool:
-        """Whether any is queued or at work; one that died is submitted anew."""
+        """Whether any is queued or running; one that died is submitted again."""
         for job in list(self._jobs):
             if not job.done():
                 continue
@@ -64,11 +64,11 @@ class Jobs:
         return bool(self._jobs)
 
     def wait(self, seconds: float) -> None:
-        """Wait before looking again; a cluster's queue is asked seldom."""
-        time.sleep(max(seconds, _LOOK_SECONDS))
+        """Wait before the next look; a cluster's queue should not be polled often."""
+        time.sleep(max(seconds, _POLL_SECONDS))
 
     def stop(self) -> None:
-        """Cancel what is queued, and have every worker put its trial down as interrupted."""
+        """Cancel the jobs; running workers record their trials as interrupted."""
         for job in self._jobs:
             with contextlib.suppress(OSError, RuntimeError):
                 job.cancel(check=False)
