@@ -75,9 +75,7 @@ def current_path(path: str) -> str:
 def factory(node: Mapping[str, Any]) -> "partial[Any]":
     """The class that a mapping names with the options that it gives, to be called with the rest."""
     options = {
-        key: current_value(node[TARGET], key, value)
-        for key, value in node.items()
-        if key != TARGET
+        key: current_value(node[TARGET], key, value) for key, value in node.items() if key != TARGET
     }
     return partial(locate(node[TARGET]), **options)
 

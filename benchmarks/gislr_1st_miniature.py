@@ -2,8 +2,8 @@
 
     python -m benchmarks.gislr_1st_miniature
 
-`+experiment=gislr_1st_miniature` twice for each seed: as it is, where nothing is judged while
-its late regularizers settle, and with `regularization.grace_epochs=0`. Results: experiments/README.md.
+`+experiment=gislr_1st_miniature` twice for each seed: with its grace period after the late
+regularizers start, and with `regularization.grace_epochs=0`. Results: experiments/README.md.
 """
 
 import argparse
@@ -18,10 +18,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from asl import cli
-from asl.tracking.store import open_tracker
 from asl.paths import PROJECT
 from asl.tracking.find import FoundRun, find_runs, run_config
-from asl.tracking.store import Tracker
+from asl.tracking.store import Tracker, open_tracker
 
 FOLDER = PROJECT / "experiments"
 URI = f"sqlite:///{PROJECT / 'mlruns/mlflow.db'}"
@@ -37,7 +36,8 @@ def main() -> None:
     chosen = parser.parse_args()
     runs, began = open_tracker({"uri": chosen.uri, "experiment": "asl"}), time.time() * 1000
     status = cli.run(
-        ["train", "-m", "+experiment=gislr_1st_miniature", f"regularization.grace_epochs={SETTLED},0",
+        ["train", "-m", "+experiment=gislr_1st_miniature",
+         f"regularization.grace_epochs={SETTLED},0",
          "seed=0,1,2", f"tracking.uri={chosen.uri}", *chosen.overrides]
     )  # fmt: skip
     if status:

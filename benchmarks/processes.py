@@ -71,9 +71,9 @@ def train(steps: int, overrides: list[str]) -> Measured:
         left out; and per step of loading.
     """
     began = time.perf_counter()
+    import asl.commands.parts
     import mlflow.tracking  # noqa: F401
 
-    import asl.commands.parts
     import asl.commands.train
     import asl.config
     import asl.tracking.find
