@@ -17,6 +17,7 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from asl.sweeps.optuna_private import record_heartbeat
@@ -168,7 +169,8 @@ def fail_stale_trials(study: optuna.Study, worker: Worker) -> list[int]:
 
     A worker of this machine is known to be dead by its lock, another one by its heartbeat.
     """
-    optuna.storages.fail_stale_trials(study)
+    with contextlib.suppress(UpdateFinishedTrialError):  # another worker was first
+        optuna.storages.fail_stale_trials(study)
     dead = [
         trial
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

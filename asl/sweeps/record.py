@@ -112,7 +112,7 @@ class SweepRecord:
         )
         if self.plan.second_objective and len(table):
             record_table(self.parent, front_table(study), "front.csv")
-        return f"{rows}\n{summary}".strip()
+        return f"{rows}\n{summary}" if summary else ""
 
     def _describe_best(
         self, best: FrozenTrial, metrics: dict[str, float], tags: dict[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from experiments import tpe_against_random as against
+from benchmarks import tpe_against_random as against
 
 PROJECT = Path(__file__).parents[2]
 

@@ -23,11 +23,20 @@ def form(**options):
 
 
 @pytest.fixture(scope="session")
-def clip(one_file):
-    """A clip with all of its parts, some of them missing here and there."""
+def clip(synthetic_raw):
+    """Six frames with all parts, some of them missing here and there."""
     from asl.clips.sources.gislr import read_clip
 
-    clip = read_clip(one_file)[:6]
+    hand = PARTS["right_hand"]
+    clips = (read_clip(path) for path in sorted(synthetic_raw.rglob("*.parquet")))
+    seen = (np.isfinite(clip[:, hand, 0]).all(1) for clip in clips)
+    path, first = next(
+        (path, int(start))
+        for path, frames in zip(sorted(synthetic_raw.rglob("*.parquet")), seen, strict=True)
+        for start in range(len(frames) - 5)
+        if frames[start : start + 6].all()
+    )
+    clip = read_clip(path)[first : first + 6]
     assert not np.isnan(clip[:, PARTS["pose"]]).any()
     clip[1:3, PARTS["right_hand"]] = np.nan
     return clip
