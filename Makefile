@@ -7,6 +7,7 @@ DOCS := $(VENV)/.docs
 RESULTS := data/bench data/evaluations data/reports data/stores data/raw/synthetic exports \
   mlruns/mlflow.db mlruns/optuna.db mlruns/artifacts mlruns/work mlruns/multirun
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help setup demo test test-all bench lint format docs serve-docs clean clean-results
 
