@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "data" / "bench"
+FOLDER = Path(__file__).parents[1] / "data" / "bench"
 SMALL = ("data.source.signs=2", "data.source.signers=4", "data.source.clips_per_sign=4")
 
 
