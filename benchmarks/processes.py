@@ -71,14 +71,9 @@ def train(steps: int, overrides: list[str]) -> Measured:
         left out; and per step of loading.
     """
     began = time.perf_counter()
-    import asl.commands.parts
-    import mlflow.tracking  # noqa: F401
-
     import asl.commands.train
-    import asl.config
-    import asl.tracking.find
-    import asl.tracking.record
-    import asl.training.fit  # noqa: F401
+    import asl.config.plan
+    import asl.runs.train  # noqa: F401
     from asl.cli import run
     from asl.clips.datamodule import ClipBatches
     from asl.training.module import SignClassifier
