@@ -8,6 +8,7 @@ finished `asl sweep` on it, and Chromium for the picture of the MLflow UI.
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
+import matplotlib.image as mpimg
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -31,7 +33,8 @@ DPI = 110
 FRAMES = 7
 SIGNS = ("coffee", "thank-you")
 SWEEP_PICTURE = "pictures/parallel.png"
-WIDTH, HEIGHT = 1500, 900
+WIDTH, HEIGHT = 1900, 2300
+SHOWN = 205, 978, 1405, 2005  # pixels of the tables of parameters and of metrics
 
 
 def main() -> None:
@@ -73,23 +76,23 @@ def copy_sweep(target: Path) -> None:
 
 
 def photograph_runs(target: Path) -> None:
-    """The MLflow UI comparing the runs on words15."""
-    runs = [run.run_id for run in asl.find_runs(data="words15")][:4]
-    ids, experiments = quote(json.dumps(runs)), quote(json.dumps([open_tracker().experiment_id]))
+    """The MLflow UI's comparison of the runs on words15: their parameters and metrics."""
+    found = [run for run in asl.find_runs(data="words15") if "test/f1" in run.metrics][:4]
+    runs = quote(json.dumps([run.run_id for run in found]))
+    experiments = quote(json.dumps([open_tracker().experiment_id]))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-c", "import asl.cli; asl.cli.main()", "ui", "--port", str(port)]
+    page = f"compare-runs?runs={runs}&experiments={experiments}"
     with tempfile.TemporaryDirectory() as profile, subprocess.Popen(command) as server:
         try:
             _wait_for(f"http://127.0.0.1:{port}/health")
-            _screenshot(
-                f"http://127.0.0.1:{port}/#/compare-runs?runs={ids}&experiments={experiments}",
-                target,
-                profile,
-            )
+            _screenshot(f"http://127.0.0.1:{port}/#/{page}", target, profile)
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)
+    left, top, right, bottom = SHOWN
+    mpimg.imsave(target, mpimg.imread(target)[top:bottom, left:right])
 
 
 def _screenshot(address: str, target: Path, profile: str) -> None:
