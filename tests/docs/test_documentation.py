@@ -260,7 +260,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
 SMALLER = {
     "train": ["trainer.max_epochs=2"],
     "crossval": ["trainer.max_epochs=1"],
-    "sweep": ["sweep.n_trials=2", "sweep.fixed=[trainer.max_epochs=1]", "sweep.final_seeds=0"],
+    "sweep": ["sweep.n_trials=2", "sweep.fixed=['trainer.max_epochs=1']", "sweep.final_seeds=0"],
     "export": ["export.clips=16", "export.max_drop=1"],
 }
 NOT_RUN = ("make ", "pip ", "git ", "source ", "asl ui", "asl download", "python -m venv")
