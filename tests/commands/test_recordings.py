@@ -1,4 +1,4 @@
-"""README's *Your own recordings* works as it is typed there, and other forms by their configs."""
+"""The how-to page on own recordings works as it is typed there, and other forms by their configs."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,8 @@ from asl.clips.sources.gislr import GislrSource
 from asl.clips.store import ClipStore
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Your own recordings")[2].partition("\n## ")[0]
+PAGE = (Path(__file__).parents[2] / "docs/how-to/recordings.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Arrays with a description")[2].partition("\n## ")[0]
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def recordings(clips, tmp_path, monkeypatch):
     return tmp_path / "recordings"
 
 
-def test_readmes_example_as_it_is_typed(recordings, clips, workbench, tmp_path, capsys):
-    description, commands = re.findall(r"```(?:yaml)?\n(.*?)```", SECTION, re.DOTALL)[:2]
+def test_the_pages_example_as_it_is_typed(recordings, clips, workbench, tmp_path, capsys):
+    description, commands = re.findall(r"```(?:yaml|bash)\n(.*?)```", SECTION, re.DOTALL)[:2]
     (recordings / "clips.yaml").write_text(description)
     typed = [line.split()[1:] for line in commands.splitlines()]
     assert [command for command, *_ in typed] == ["prepare", "train"]
