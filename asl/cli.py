@@ -21,7 +21,7 @@ COMMANDS = {
     "eda": ("asl.commands.eda", "report what is in the data, with tables and pictures"),
     "train": ("asl.commands.train", "train a run; with -m, one for every combination of choices"),
     "crossval": ("asl.commands.crossval", "train and test every fold of a split"),
-    "sweep": ("asl.commands.sweep", "search hyperparameters; the same command goes on"),
+    "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),
     "ensemble": ("asl.commands.ensemble", "make one recognizer of several runs"),
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
