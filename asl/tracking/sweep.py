@@ -17,7 +17,6 @@ from asl.tracking.store import Tracker
 SWEEP = "sweep"
 TRIAL = "sweep.trial"
 PART = "sweep.part"  # number of the repetition, over folds or seeds
-STATE = "sweep.state"  # COMPLETE, PRUNED or FINAL; MLflow's own status says FAILED and KILLED
 OVERRIDES = "sweep.overrides"  # with which `asl train` repeats it
 
 _MOST_DESCRIBED = 4500  # characters; a tag of MLflow's holds 5,000
