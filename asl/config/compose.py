@@ -12,9 +12,11 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from asl.config.keys import group_choices, unknown_keys
 from asl.config.overrides import with_current_names
 from asl.errors import UserError
 from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
@@ -23,8 +25,9 @@ from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
 def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The config of a command with these overrides; Hydra's own part of it is `cfg.hydra`."""
     register()
-    with _initialized():
-        return hydra.compose(command, with_current_names(overrides), return_hydra_config=True)
+    overrides = with_current_names(overrides)
+    with _initialized(), _unknown_keys_explained(command, overrides):
+        return hydra.compose(command, overrides, return_hydra_config=True)
 
 
 @contextlib.contextmanager
@@ -35,6 +38,25 @@ def _initialized() -> Iterator[None]:
         return
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
+
+
+@contextlib.contextmanager
+def _unknown_keys_explained(command: str, overrides: Sequence[str]) -> Iterator[None]:
+    """Replace Hydra's advice on an unknown key, which is to add it, by the nearest known one."""
+    if any(text.startswith("+") for text in overrides):
+        _check_keys(command, overrides)
+    try:
+        yield
+    except ConfigCompositionException:
+        _check_keys(command, overrides)
+        raise
+
+
+def _check_keys(command: str, overrides: Sequence[str]) -> None:
+    with _initialized():
+        config = hydra.compose(command, group_choices(overrides))
+    if sentences := unknown_keys(command, config, overrides):
+        raise UserError("\n".join(sentences))
 
 
 def register() -> None:
@@ -76,9 +98,11 @@ def run_command(
             mistakes.append(mistake)  # past Hydra, which would print lines of its own
             return None
 
-    sys.argv = [f"asl {command}", *with_current_names(arguments)]
+    arguments = with_current_names(arguments)
+    sys.argv = [f"asl {command}", *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
+        with _unknown_keys_explained(command, arguments):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
     finally:
         sys.argv = typed
     if mistakes:

@@ -45,12 +45,14 @@ class Override(NamedTuple):
         key: the config key or group, without `+`, `++`, `~` and package.
         value: the value that Hydra reads in it; a list of them where several are given with `-m`.
         removes: whether it removes the key (`~key`).
+        adds: whether it may add the key (`+key`, `++key`).
     """
 
     text: str
     key: str
     value: Any
     removes: bool
+    adds: bool = False
 
     def below(self, keys: Iterable[str]) -> bool:
         """Whether the key is one of these or lies in one of these groups."""
@@ -75,7 +77,8 @@ def _parse(text: str) -> Override:
     value = parsed.value()
     if isinstance(value, ChoiceSweep):
         value = [str(item) for item in value.list]
-    return Override(text, parsed.key_or_group, value, parsed.is_delete())
+    adds = parsed.is_add() or parsed.is_force_add()
+    return Override(text, parsed.key_or_group, value, parsed.is_delete(), adds)
 
 
 def format_override(key: str, value: object) -> str:

@@ -23,7 +23,12 @@ def test_help_imports_nothing_heavy():
     ("arguments", "words"),
     [
         (["train", "model=lstmm"], ["model=lstmm", "bigru", "transformer"]),
-        (["train", "model.hiden=3"], ["model.hiden"]),
+        (["train", "model.hiden=3"], ["model.hiden", "did you mean model.hidden?"]),
+        (["train", "modle=lstm"], ["modle", "did you mean model?"]),
+        (["train", "+sed=7"], ["sed", "did you mean seed?"]),
+        (["train", "-m", "model=lstm,gru", "++modle.hidden=3"], ["modle", "model"]),
+        (["sweep", "sweep.n_trial=3"], ["sweep.n_trial", "did you mean sweep.n_trials?"]),
+        (["evaluate", "run=best", "split.test=[3]"], ["split.test", "split=", "signer_holdout"]),
         (["train", "split.test=[99]"], ["split.test", "99", "choose from 1, 2, 3, 4"]),
         (["train", "landmarks=kinect20"], ["landmarks=kinect20", "hands_pose"]),
         (["train", "model.hidden=-1"], ["model.hidden=-1", "greater than or equal to 1"]),
@@ -68,6 +73,17 @@ def test_all_faults_come_in_one_message(workbench, capsys):
     printed = capsys.readouterr().err
     for override in wrong:
         assert override.lstrip("+").partition("=")[0] in printed
+
+
+def test_all_unknown_keys_come_in_one_message(workbench, capsys):
+    assert workbench("train", "modle=lstm", "+sed=7", "model.hiden=3", "nonsense=1") == 2
+    printed = capsys.readouterr().err
+    for advice in ("mean model?", "mean seed?", "mean model.hidden?", "nonsense"):
+        assert advice in printed
+
+
+def test_a_key_may_be_added_to_a_group(workbench):
+    assert workbench("train", "--cfg", "job", "+trainer.gradient_clip_val=1") == 0
 
 
 def test_hydra_shows_the_composed_config(workbench, capsys):

@@ -1,4 +1,4 @@
-"""The how-to page on own recordings works as it is typed there, and other forms by their configs."""
+"""The how-to page on own recordings works as typed there, and other forms by their configs."""
 
 import re
 from pathlib import Path
