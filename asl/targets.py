@@ -1,17 +1,43 @@
 """An object from a mapping that names its class: `{"_target_": "asl….Cnn", "hidden": 64}`.
 
 Such mappings are what configs resolve to, what checkpoints keep of a recognizer, and what a run's
-config.yaml records; plain Python reads them again.
+config.yaml records; plain Python reads them again. Checkpoints and runs may come from strangers, so
+a mapping names only what `CLASSES` and `FUNCTIONS` allow in its place, or what a package defines
+that the user named (`allow_plugins`).
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from asl.errors import UserError
 
 TARGET = "_target_"
+PLUGINS = "ASL_PLUGINS"  # environment variable, so that worker processes inherit it
+
+# Where the classes and functions are defined that a mapping may name, by the mapping's place.
+CLASSES = {
+    "augment": ("asl.training.augment",),
+    "features": ("asl.recognizer.preprocessing.features",),
+    "handedness": ("asl.recognizer.preprocessing.handedness",),
+    "head": ("asl.recognizer.heads",),
+    "model": ("asl.recognizer.backbones",),
+    "origin": ("asl.fetch",),
+    "scaler": ("asl.recognizer.preprocessing",),
+    "source": ("asl.clips.sources",),
+}
+FUNCTIONS = {
+    "optimizer": ("asl.training.optimizer.build_optimizer",),
+    "scaler": ("asl.recognizer.preprocessing.scalers.auto",),
+    "source": (
+        "asl.clips.sources.npy.described_npy",
+        "asl.clips.sources.npz.described_npz",
+        "asl.clips.synthetic.generator.synthetic_source",
+    ),
+    "split": ("asl.clips.splits",),
+}
 
 # Class paths in checkpoints and run configs of version 0.1, and what they are called now.
 _SCALERS = "asl.recognizer.preprocessing.scalers"
@@ -46,22 +72,55 @@ MOVED_MODULES = {
 RENAMED_VALUES = {
     ("asl.recognizer.preprocessing.features.Features", "terms"): {"reach": "distances"},
 }
+PLACES = {"data": "source", "download": "origin"}
+"""The places of config groups that have other names than these."""
 
 
-def locate(path: str) -> Callable[..., Any]:
+def allow_plugins(packages: Sequence[str]) -> None:
+    """Let mappings name what these packages define, in this process and those that it starts."""
+    os.environ[PLUGINS] = ",".join(dict.fromkeys([*_plugins(), *packages]))
+
+
+def _plugins() -> list[str]:
+    return [name for name in os.environ.get(PLUGINS, "").split(",") if name]
+
+
+def locate(path: str, place: str) -> Callable[..., Any]:
     """The class or function of a dotted path, a moved one at its present place.
 
+    Args:
+        path: its module and name.
+        place: a key of `CLASSES` or `FUNCTIONS`: what the class or function is used as.
+
     Raises:
-        UserError: there is no such module, or nothing of that name in it.
+        UserError: it is not allowed in this place, in which case its module is not imported; there
+            is no such module, or nothing of that name in it.
     """
-    module, _, name = current_path(path).rpartition(".")
+    path = current_path(str(path))
+    module, _, name = path.rpartition(".")
+    classes = (*CLASSES.get(place, ()), *_plugins())
+    functions = (*FUNCTIONS.get(place, ()), *_plugins())
+    refusal = UserError(
+        f"{TARGET}={path}: is not allowed here; choose what {' or '.join(classes or functions)} "
+        "defines, or name the package of your own class with plugins=[PACKAGE]"
+    )
+    if not _within(path, (*classes, *functions)):
+        raise refusal
     try:
         target = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{TARGET}={path}: there is no such class or function") from error
     if not callable(target):
         raise UserError(f"{TARGET}={path}: is no class or function")
+    # A module also has the names that it imports, subprocess.run perhaps.
+    defined = f"{getattr(target, '__module__', '')}.{name}"
+    if not _within(defined, classes if isinstance(target, type) else functions):
+        raise refusal
     return target
+
+
+def _within(path: str, places: Sequence[str]) -> bool:
+    return any(f"{path}.".startswith(f"{place}.") for place in places)
 
 
 def current_path(path: str) -> str:
@@ -72,12 +131,21 @@ def current_path(path: str) -> str:
     return f"{MOVED_MODULES.get(module, module)}.{name}"
 
 
-def factory(node: Mapping[str, Any]) -> "partial[Any]":
-    """The class that a mapping names with the options that it gives, to be called with the rest."""
+def factory(node: Mapping[str, Any], place: str) -> "partial[Any]":
+    """The class that a mapping names with the options that it gives, to be called with the rest.
+
+    Raises:
+        UserError: it names no class, or one that is not allowed in this place (see `locate`).
+    """
+    if not isinstance(node, Mapping) or TARGET not in node:
+        raise UserError(f"{place}: names no class with {TARGET}")
     options = {
         key: current_value(node[TARGET], key, value) for key, value in node.items() if key != TARGET
     }
-    return partial(locate(node[TARGET]), **options)
+    try:
+        return partial(locate(node[TARGET], place), **options)
+    except UserError as error:
+        raise UserError(f"{place}.{error}") from error
 
 
 def current_value(path: str, option: str, value: Any) -> Any:

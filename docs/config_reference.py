@@ -20,7 +20,7 @@ from griffe import Docstring
 from asl.cli import COMMANDS, run
 from asl.config.schema import GROUP_SCHEMAS
 from asl.paths import CONF
-from asl.targets import TARGET, locate
+from asl.targets import PLACES, TARGET, locate
 
 GROUPS = {
     "data": "The clips, how they are packed and how they are batched.",
@@ -164,7 +164,7 @@ def _table_of_file(config: Config, group: str, schema: type | None) -> str:
 def _table_of_target(
     path: str, group: str, users: list[tuple[Config, str, Mapping[str, Any]]]
 ) -> str:
-    target = locate(path)
+    target = locate(path, PLACES.get(group, group))
     documented = _argument_docs(target)
     constructor = target.__init__ if inspect.isclass(target) else target
     hints = typing.get_type_hints(constructor, include_extras=True)

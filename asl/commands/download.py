@@ -34,8 +34,8 @@ def _download(cfg: DictConfig) -> None:
         raise unknown("data", cfg.data.name, choices("download"))
     settings = _settings(cfg)
     landed = download(
-        factory(plain(cfg.download.origin))(),
-        lambda folder: factory({**plain(cfg.data.source), "root": folder})(),
+        factory(plain(cfg.download.origin), "origin")(),
+        lambda folder: factory({**plain(cfg.data.source), "root": folder}, "source")(),
         Path(cfg.data.root),
         archive=settings.archive and settings.archive.expanduser(),
         keep_archive=settings.keep_archive,

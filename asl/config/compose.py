@@ -17,9 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from asl.config.keys import group_choices, unknown_keys
-from asl.config.overrides import with_current_names
+from asl.config.overrides import parse_overrides, with_current_names
 from asl.errors import UserError
 from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
+from asl.targets import allow_plugins
 
 
 def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -80,9 +81,11 @@ def run_command(
     """Compose conf/`command`.yaml with typed arguments and call the function with it.
 
     The config has Hydra's own part under `hydra`. With `-m` the function is called for every
-    combination of choices.
+    combination of choices. `plugins=[PACKAGE]` is no key of the config, for a config may be a
+    stranger's: it counts only where it is typed.
     """
     register()
+    overrides = _allow_typed_plugins(with_current_names(arguments))
     typed = list(sys.argv)
     mistakes: list[UserError] = []
 
@@ -98,12 +101,21 @@ def run_command(
             mistakes.append(mistake)  # past Hydra, which would print lines of its own
             return None
 
-    arguments = with_current_names(arguments)
-    sys.argv = [f"asl {command}", *arguments]
+    sys.argv = [f"asl {command}", *overrides]
     try:
-        with _unknown_keys_explained(command, arguments):
+        with _unknown_keys_explained(command, overrides):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
     finally:
         sys.argv = typed
     if mistakes:
         raise mistakes[0]
+
+
+def _allow_typed_plugins(arguments: Sequence[str]) -> list[str]:
+    """Let configs name the classes of `plugins=[PACKAGE]`; the arguments without it."""
+    typed = [argument for argument in arguments if argument.startswith("plugins=")]
+    for override in parse_overrides(typed):
+        value = override.value
+        packages = value if isinstance(value, list) else [value] if value else []
+        allow_plugins([str(package) for package in packages])
+    return [argument for argument in arguments if argument not in typed]

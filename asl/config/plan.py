@@ -64,7 +64,7 @@ def chosen_split(cfg: DictConfig) -> "partial[Split] | None":
     """The split of a config's `split` group; None where a command's own default is no split."""
     if cfg.get("split") is None:
         return None
-    return factory(plain(cfg.split))
+    return factory(plain(cfg.split), "split")
 
 
 def export_settings(*overrides: str) -> dict[str, Any]:

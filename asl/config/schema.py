@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, Val
 
 from asl.errors import UserError
 from asl.signatures import faults as call_faults
-from asl.targets import TARGET, locate
+from asl.targets import PLACES, TARGET, locate
 from asl.training.regularization import Regularization
 
 # What a group's class or function is given beside its config.
@@ -171,8 +171,9 @@ def _targets(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _target_faults(key: str, node: dict[str, Any]) -> Iterator[str]:
+    group = key.partition(".")[0]
     try:
-        target = locate(node[TARGET])
+        target = locate(node[TARGET], PLACES.get(group, group))
     except UserError as error:
         yield f"{key}.{error}"
         return

@@ -27,15 +27,15 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognize
     if "members" in spec:
         return Ensemble([build_recognizer(member, signs) for member in spec["members"]])
     landmarks = landmark_set(spec["landmarks"]["name"])
-    features = factory(spec["features"])(landmarks=landmarks)
-    backbone = factory(spec["model"])(inputs=features.size(landmarks.size))
+    features = factory(spec["features"], "features")(landmarks=landmarks)
+    backbone = factory(spec["model"], "model")(inputs=features.size(landmarks.size))
     handedness = spec.get("handedness")
     return Recognizer(
         landmarks=landmarks,
-        scaler=factory(spec["scaler"])(landmarks=landmarks),
+        scaler=factory(spec["scaler"], "scaler")(landmarks=landmarks),
         features=features,
         backbone=backbone,
-        head=factory(spec["head"])(width=backbone.width, signs=len(signs)),
+        head=factory(spec["head"], "head")(width=backbone.width, signs=len(signs)),
         signs=signs,
-        handedness=factory(handedness)(landmarks=landmarks) if handedness else None,
+        handedness=factory(handedness, "handedness")(landmarks=landmarks) if handedness else None,
     )

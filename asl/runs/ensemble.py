@@ -51,7 +51,7 @@ def ensemble(
     members = _members(names, fold, tracker)
     data = data or members[0].data
     store = open_store(data)
-    parts = make_split(split or factory(_common_split(members)), store)
+    parts = make_split(split or factory(_common_split(members), "split"), store)
     _check_unseen(members, parts, store)
     titles = [member.run.name for member in members]
     tags = run_tags("ensemble", data.name, store.fingerprint, parts)

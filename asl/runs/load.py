@@ -1,6 +1,7 @@
 """A tracked run opened again: its recognizer, its clips, and what it was trained on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
+from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import DataPlan, current_config, data_plan
@@ -69,14 +71,22 @@ def load_run(
 
 def load(run: FoundRun, tracker: Tracker) -> LoadedRun:
     """Load a run that was found; raises UserError where it kept no checkpoint."""
-    config = current_config(run_config(tracker, run.run_id))
-    return LoadedRun(
-        run,
-        load_recognizer(kept_checkpoint(run, tracker)),
-        data_plan(config["data"]),
-        factory(config["split"]),
-        config["split"],
-    )
+    with reading_config(run):
+        config = current_config(run_config(tracker, run.run_id))
+        data, split = data_plan(config["data"]), factory(config["split"], "split")
+    recognizer = load_recognizer(kept_checkpoint(run, tracker))
+    return LoadedRun(run, recognizer, data, split, config["split"])
+
+
+@contextmanager
+def reading_config(run: FoundRun) -> Iterator[None]:
+    """What is wrong with a run's config.yaml, which may be a stranger's, becomes a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"run={run.name}: in its config.yaml, {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"run={run.name}: its config.yaml lacks or misspells {error}") from error
 
 
 def kept_checkpoint(run: FoundRun, tracker: Tracker) -> Path:

@@ -107,7 +107,7 @@ def data_plan(data: Mapping[str, Any]) -> DataPlan:
     """The plan of a config's `data` group."""
     return DataPlan(
         name=data["name"],
-        source=factory(data["source"]),
+        source=factory(data["source"], "source"),
         root=str(data["root"]),
         store=Path(data["store"]),
         dtype=data["dtype"],
@@ -137,11 +137,13 @@ def plan_of_config(
     return RunPlan(
         name=f"{study}-{data.name}-s{config['seed']}",
         data=data,
-        split=factory(config["split"]),
+        split=factory(config["split"], "split"),
         recognizer={part: config[part] for part in PARTS if part in config},
-        optimizer=factory(config["optimizer"]),
+        optimizer=factory(config["optimizer"], "optimizer"),
         trainer=config["trainer"],
-        augment={name: factory(node) for name, node in config.get("augment", {}).items()},
+        augment={
+            name: factory(node, "augment") for name, node in config.get("augment", {}).items()
+        },
         regularization=Regularization.of(config["regularization"]),
         monitor=config["monitor"],
         seed=config["seed"],

@@ -15,6 +15,7 @@ from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.build import build_recognizer
 from asl.runs.data import check_landmarks, make_split, open_store
+from asl.runs.load import reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.find import find_run, run_config
@@ -123,7 +124,8 @@ def resume(
     found = find_run(tracker, run_id, key="resume")
     if found.status == "FINISHED":
         raise UserError(f"resume={run_id}: this run is finished; `asl evaluate run=…` measures it")
-    plan = plan_of_config(run_config(tracker, found.run_id), found.params, tracking={})
+    with reading_config(found):
+        plan = plan_of_config(run_config(tracker, found.run_id), found.params, tracking={})
     plan = variation(plan, trainer=trainer)
     store = store or open_store(plan.data)
     if store.fingerprint != found.tags["data.fingerprint"]:

@@ -172,8 +172,14 @@ def download(tracker: Tracker, run_id: str, path: str) -> Path:
 
 
 def run_config(tracker: Tracker, run_id: str) -> dict[str, Any]:
-    """The full config that the run was started with."""
-    loaded: dict[str, Any] = yaml.safe_load(download(tracker, run_id, "config.yaml").read_text())
+    """The full config that the run was started with; raises UserError where it is none."""
+    path = download(tracker, run_id, "config.yaml")
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"run={run_id}: {path} is no YAML") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"run={run_id}: {path} is no config")
     return loaded
 
 

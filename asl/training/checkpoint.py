@@ -28,11 +28,20 @@ def load_recognizer(path: Path) -> Recognizer:
     """The recognizer of a checkpoint, in evaluation mode.
 
     Raises:
-        UserError: the file is missing or is no checkpoint of this workbench.
+        UserError: the file is missing, is no checkpoint of this workbench, or names a class that is
+            not allowed (`asl.targets`).
     """
     description, weights = _read(path)
-    recognizer = build_recognizer(description["spec"], description["signs"])
-    recognizer.load_state_dict(weights)
+    try:
+        recognizer = build_recognizer(description["spec"], description["signs"])
+        recognizer.load_state_dict(weights)
+    except UserError as error:
+        raise UserError(f"checkpoint={path}: {error}") from error
+    except Exception as error:  # its description may hold anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"checkpoint={path}: not a checkpoint of this workbench ({reason})"
+        ) from error
     return recognizer.eval()
 
 

@@ -215,7 +215,9 @@ def test_the_example_of_a_data_set_works(example, tmp_path):
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps([frame, frame]))
     config = example.configs["conf/data/json_clips.yaml"]["source"]
-    source = factory({TARGET: config[TARGET], "root": tmp_path, "layout": config["layout"]})()
+    source = factory(
+        {TARGET: config[TARGET], "root": tmp_path, "layout": config["layout"]}, "source"
+    )()
 
     (entry,) = source.listing().entries
     clip = source.read(entry).clip

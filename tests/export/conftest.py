@@ -45,7 +45,7 @@ def make_backbone(model: str, inputs: int, hidden: int) -> nn.Module:
     config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
     # Interpolations are of the regularization, which is off in evaluation mode.
     options = {key: value for key, value in config.items() if "${" not in str(value)}
-    build = factory(options)
+    build = factory(options, "model")
     known = inspect.signature(build.func).parameters
     small = {key: value for key, value in (SMALL | {"hidden": hidden}).items() if key in known}
     return build(inputs=inputs, **small)

@@ -265,7 +265,7 @@ def test_every_network_of_the_configs_is_exported(recognizer_of):
     assert set(MODELS) == {path.stem for path in (CONF / "model").glob("*.yaml")}
     for model in MODELS:
         config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
-        assert type(recognizer_of(model, 40).backbone) is locate(config["_target_"])
+        assert type(recognizer_of(model, 40).backbone) is locate(config["_target_"], "model")
 
 
 @pytest.mark.slow

@@ -232,7 +232,7 @@ def test_an_affine_map_keeps_lines_and_the_centre(batch):
 @pytest.mark.parametrize("name", [path.stem for path in (CONF / "augment").glob("*.yaml")])
 def test_every_preset_runs(name, batch):
     nodes = yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
-    operations = {key: factory(node)() for key, node in nodes.items()}
+    operations = {key: factory(node, "augment")() for key, node in nodes.items()}
     clips, lengths = batch()
 
     changed, changed_lengths = Augmentation(operations, LANDMARKS)(clips, lengths)
