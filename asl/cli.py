@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("asl.commands.train", "train a run; with -m, one for every combination of choices"),
     "crossval": ("asl.commands.crossval", "train and test every fold of a split"),
     "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),
+    "retrain": ("asl.commands.retrain", "train a measured run's choices on all signers"),
     "ensemble": ("asl.commands.ensemble", "make one recognizer of several runs"),
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),

@@ -17,10 +17,13 @@ from asl.errors import UserError, unknown
 Names = Sequence[str] | np.ndarray
 Signers = list[str | int]
 ValSigners = Signers | Literal["none"] | None
+TestSigners = ValSigners
 Share = Annotated[float, Interval(gt=0, lt=1)]
 Seed = Annotated[int, Ge(0)]
 
-SplitKind = Literal["signer_holdout", "signer_kfold", "leave_one_signer_out", "random"]
+SplitKind = Literal[
+    "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers"
+]
 NOT_INDEPENDENT = "(not signer-independent)"
 
 
@@ -31,7 +34,7 @@ class Split:
     Attributes:
         train: rows to train on, sorted, int64.
         val: rows for choosing the epoch; may be empty.
-        test: rows to test on, once.
+        test: rows to test on, once; empty where `kind` is all_signers.
         kind: name of the function that made the split.
         test_signers: names; empty where `kind` is random.
         val_signers: names; empty where validation has no signers of its own.
@@ -63,6 +66,8 @@ class Split:
     @property
     def protocol(self) -> str:
         """How the test rows were chosen, in words; results compare only under the same one."""
+        if self.kind == "all_signers":
+            return "all_signers test=none"
         if self.kind == "random":
             return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
         number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
@@ -103,7 +108,7 @@ def signer_holdout(
     signs: Names,
     signers: Names,
     *,
-    test: Signers | None = None,
+    test: TestSigners = None,
     val: ValSigners = None,
     test_share: Share = 0.2,
     val_share: Share = 0.2,
@@ -115,7 +120,8 @@ def signer_holdout(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
-        test: signers to test on; a seeded share of all signers, at least one, where None.
+        test: signers to test on; a seeded share of all signers, at least one, where None; "none"
+            to train on everybody, as `all_signers` does.
         val: see `Validation`.
         test_share: share of all signers that is tested on.
         val_share: see `Validation`.
@@ -126,6 +132,15 @@ def signer_holdout(
         UserError: a named signer does not exist or is in both test and validation, or no signer
             is left to train on.
     """
+    if test == "none":
+        return all_signers(
+            signs,
+            signers,
+            val=val,
+            val_share=val_share,
+            val_signers_from=val_signers_from,
+            seed=seed,
+        )
     signs, signers = _as_text(signs), _as_text(signers)
     names = sorted_names(signers)
     rng = np.random.default_rng(seed)
@@ -218,6 +233,34 @@ def leave_one_signer_out(
     return _split_by_signer(
         signs, signers, "leave_one_signer_out", tested, validation, rng, fold, folds
     )
+
+
+def all_signers(
+    signs: Names,
+    signers: Names,
+    *,
+    val: ValSigners = "none",
+    val_share: Share = 0.2,
+    val_signers_from: Annotated[int, Ge(2)] = 4,
+    seed: Seed = 0,
+) -> Split:
+    """Trains on all signers and tests on none: for the final model, whose epochs are known.
+
+    Args:
+        signs: sign of each clip.
+        signers: signer of each clip.
+        val: see `Validation`; with "none" the last epoch is kept.
+        val_share: see `Validation`.
+        val_signers_from: see `Validation`.
+        seed: of the validation signers.
+
+    Raises:
+        UserError: a named validation signer does not exist, or nobody is left to train on.
+    """
+    signs, signers = _as_text(signs), _as_text(signers)
+    validation = Validation(val, val_share, val_signers_from)
+    rng = np.random.default_rng(seed)
+    return _split_by_signer(signs, signers, "all_signers", [], validation, rng)
 
 
 def random(
@@ -406,7 +449,7 @@ def _with_notes(split: Split, signs: np.ndarray, signers: np.ndarray) -> Split:
     for name in ("train", "val", "test"):
         rows = getattr(split, name)
         if not len(rows):
-            if name != "val":
+            if name == "train" or (name == "test" and split.kind != "all_signers"):
                 raise UserError(f"split: {split.protocol} leaves no clip to {name} on")
             continue
         missing = np.setdiff1d(all_signs, signs[rows])

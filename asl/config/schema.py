@@ -94,6 +94,15 @@ class SweepSettings(BaseModel):
     space: dict[str, Any]
 
 
+class RetrainSettings(BaseModel):
+    """The scalars of conf/retrain.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    run: str
+    epochs: PositiveInt | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None
+
+
 class PrepareSettings(BaseModel):
     """The scalars of conf/prepare.yaml."""
 

@@ -38,6 +38,13 @@ def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> No
     run.client.log_batch(run.id, metrics=batch)
 
 
+def record_metrics(tracker: Tracker, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log metrics of a run that is not open here."""
+    now = int(time.time() * 1000)
+    batch = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
+    tracker.client.log_batch(run_id, metrics=batch)
+
+
 def record_start(
     run: TrackedRun,
     params: Mapping[str, Any],

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -22,6 +22,7 @@ from asl.errors import UserError
 from asl.runtime.litert import silent_stderr
 from asl.tracking.find import CHOOSING_METRICS, FoundRun, download
 from asl.tracking.store import Tracker
+from asl.tracking.tags import RETRAINED, RETRAINED_SPLIT
 
 CHAMPION = "champion"
 NAME = re.compile(r"[\w.+-]+")
@@ -37,7 +38,9 @@ PROTOCOL = {
 }
 """Tags of runs and versions that must be the same for their numbers to compare, and their words."""
 
-REPORTED = ("test/accuracy", "test/f1")
+REPORTED = ("test/accuracy", "test/f1", "crossval/accuracy", "holdout/accuracy", "holdout/f1")
+OUT_OF_FOLD = "crossval/f1"  # of a recipe whose every signer was held out once
+SHARED_SIGNERS = " (of signers that are trained on)"
 FILE = "file"  # tag: the .tflite among the artifacts of the version's run
 
 
@@ -76,7 +79,8 @@ def register(
 
     The version is a pyfunc (`asl.tracking.served`) among the artifacts of the run. It becomes the
     champion if there is none, if its run is better than the champion's on the same protocol, or by
-    force. Better is decided as `run=best` is, by validation; test numbers are tags to read.
+    force. Better is decided as `run=best` is, by validation; test numbers are tags to read. Only a
+    final model (`asl.runs.retrain`) has out-of-fold figures instead, which count more.
 
     Args:
         tracker: the store.
@@ -177,10 +181,12 @@ def _ensure(client: MlflowClient, name: str) -> None:
 
 
 def _tags(run: FoundRun, variant: str) -> dict[str, str]:
-    metrics = (*CHOOSING_METRICS, *REPORTED)
+    metrics = (*CHOOSING_METRICS, OUT_OF_FOLD, *REPORTED)
+    kept = (*PROTOCOL, RETRAINED, RETRAINED_SPLIT)
     return (
         {"run": run.name, "variant": variant.removeprefix("model_")}
-        | {key: run.tags[key] for key in PROTOCOL if key in run.tags}
+        | {key: run.tags[key] for key in kept if key in run.tags}
+        | {"val_signer_independent": str(run.val_signer_independent).lower()}
         | {key: f"{run.metrics[key]:.6f}" for key in metrics if key in run.metrics}
     )
 
@@ -205,14 +211,43 @@ def _verdict(
 
 def _better(new: Mapping[str, str], old: Mapping[str, str]) -> tuple[bool, str]:
     """Whether a version's tags say that it is better than another, and why or why not."""
-    for key, what in PROTOCOL.items():
-        if new.get(key) != old.get(key):
-            return False, f"no number compares: {what} was {new.get(key)}, there {old.get(key)}"
+    if OUT_OF_FOLD in new or OUT_OF_FOLD in old:
+        return _better_out_of_fold(new, old)
+    if reason := _differing(new, old, PROTOCOL):
+        return False, reason
     metric = next((m for m in CHOOSING_METRICS if m in new and m in old), None)
     if metric is None:
         return False, f"no number compares: no {' or '.join(CHOOSING_METRICS)} of both"
     ours, theirs = float(new[metric]), float(old[metric])
-    return ours > theirs, f"{metric} {ours:.4f} against {theirs:.4f}"
+    shared = "" if new.get("val_signer_independent") != "false" else SHARED_SIGNERS
+    return ours > theirs, f"{metric} {ours:.4f} against {theirs:.4f}{shared}"
+
+
+def _better_out_of_fold(new: Mapping[str, str], old: Mapping[str, str]) -> tuple[bool, str]:
+    """Compare by figures of held-out signers; a version that has them is better than one without.
+
+    They hold for another recognizer of the same recipe, which was trained on fewer signers.
+    """
+    if reason := _differing(new, old, ("data", "data.fingerprint")):
+        return False, reason
+    if OUT_OF_FOLD not in old:
+        return True, f"{OUT_OF_FOLD} {float(new[OUT_OF_FOLD]):.4f}, and the other was tested less"
+    if OUT_OF_FOLD not in new:
+        return False, f"{OUT_OF_FOLD} {float(old[OUT_OF_FOLD]):.4f} of the other, and none of this"
+    if new.get(RETRAINED_SPLIT) != old.get(RETRAINED_SPLIT):
+        splits = f"{new.get(RETRAINED_SPLIT)}, there {old.get(RETRAINED_SPLIT)}"
+        return False, f"no number compares: the cross-validation was {splits}"
+    ours, theirs = float(new[OUT_OF_FOLD]), float(old[OUT_OF_FOLD])
+    return ours > theirs, f"{OUT_OF_FOLD} {ours:.4f} against {theirs:.4f}"
+
+
+def _differing(new: Mapping[str, str], old: Mapping[str, str], keys: Iterable[str]) -> str:
+    """Which part of the protocol two versions differ in; empty where they compare."""
+    for key in keys:
+        if new.get(key) != old.get(key):
+            what = f"{PROTOCOL[key]} was {new.get(key)}, there {old.get(key)}"
+            return f"no number compares: {what}"
+    return ""
 
 
 def _parts(address: str) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from asl.tracking.find import FoundRun, children, tagged
-from asl.tracking.record import log_metrics, record_params, record_table
+from asl.tracking.record import log_metrics, record_metrics, record_params, record_table
 from asl.tracking.run import TrackedRun, create_run
 from asl.tracking.store import Tracker
 
@@ -78,8 +78,7 @@ def mark(tracker: Tracker, run_id: str, **tags: object) -> None:
 
 def record_costs(tracker: Tracker, run_id: str, costs: Mapping[str, float]) -> None:
     """Log size and latency of a run's exported file."""
-    for name, value in costs.items():
-        tracker.client.log_metric(run_id, f"tflite/{name}", value)
+    record_metrics(tracker, run_id, {f"tflite/{name}": value for name, value in costs.items()})
 
 
 def record_sweep(

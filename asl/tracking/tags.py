@@ -8,6 +8,10 @@ from pathlib import Path
 from asl.clips.splits import Split
 from asl.paths import PROJECT
 
+# Of a final model: the run, cross-validation or sweep whose choices it was trained with, and the
+# protocol of that one's figures.
+RETRAINED, RETRAINED_ID, RETRAINED_SPLIT = "retrain.of", "retrain.of.id", "retrain.split"
+
 
 def run_tags(
     kind: str,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from asl.clips.splits import (
+    all_signers,
     deal_signers,
     leave_one_signer_out,
     random,
@@ -129,6 +130,20 @@ def test_a_split_is_the_same_in_another_process():
 def test_an_impossible_split_is_one_sentence(make, sentence):
     with pytest.raises(UserError, match=sentence):
         make(clips(6))
+
+
+def test_all_signers_are_trained_on_for_the_final_model():
+    signs, signers = clips(3)
+    for split in (
+        all_signers(signs, signers),
+        signer_holdout(signs, signers, test="none", val="none"),
+    ):
+        assert list(split.train) == list(range(len(signs)))
+        assert len(split.val) == len(split.test) == 0
+        assert split.protocol == "all_signers test=none"
+        assert split.val_protocol == "none"
+    assert who(all_signers(signs, signers, val=[2]).train, signers) == ["1", "3"]
+    assert list(all_signers(*clips(1)).test) == []
 
 
 def test_one_signer_cannot_be_held_out():

@@ -124,6 +124,31 @@ def test_numbers_of_another_protocol_move_nothing_but_by_force(
     assert champion(store, name) == "3"
 
 
+def test_a_final_model_becomes_champion_by_its_cross_validation(finished, registered):
+    everybody = {"split": "all_signers test=none", "val_protocol": "none"}
+    folds = everybody | {"retrain.split": "leave_one_signer_out 3 folds × 1 seeds"}
+    assert registered(finished({"val/f1": 0.99})).champion
+    final = registered(finished({"crossval/f1": 0.8}, **folds))
+    assert final.champion
+    assert final.why.startswith("crossval/f1 0.8000, and the other was tested less; before it")
+    assert not registered(finished({"val/f1": 1.0})).champion
+    assert not registered(finished({"crossval/f1": 0.7}, **folds)).champion
+    assert registered(finished({"crossval/f1": 0.9}, **folds)).champion
+    other = registered(finished({"crossval/f1": 1.0}, **folds | {"retrain.split": "signer_kfold"}))
+    assert "the cross-validation was signer_kfold" in other.why
+    assert not other.champion
+
+
+def test_validation_on_training_signers_is_named_where_it_decides(finished, registered):
+    shared = {"val_signer_independent": "false", "val_protocol": "20% (not signer-independent)"}
+    registered(finished({"val/f1": 0.5}, **shared))
+    for value in (0.4, 0.6):
+        assert (
+            "(of signers that are trained on)"
+            in registered(finished({"val/f1": value}, **shared)).why
+        )
+
+
 def test_without_validation_the_test_decides_as_for_the_best_run(finished, registered):
     assert registered(finished({"test/f1": 0.8})).champion
     assert registered(finished({"test/f1": 0.9})).champion

@@ -1,0 +1,43 @@
+"""asl retrain: the choices of a measured run, trained once more on all signers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from asl.commands.train import print_run
+from asl.config.compose import run_command
+from asl.config.plan import choice_of, plain
+from asl.config.schema import RetrainSettings, checked
+
+if TYPE_CHECKING:
+    from asl.runs.retrain import Retrained
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_command("retrain", arguments, _retrain)
+
+
+def _retrain(cfg: DictConfig) -> None:
+    from asl.runs.retrain import retrain
+    from asl.tracking.store import open_tracker
+
+    settings = checked(cfg, RetrainSettings)
+    result = retrain(
+        settings["run"],
+        open_tracker(plain(cfg.tracking)),
+        data=choice_of(cfg, "data"),
+        epochs=settings["epochs"],
+        seed=settings["seed"],
+    )
+    _print_figures(result)
+    print_run(result.run)
+
+
+def _print_figures(result: "Retrained") -> None:
+    """Print what the recipe has shown, as nobody is left to test its final model on."""
+    recipe = result.recipe
+    values = ", ".join(f"{name} {value:.4f}" for name, value in result.figures.items())
+    print(f"all signers are trained on; {recipe.source.name} measured ({recipe.source.split}):")
+    print(f"  {values or 'nothing, as it was not tested'}")
