@@ -46,7 +46,7 @@ class Recipe:
     @property
     def epochs(self) -> int:
         """Mean number of epochs up to the one that the runs kept."""
-        return max(1, round(mean(run.metrics["kept_epoch"] + 1 for run in self.runs)))
+        return max(1, round(mean(kept for run in self.runs if (kept := epochs_kept(run)))))
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ def retrain(
     return Retrained(run, recipe, figures)
 
 
+def epochs_kept(run: FoundRun) -> float | None:
+    """Number of epochs up to the kept one; version 0.1 recorded that one's number from 0."""
+    if "kept_epoch" in run.metrics:
+        return run.metrics["kept_epoch"] + 1
+    return run.metrics.get("epochs_kept")
+
+
 def find_recipe(name: str, tracker: Tracker, data: str | None = None) -> Recipe:
     """The finished runs behind a name, and their test figures."""
     source = best_run(tracker, None, data, None) if name == BEST else find_run(tracker, name)
@@ -105,7 +112,7 @@ def find_recipe(name: str, tracker: Tracker, data: str | None = None) -> Recipe:
     runs = [
         run
         for run in _RUNS_OF[kind](source, tracker)
-        if run.status == "FINISHED" and "kept_epoch" in run.metrics
+        if run.status == "FINISHED" and epochs_kept(run)
     ]
     if not runs:
         raise UserError(f"run={name}: has no finished training, so nothing says how long to train")

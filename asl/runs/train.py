@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,7 +20,7 @@ from asl.runs.load import reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.find import find_run, run_config
-from asl.tracking.logger import EpochLogger
+from asl.tracking.logger import EpochLogger, has_former_curves
 from asl.tracking.record import log_metrics, record_checkpoint, record_pruned, record_start
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker, open_tracker
@@ -213,14 +214,14 @@ def _record_end(
     result: FitResult,
     draw: bool,
 ) -> dict[str, float]:
-    """Measure the kept epoch; its numbers come last, so that MLflow's table shows them."""
+    """Measure the kept epoch, and record it."""
     recognizer = load_recognizer(result.checkpoint)
     measured = record_results(
         run, recognizer, store, split, plan.data.batch_size, test=plan.test, draw=draw
     )
-    log_metrics(run, measured, step=result.epochs)
+    log_metrics(run, measured, step=result.epochs if has_former_curves(run) else 0)
     facts = {
-        "kept_epoch": result.kept_epoch,
+        "epochs_kept": result.kept_epoch + 1,
         "epochs": result.epochs,
         "fit_seconds": result.seconds,
     }
@@ -231,10 +232,8 @@ def _record_end(
 
 def _train_ddp_worker(plan: RunPlan, store: ClipStore, split: Split, work: str) -> TrainedRun:
     """Train as one of the extra processes of a data-parallel run, which the first one records."""
-    from pathlib import Path
-
     classifier, data = build(plan, store, split)
-    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False)  # type: ignore[arg-type]
+    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False)
     return TrainedRun("", "", {}, split)
 
 

@@ -11,9 +11,15 @@ from pytorch_lightning.loggers import Logger
 from asl.tracking.record import log_metrics
 from asl.tracking.run import TrackedRun
 
+CURVE = "curve/"
+
 
 class EpochLogger(Logger):
-    """Writes every epoch's metrics, the epoch being MLflow's step."""
+    """Writes every epoch's metrics, the first at MLflow's step 1.
+
+    Those of validation get the prefix `curve/`: `val/…` is what the kept epoch measures, and would
+    otherwise stand at the end of the curve as a point of no epoch.
+    """
 
     def __init__(self, run: TrackedRun) -> None:
         super().__init__()
@@ -35,4 +41,17 @@ class EpochLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log in one request; Lightning passes the epoch among the metrics."""
         epoch = int(metrics.get("epoch", step or 0))
-        log_metrics(self._run, {k: v for k, v in metrics.items() if k != "epoch"}, epoch)
+        curves = {
+            f"{CURVE}{name}" if name.startswith("val/") else name: value
+            for name, value in metrics.items()
+            if name != "epoch"
+        }
+        log_metrics(self._run, curves, epoch + 1)
+
+
+def has_former_curves(run: TrackedRun) -> bool:
+    """Whether version 0.1 began the run: its validation curves have the names of the results.
+
+    These have to stand behind the curves then, as MLflow shows the value of the last step.
+    """
+    return any(name.startswith("val/") for name in run.client.get_run(run.id).data.metrics)

@@ -1,6 +1,7 @@
-"""Lightning callbacks: exact resume, averaged weights, and what epoch is kept or the last."""
+"""Lightning callbacks: exact resume, averaged weights, rates, which epoch is kept or the last."""
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
+from torch.optim import Optimizer
 
 InGracePeriod = Callable[[int], bool]
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
@@ -125,6 +127,53 @@ class EarlyStoppingWithGrace(EarlyStopping):
         """Stop if the patience is exhausted."""
         if not self._in_grace_period(trainer.current_epoch):
             super().on_validation_end(trainer, pl_module)
+
+
+class TrainingRates(Callback):
+    """Logs every epoch's learning rate, gradient norm, seconds, and training clips a second.
+
+    The norm is the mean over the epoch's steps, of all gradients together and before clipping.
+    """
+
+    def __init__(self) -> None:
+        self._start = self._trained = 0.0
+        self._clips = 0
+        self._norms: list[Tensor] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = self._trained = time.perf_counter()
+        self._clips, self._norms = 0, []
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Measure the gradients."""
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        self._norms.append(torch.nn.utils.get_total_norm(gradients).detach())
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count the batch's clips; validation is no part of the rate."""
+        self._clips += len(batch.signs) * trainer.world_size
+        self._trained = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log; validation has ended by now."""
+        rates = {
+            "optimizer/lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "speed/epoch_seconds": time.perf_counter() - self._start,
+            "speed/clips_per_second": self._clips / max(self._trained - self._start, 1e-9),
+        }
+        if self._norms:
+            rates["optimizer/gradient_norm"] = float(torch.stack(self._norms).mean())
+        pl_module.log_dict(rates, logger=True, rank_zero_only=True)
 
 
 class EpochEndCallback(Callback):

@@ -22,6 +22,7 @@ from asl.training.callbacks import (
     EarlyStoppingWithGrace,
     EpochEndCallback,
     RandomState,
+    TrainingRates,
 )
 from asl.training.module import SignClassifier
 from asl.training.progress import EpochLines
@@ -32,7 +33,7 @@ class Pruned(Exception):  # noqa: N818 - no error
 
 
 class FitResult(NamedTuple):
-    """The kept checkpoint, its epoch, how many epochs ran, and seconds of training."""
+    """The kept checkpoint, its epoch from 0, how many epochs ran, and seconds of training."""
 
     checkpoint: Path
     kept_epoch: int
@@ -88,7 +89,7 @@ def fit(
     )
     # The epoch in the name makes Lightning write the new file before it removes the old one.
     last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
-    callbacks: list[Callback] = [RandomState(), best, last]
+    callbacks: list[Callback] = [RandomState(), TrainingRates(), best, last]
     if regularization.ema:
         callbacks.append(AveragedWeights(regularization.ema))
     if (stopping := regularization.early_stopping) and validated:

@@ -42,7 +42,7 @@ def test_everybody_is_trained_on_for_as_many_epochs_as_the_folds_kept(desk, cros
     runs = find_runs(store)
     final = next(run for run in runs if run.tags.get("retrain.of") == crossval.name)
     folds = [run for run in runs if "split.fold" in run.params]
-    kept = [run.metrics["kept_epoch"] + 1 for run in folds]
+    kept = [run.metrics["epochs_kept"] for run in folds]
     assert len(kept) == 2
     assert final.metrics["epochs"] == round(sum(kept) / 2)
     assert final.metrics["crossval/f1"] == crossval.metrics["test/f1"]
@@ -83,7 +83,7 @@ def test_a_run_and_the_best_run_can_be_trained_again(desk, crossval):
     assert call("retrain", f"run={fold.name}", "seed=5") == 0
     final = next(run for run in find_runs(store) if run.params.get("seed") == "5")
     assert final.metrics["holdout/accuracy"] == fold.metrics["test/accuracy"]
-    assert final.metrics["epochs"] == fold.metrics["kept_epoch"] + 1
+    assert final.metrics["epochs"] == fold.metrics["epochs_kept"]
 
 
 def test_what_cannot_be_trained_again_is_one_sentence(desk, crossval, capsys):
@@ -107,4 +107,4 @@ def test_train_with_nobody_held_out(desk, workbench, split):
     assert run.status == "FINISHED"
     assert run.tags["split"] == "all_signers test=none"
     assert run.tags["val_protocol"] == "none"
-    assert run.metrics["kept_epoch"] == 0
+    assert run.metrics["epochs_kept"] == 1

@@ -39,7 +39,19 @@ def test_a_run_records_what_it_was_and_what_came_of_it(trained, store):
     assert run.tags["val_protocol"]
     assert len(run.tags["data.fingerprint"]) >= 16
     history = store.client.get_metric_history(run.run_id, "train/loss")
-    assert [point.step for point in history] == [0, 1]
+    assert [point.step for point in history] == [1, 2]
+    rates = ("optimizer/lr", "optimizer/gradient_norm", "speed/epoch_seconds")
+    assert all(run.metrics[name] > 0 for name in (*rates, "speed/clips_per_second"))
+
+
+def test_a_validation_curve_has_a_point_an_epoch_and_the_kept_epoch_stands_apart(trained, store):
+    run = find_run(store, trained)
+    curve = store.client.get_metric_history(run.run_id, "curve/val/f1")
+    assert [point.step for point in curve] == [1, 2]
+    kept = curve[int(run.metrics["epochs_kept"]) - 1]
+    assert kept.value == pytest.approx(run.metrics["val/f1"])
+    for name in ("val/f1", "test/f1"):
+        assert [p.step for p in store.client.get_metric_history(run.run_id, name)] == [0]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -62,7 +74,7 @@ def test_the_same_seed_gives_the_same_metrics(workbench, store):
     for seed in (5, 5, 6):
         assert workbench("train", "model=cnn", "model.hidden=8", f"seed={seed}") == 0
         found.append(last(store).metrics)
-    same = [name for name in found[0] if not name.startswith("fit_seconds")]
+    same = [name for name in found[0] if not name.startswith(("fit_seconds", "speed/"))]
     assert {n: found[0][n] for n in same} == {n: found[1][n] for n in same}
     assert found[0]["train/loss"] != found[2]["train/loss"]
 
@@ -86,10 +98,10 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(workbench, store,
     assert workbench("train", f"resume={interrupted.run_id}") == 0
     resumed = find_run(store, interrupted.run_id)
     assert resumed.status == "FINISHED"
-    names = [name for name in undisturbed if name != "fit_seconds"]
+    names = [n for n in undisturbed if n != "fit_seconds" and not n.startswith("speed/")]
     assert {n: resumed.metrics[n] for n in names} == {n: undisturbed[n] for n in names}
     steps = [p.step for p in store.client.get_metric_history(resumed.run_id, "train/loss")]
-    assert steps == [0, 1, 2, 3]
+    assert steps == [1, 2, 3, 4]
 
 
 def test_a_resumed_run_keeps_its_choices(workbench, trained, capsys):
@@ -111,7 +123,7 @@ def test_a_failed_run_says_so_with_its_traceback(workbench, store, monkeypatch):
 def test_without_validation_the_last_epoch_is_kept(workbench, store):
     assert workbench("train", "split.val=none", "model=cnn", "model.hidden=8") == 0
     run = last(store)
-    assert run.metrics["kept_epoch"] == 1
+    assert run.metrics["epochs_kept"] == 2
     assert "val/f1" not in run.metrics
     assert "test/f1" in run.metrics
 
@@ -120,9 +132,9 @@ def test_of_equally_good_epochs_the_latest_is_kept(workbench, store):
     still = ["optimizer.lr=1e-12", "optimizer.final_lr=0", "trainer.max_epochs=3"]
     assert workbench("train", *still, "model=transformer", "model.hidden=8", "model.heads=2") == 0
     run = last(store)
-    history = [p.value for p in store.client.get_metric_history(run.run_id, "val/f1")]
+    history = [p.value for p in store.client.get_metric_history(run.run_id, "curve/val/f1")]
     assert len(set(history)) == 1  # nothing was learned
-    assert run.metrics["kept_epoch"] == 2
+    assert run.metrics["epochs_kept"] == 3
 
 
 def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, capsys):
