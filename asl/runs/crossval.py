@@ -29,6 +29,8 @@ from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
 from asl.runs.train import resume, train
 from asl.targets import former_spelling
 from asl.tracking.crossval import Fold, folds_of, out_of_fold, record_crossval
+from asl.tracking.curves import record_mean_curves
+from asl.tracking.descriptions import averages_description, record_description
 from asl.tracking.group import finished_group, group_run
 from asl.tracking.record import record_params
 from asl.tracking.run import TrackedRun
@@ -115,6 +117,8 @@ def crossval(
         print(f"validation: {val_protocol}", file=sys.stderr)
         _run_all(jobs, workers, run, len(numbers) * len(seed_list), tracker)
         table, metrics = _record(tracker, run, plan.params)
+        what = f"**{plan.study}** on **{plan.data.name}**, each fold held out in turn"
+        record_description(run, averages_description(what, metrics, f"{protocol}; {val_protocol}"))
     return CrossvalRun(run.id, run.name, protocol, metrics, table)
 
 
@@ -294,10 +298,12 @@ def _record(
     tracker: Tracker, parent: TrackedRun, params: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Record the table of folds, the signers, the out-of-fold predictions and the means."""
-    clips = out_of_fold(tracker, [fold for fold in folds_of(tracker, parent.id) if fold.finished])
+    finished = [fold for fold in folds_of(tracker, parent.id) if fold.finished]
+    clips = out_of_fold(tracker, finished)
     table = fold_table(clips)
     metrics = summary(clips, table)
     shared = {key: value for key, value in params.items() if key not in ("seed", "split.fold")}
     record_params(parent, shared)
     record_crossval(parent, table, signer_table(clips), clips, metrics)
+    record_mean_curves(tracker, parent, [fold.run_id for fold in finished])
     return table, metrics

@@ -20,7 +20,9 @@ from asl.runs.results import record_results
 from asl.runs.train import TrainedRun
 from asl.targets import describe, factory
 from asl.tracking.crossval import folds_of
+from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.find import FoundRun, find_run
+from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_start
 from asl.tracking.run import tracked_run
 from asl.tracking.store import Tracker
@@ -64,13 +66,16 @@ def ensemble(
         join_checkpoints([kept_checkpoint(member.run, tracker) for member in members], checkpoint)
         recognizer = load_recognizer(checkpoint)
         params = {"members": ", ".join(titles), "data": data.name}
-        record_start(run, params, config, store.fingerprint, parts)
+        record_start(run, params, config, store, parts)
         print(f"run {run.name} ({run.id}): {', '.join(titles)}", file=sys.stderr)
         print(f"split: {parts.protocol}; validation: {parts.val_protocol}", file=sys.stderr)
         weights = sum(p.numel() for p in recognizer.parameters() if p.requires_grad)
         metrics = record_results(run, recognizer, store, parts, data.batch_size)
-        log_metrics(run, {"parameters": weights, **metrics})
+        log_metrics(run, {"parameters": weights})
+        record_model(run, "ensemble", metrics, data.name, store, parts, params)
         record_checkpoint(run, checkpoint)
+        what = f"**Ensemble** of {', '.join(titles)} on **{data.name}**"
+        record_description(run, results_description(what, run.id, parts, metrics))
         shutil.rmtree(run.work)
     return TrainedRun(run.id, run.name, metrics, parts)
 

@@ -19,11 +19,14 @@ from asl.runs.data import check_landmarks, make_split, open_store
 from asl.runs.load import reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
+from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.find import find_run, run_config
 from asl.tracking.logger import EpochLogger, has_former_curves
+from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_pruned, record_start
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker, open_tracker
+from asl.tracking.system_metrics import system_metrics
 from asl.tracking.tags import run_tags
 from asl.training.augment import Augmentation
 from asl.training.checkpoint import load_recognizer
@@ -177,21 +180,22 @@ def _run(
     classifier, data = build(plan, store, split)
     sizes = _parameter_counts(classifier)
     if not resumed:
-        record_start(run, plan.params, plan.config, store.fingerprint, split)
+        record_start(run, plan.params, plan.config, store, split)
         log_metrics(run, {"parameters": sum(sizes.values())})
     _print_start(run, split, sizes)
     os.environ[DDP_RUN] = str(run.work)
     try:
-        result = fit(
-            classifier,
-            data,
-            directory=run.work,
-            trainer=plan.trainer,
-            monitor=plan.monitor,
-            logger=EpochLogger(run),
-            resume=resumed,
-            after_epoch=after_epoch,
-        )
+        with system_metrics(run):
+            result = fit(
+                classifier,
+                data,
+                directory=run.work,
+                trainer=plan.trainer,
+                monitor=plan.monitor,
+                logger=EpochLogger(run),
+                resume=resumed,
+                after_epoch=after_epoch,
+            )
     except Pruned as reason:
         record_pruned(run, str(reason))
         shutil.rmtree(run.work, ignore_errors=True)  # absent before the first checkpoint
@@ -219,7 +223,8 @@ def _record_end(
     measured = record_results(
         run, recognizer, store, split, plan.data.batch_size, test=plan.test, draw=draw
     )
-    log_metrics(run, measured, step=result.epochs if has_former_curves(run) else 0)
+    step = result.epochs if has_former_curves(run) else 0
+    record_model(run, "checkpoint", measured, plan.data.name, store, split, plan.params, step)
     facts = {
         "epochs_kept": result.kept_epoch + 1,
         "epochs": result.epochs,
@@ -227,6 +232,10 @@ def _record_end(
     }
     log_metrics(run, facts)
     record_checkpoint(run, result.checkpoint)
+    what = f"**{plan.study}** on **{plan.data.name}**, seed {plan.seed}"
+    kept = f"epoch {result.kept_epoch + 1} of {result.epochs} is kept"
+    note = f"Trained on {len(split.train):,} clips; {kept}."
+    record_description(run, results_description(what, run.id, split, measured, note))
     return measured
 
 

@@ -1,7 +1,6 @@
 """What a run records of itself: choices, provenance, results."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -14,10 +13,11 @@ from typing import Any
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+from mlflow.entities import Metric, Param
 
 from asl.clips.splits import Split
+from asl.clips.store import ClipStore
+from asl.tracking.inputs import record_inputs
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
 
@@ -49,37 +49,24 @@ def record_start(
     run: TrackedRun,
     params: Mapping[str, Any],
     config: Mapping[str, Any],
-    fingerprint: str,
+    store: ClipStore,
     split: Split,
 ) -> None:
-    """Log what a run starts from: parameters, data set, config.yaml, environment.json, notes.
+    """Log what a run starts from: parameters, data sets, config.yaml, environment.json, notes.
 
     Args:
         run: the run.
         params: what was chosen.
         config: nested plain values; its `data` group names the data set and its folder.
-        fingerprint: of the packed clips.
+        store: the packed clips.
         split: of the clips.
     """
     record_params(run, params)
     data = config.get("data", {})
-    _record_data(run, data.get("name", ""), fingerprint, data.get("root", ""), split.protocol)
+    record_inputs(run, data.get("name", store.name), data.get("root", ""), store, split)
     record_text(run, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
     run.client.log_dict(run.id, _environment(), "environment.json")
     run.client.log_dict(run.id, {"notes": split.notes}, "split_notes.json")
-
-
-def _record_data(run: TrackedRun, name: str, fingerprint: str, source: str, split: str) -> None:
-    """Name the data set in MLflow's Dataset column, its digest the store's fingerprint."""
-    dataset = Dataset(
-        name=name,
-        digest=fingerprint[:36],
-        source_type="local",
-        source=json.dumps({"uri": source}),
-        profile=json.dumps({"split": split}),
-    )
-    context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
-    run.client.log_inputs(run.id, [DatasetInput(dataset, [context])])
 
 
 def record_text(run: TrackedRun, text: str, path: str) -> None:

@@ -53,6 +53,27 @@ def test_the_parent_says_what_its_runs_say_together(finished):
     assert parent.metrics["test/accuracy_std_seeds"] == pytest.approx(over_seeds)
 
 
+def test_the_parent_draws_a_band_and_describes_itself(finished):
+    store = tracked(finished)
+    parent, children = parent_and_children(finished)
+
+    def curve(run_id, name):
+        return {p.step: p.value for p in store.client.get_metric_history(run_id, name)}
+
+    name = "curve/val/f1"
+    curves = [curve(child.run_id, name) for child in children]
+    mean, above = curve(parent.run_id, name), curve(parent.run_id, f"{name} plus sd")
+    below = curve(parent.run_id, f"{name} minus sd")
+    assert set(mean) == set.intersection(*(set(c) for c in curves))
+    values = np.array([[c[step] for c in curves] for step in mean])
+    assert list(mean.values()) == pytest.approx(values.mean(axis=1))
+    assert [above[s] - mean[s] for s in mean] == pytest.approx(values.std(axis=1, ddof=1))
+    assert [mean[s] - below[s] for s in mean] == pytest.approx(values.std(axis=1, ddof=1))
+    assert (
+        f"| accuracy | {parent.metrics['test/accuracy']:.4f}" in parent.tags["mlflow.note.content"]
+    )
+
+
 def test_every_clip_is_predicted_once_a_seed_by_a_run_that_had_not_its_signer(finished):
     from asl.tracking.find import download
 

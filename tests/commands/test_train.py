@@ -54,6 +54,30 @@ def test_a_validation_curve_has_a_point_an_epoch_and_the_kept_epoch_stands_apart
         assert [p.step for p in store.client.get_metric_history(run.run_id, name)] == [0]
 
 
+def test_mlflow_shows_the_model_its_clips_and_a_description(trained, store):
+    run = store.client.get_run(find_run(store, trained).run_id)
+    contexts = {each.tags[0].value: each.dataset for each in run.inputs.dataset_inputs}
+    assert contexts.keys() == {"training", "validation", "test"}
+    assert len({dataset.digest for dataset in contexts.values()}) == 3
+    profile = json.loads(contexts["test"].profile)
+    assert profile["clips"] == 12
+    assert profile["protocol"] == run.data.tags["split"]
+    assert "mlflow_tensorspec" in json.loads(contexts["test"].schema)
+
+    (model,) = store.client.search_logged_models(
+        [run.info.experiment_id], f"name = '{trained}-checkpoint'"
+    )
+    assert model.source_run_id == run.info.run_id
+    measured = {metric.key: metric for metric in model.metrics}
+    assert measured["test/f1"].value == run.data.metrics["test/f1"]
+    assert measured["test/f1"].dataset_digest == contexts["test"].digest
+    assert measured["val/f1"].dataset_digest == contexts["validation"].digest
+
+    description = run.data.tags["mlflow.note.content"]
+    assert "gru" in description
+    assert f"| test | {run.data.metrics['test/accuracy']:.4f}" in description
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_runs_tables_agree_with_its_metrics(trained, store, split):
     run = find_run(store, trained)

@@ -12,6 +12,7 @@ from asl.errors import UserError
 from asl.sweeps.launchers.processes import interrupt_on_termination
 
 _POLL_SECONDS = 5  # between looks at the queue
+_DEFAULTS = {"name": "asl-sweep", "timeout_min": 24 * 60}  # submitit's own limit is 5 minutes
 
 
 class Jobs:
@@ -43,7 +44,7 @@ class Jobs:
         self._call = (function, arguments)
         try:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-            self._executor.update_parameters(**{"name": "asl-sweep", **options})
+            self._executor.update_parameters(**{**_DEFAULTS, **options})
             self._jobs = [self._submit(number) for number in range(count)]
         except (RuntimeError, NameError, TypeError, ValueError, OSError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
