@@ -1,6 +1,25 @@
-"""The one exception for a user's mistake: the command prints its sentence and exits with 2."""
+"""The one exception for a user's mistake, and the sentence for a disk that fails.
 
-from collections.abc import Iterable
+A command prints the first and exits with 2, the second and exits with 1; anything else is a fault
+of the program and keeps its traceback.
+"""
+
+import errno
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+_DISK_ERRORS = {
+    getattr(errno, name)
+    for name in (
+        "EACCES", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENODEV", "ENOENT", "ENOSPC", "ENOTCONN",
+        "ENXIO", "EPERM", "EROFS", "ESTALE",
+    )
+    if hasattr(errno, name)  # Windows lacks some
+}  # fmt: skip
+_SQLITE_ERRORS = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY,
+}  # fmt: skip
 
 
 class UserError(ValueError):
@@ -10,3 +29,24 @@ class UserError(ValueError):
 def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
     """The error for a value that is none of the choices, which it lists."""
     return UserError(f"{key}={value}: choose from {', '.join(str(choice) for choice in choices)}")
+
+
+def disk_failure(error: BaseException) -> str | None:
+    """One sentence for an error that comes of a disk: full, read-only or gone; None for others."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
+            where = f"{cause.filename}: " if cause.filename else ""
+            return f"{where}{cause.strerror}"
+        code = getattr(cause, "sqlite_errorcode", None)  # its lower byte, without the details
+        if code is not None and code & 0xFF in _SQLITE_ERRORS:
+            return f"the database of runs cannot be read or written: {cause}"
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it was raised from or during, each once."""
+    seen: list[BaseException] = []
+    while error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__ or error

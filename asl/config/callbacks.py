@@ -21,7 +21,7 @@ from asl.config.plan import plain
 from asl.errors import UserError
 from asl.runs.compare import compare_crossvals, job_title
 from asl.runs.plan import NOT_A_CHOICE, digest
-from asl.tracking.group import fail_stale_groups, group_run
+from asl.tracking.group import group_run
 from asl.tracking.multirun import forget_jobs, job_results, record_best
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker, open_tracker
@@ -87,9 +87,7 @@ class TrainMultirun(Multirun):
     """A multirun of trainings: its run names the best of its children."""
 
     def prepare(self, config: DictConfig) -> None:
-        """A multirun of trainings is always a new one; those that were killed are ended."""
-        for name in fail_stale_groups(self.tracker, "multirun"):
-            print(f"{name} had been killed, and is marked so now", file=sys.stderr)
+        """A multirun of trainings is always a new one."""
         self._monitor = config.monitor
         self.overrides = without_tracking(config.hydra.overrides.task)
 

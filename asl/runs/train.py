@@ -123,7 +123,8 @@ def resume(
         draw: as in `train`.
 
     Raises:
-        UserError: there is no such run, it is finished, or its data set has changed.
+        UserError: there is no such run, it is finished or another process is at work on it, or its
+            data set has changed.
     """
     found = find_run(tracker, run_id, key="resume")
     if found.status == "FINISHED":
@@ -135,6 +136,8 @@ def resume(
     if store.fingerprint != found.tags["data.fingerprint"]:
         raise UserError(f"resume={run_id}: the data has changed since; start the run anew")
     split = make_split(plan.split, store)
+    if DDP_RUN in os.environ:
+        return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN], resumed=True)
     with tracked_run(tracker, found.name, {}, resume=found.run_id) as run:
         return _run(plan, store, split, run, resumed=True, after_epoch=after_epoch, draw=draw)
 
@@ -239,10 +242,14 @@ def _record_end(
     return measured
 
 
-def _train_ddp_worker(plan: RunPlan, store: ClipStore, split: Split, work: str) -> TrainedRun:
+def _train_ddp_worker(
+    plan: RunPlan, store: ClipStore, split: Split, work: str, resumed: bool = False
+) -> TrainedRun:
     """Train as one of the extra processes of a data-parallel run, which the first one records."""
     classifier, data = build(plan, store, split)
-    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False)
+    fit(
+        classifier, data, Path(work), plan.trainer, plan.monitor, logger=False, resume=resumed
+    )
     return TrainedRun("", "", {}, split)
 
 

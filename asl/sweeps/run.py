@@ -24,7 +24,7 @@ from asl.sweeps.record import SweepRecord, open_parent
 from asl.sweeps.study import COMMAND, finished, without_password
 from asl.sweeps.trial import log_file, run_worker
 from asl.tracking.store import Tracker, open_tracker
-from asl.tracking.sweep import end_parent
+from asl.tracking.sweep import end_parent, sweep_lock
 
 _POLL_SECONDS = 0.5
 _ADDRESSES = "ASL_SWEEP_ADDRESSES"  # in a job's environment: they may hold passwords
@@ -53,6 +53,18 @@ def run_sweep(
         UserError: there is another study of this name, or too many trials crashed.
     """
     tracker = open_tracker(plan.tracking)
+    with sweep_lock(tracker, plan.address.name):
+        _run_sweep(plan, store, split, command, show, tracker)
+
+
+def _run_sweep(
+    plan: SweepPlan,
+    store: ClipStore,
+    split: Split,
+    command: str,
+    show: Callable[[str], None],
+    tracker: Tracker,
+) -> None:
     study = open_study(plan, tracker.work)
     parent = open_parent(plan, study, store, split, tracker)
     plan = replace(plan, parent=parent.id)
@@ -65,7 +77,7 @@ def run_sweep(
     try:
         run_trials(plan, study, tracker, record)
         status = "FINISHED"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         log_line(f"interrupted; resume with: {command}")
         raise

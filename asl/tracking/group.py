@@ -8,11 +8,10 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from asl.errors import UserError
 from asl.tracking.find import FoundRun, children, runs_where, tagged
+from asl.tracking.lock import locked
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker
 
@@ -45,12 +44,8 @@ def group_run(
         UserError: another process is at work on it.
     """
     digests = digests or (secrets.token_hex(8),)
-    lock = FileLock(_lock_file(tracker, kind, digests[0]), blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"the same {_LOCKED[kind]} is running already") from None
-    try:
+    file = tracker.work / f"{kind}-{digests[0]}.lock"
+    with locked(file, f"the same {_LOCKED[kind]} is running already"):
         groups = _same_groups(tracker, kind, digests, parent)
         unfinished = next((run.run_id for run in groups if run.status != "FINISHED"), None)
         if unfinished:
@@ -58,8 +53,6 @@ def group_run(
         all_tags = {"kind": kind, _identity(kind): digests[0], **tags}
         with tracked_run(tracker, name, all_tags, parent, resume=unfinished) as run:
             yield run
-    finally:
-        lock.release()
 
 
 def finished_group(
@@ -74,22 +67,6 @@ def fail_stale_runs(tracker: Tracker, parent: str) -> None:
     """Mark a parent's running children as killed; only for the process that holds its lock."""
     for run in children(tracker, parent):
         mark_killed(tracker, run)
-
-
-def fail_stale_groups(tracker: Tracker, kind: str) -> list[str]:
-    """Mark the groups as killed whose process was killed on this machine; their names."""
-    ended = []
-    for file in tracker.work.glob(f"{kind}-*.lock"):
-        try:
-            with FileLock(file, blocking=False):
-                digest = file.stem.removeprefix(f"{kind}-")
-                for run in runs_where(tracker, tagged(_identity(kind), digest)):
-                    if mark_killed(tracker, run):
-                        ended.append(run.name)
-        except Timeout:
-            continue
-        file.unlink(missing_ok=True)
-    return ended
 
 
 def mark_killed(tracker: Tracker, run: FoundRun) -> bool:
@@ -111,8 +88,3 @@ def _same_groups(
 
 def _identity(kind: str) -> str:
     return f"{kind}.identity"
-
-
-def _lock_file(tracker: Tracker, kind: str, digest: str) -> str:
-    tracker.work.mkdir(parents=True, exist_ok=True)
-    return str(tracker.work / f"{kind}-{digest}.lock")

@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from asl.errors import UserError
 from asl.paths import PROJECT
+from asl.tracking.lock import end_killed_runs
 
 SQLITE = "sqlite:///"
+_LOCKED_SECONDS = 100  # that SQLite waits for another process's write
+_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,31 @@ def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
     local = uri.startswith(SQLITE)
     folder = Path(uri.removeprefix(SQLITE)).parent if local else PROJECT / "mlruns"
     try:
+        if not local:
+            _check_server(uri)
         folder.mkdir(parents=True, exist_ok=True)
         # Two processes that use a new SQLite file first at once would both migrate it.
         with FileLock(folder / ".tracking.lock"):
-            client = MlflowClient(tracking_uri=uri)
+            client = MlflowClient(tracking_uri=f"{uri}?timeout={_LOCKED_SECONDS}" if local else uri)
             experiment_id = _experiment(client, experiment, uri, folder)
     except (MlflowException, OSError) as error:
         sentence = f"tracking.uri={uri}: can't be opened ({str(error).splitlines()[0]})"
         raise UserError(re.sub(r"//[^/@\s]*@", "//***@", sentence)) from None
+    end_killed_runs(client, experiment_id, folder / "work")
     artifacts = folder / "artifacts" if uri.startswith(SQLITE) else None
     return Tracker(client, experiment_id, folder / "work", artifacts)
+
+
+def _check_server(uri: str) -> None:
+    """Raises OSError where no server answers; MLflow itself tries for minutes, in silence."""
+    if not uri.startswith("http"):
+        return
+    try:
+        requests.head(uri, timeout=_ANSWER_SECONDS)
+    except requests.exceptions.SSLError:
+        return  # an answer, which MLflow judges
+    except (requests.ConnectionError, requests.Timeout):
+        raise OSError("no server answers there") from None
 
 
 def _experiment(client: MlflowClient, name: str, uri: str, folder: Path) -> str:

@@ -1,6 +1,8 @@
 """A sweep in MLflow: one parent run, and each trial's runs below it."""
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pandas as pd
@@ -9,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from asl.tracking.find import FoundRun, children, tagged
+from asl.tracking.lock import lock_folder, run_lock
 from asl.tracking.record import log_metrics, record_metrics, record_params, record_table
 from asl.tracking.run import TrackedRun, create_run
 from asl.tracking.store import Tracker
@@ -29,7 +32,10 @@ def open_parent(
     params: Mapping[str, Any],
     known: str | None,
 ) -> TrackedRun:
-    """The sweep's run: the known one where this store has it, otherwise a new one."""
+    """The sweep's run: the known one where this store has it, otherwise a new one.
+
+    Only for the process that holds `sweep_lock`.
+    """
     client = tracker.client
     run = None
     if known:
@@ -39,11 +45,21 @@ def open_parent(
         except MlflowException:  # created in another store
             run = None
     if run is None:
-        run = create_run(tracker, f"sweep-{name}", {**tags, SWEEP: name})
+        run = create_run(tracker, f"sweep-{name}", {**tags, SWEEP: name}, lock=_lock_name(name))
     run_id = run.info.run_id
     parent = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
     record_params(parent, params)
     return parent
+
+
+def sweep_lock(tracker: Tracker, name: str) -> AbstractContextManager[None]:
+    """Holds the lock of a sweep's run, together with the other processes of the sweep."""
+    folder = lock_folder(tracker.client, tracker.experiment_id, tracker.work)
+    return run_lock(folder, _lock_name(name), shared=True)
+
+
+def _lock_name(name: str) -> str:
+    return hashlib.sha256(f"sweep {name}".encode()).hexdigest()[:16]
 
 
 def delete_parent(parent: TrackedRun) -> None:
