@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from asl.clips.drawing import draw_clip
 from asl.clips.store import ClipStore
+from asl.files import replacing_in
 
 _MOST_FREQUENT = 20
 _DRAWN_CLIPS, _DRAWN_FRAMES = 4, 8
@@ -40,25 +41,24 @@ def write_report(store: ClipStore, directory: Path | str, seed: int = 0) -> Path
         The path of report.md.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     clips = store.clips.assign(sign=store.clip_signs, signer=store.clip_signers)
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(store))[:_SAMPLED_CLIPS])
     detected = detected_parts(store, sample)
-    with matplotlib.rc_context(_STYLE):
+    with replacing_in(directory) as folder, matplotlib.rc_context(_STYLE):
         sections = [
             _overview(store),
-            _signs(clips, store, directory),
-            _signers(clips, store, directory),
-            _coverage(clips, store, directory),
-            _lengths(clips, store, directory),
-            _missing(detected, store, directory),
-            _hands(detected, store, directory),
-            _drawings(store, rng, directory),
+            _signs(clips, store, folder),
+            _signers(clips, store, folder),
+            _coverage(clips, store, folder),
+            _lengths(clips, store, folder),
+            _missing(detected, store, folder),
+            _hands(detected, store, folder),
+            _drawings(store, rng, folder),
         ]
-    path = directory / "report.md"
-    path.write_text("\n\n".join(section for section in sections if section) + "\n", "utf-8")
-    return path
+        text = "\n\n".join(section for section in sections if section)
+        (folder / "report.md").write_text(f"{text}\n", "utf-8")
+    return directory / "report.md"
 
 
 def detected_parts(store: ClipStore, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:

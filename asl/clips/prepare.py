@@ -5,6 +5,7 @@ says which shards are the store's. The next run reads only the files that change
 finished shards of an interrupted run; the result depends only on the raw files and the settings.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -15,9 +16,9 @@ from asl.clips.changes import find_changes
 from asl.clips.packing import pack_shards
 from asl.clips.packing_progress import packing_progress, summarise
 from asl.clips.shards import Packing, Shard, ShardTask, remove_temporary_files
-from asl.clips.sources.base import Problem, Source
-from asl.clips.store import FORMAT, SHARDS, ClipStore
-from asl.clips.store_writer import write_index, writing
+from asl.clips.sources.base import Listing, Problem, Source
+from asl.clips.store import FORMAT, SHARDS, ClipStore, is_store, read_manifest
+from asl.clips.store_writer import Index, make_index, write_index, writing
 from asl.errors import UserError, unknown
 from asl.landmarks import LANDMARK_SETS, landmark_set
 
@@ -65,6 +66,8 @@ def prepare(
         "source": source.settings,
     }
     packing = Packing(source, store_dir / SHARDS, settings)
+    if is_store(store_dir) and not os.access(store_dir, os.W_OK):
+        return _open_unchanged(packing, store_dir, on_problem, name)
     with writing(store_dir):
         remove_temporary_files(packing.folder)
         listing = source.listing()
@@ -72,13 +75,37 @@ def prepare(
         tasks, unchanged = find_changes(packing, listing.entries)
         _fail_on(_clip_problems(unchanged.values()), on_problem, source.root)
         packed = _pack_all(packing, tasks, workers, on_problem)
-        shards = [shard for _, shard in sorted((unchanged | packed).items())]
-        problems = listing.problems + _clip_problems(shards)
-        changed = write_index(packing, store_dir, listing.entries, shards, problems, name)
-    store = ClipStore.open(store_dir)
+        index = _index(packing, store_dir, listing, unchanged | packed, name)
+        changed = write_index(source.root, store_dir, index)
+        store = ClipStore.open(store_dir)  # before another command replaces it
     seconds = time.perf_counter() - start
-    summarise(store, list(packed.values()), problems, changed, seconds, echo)
+    summarise(store, list(packed.values()), index.problems, changed, seconds, echo)
     return store
+
+
+def _open_unchanged(
+    packing: Packing, store_dir: Path, on_problem: OnProblem, name: str | None
+) -> ClipStore:
+    """Opens a store on a disk that cannot be written; raises UserError where it is out of date."""
+    listing = packing.source.listing()
+    tasks, shards = find_changes(packing, listing.entries)
+    if not tasks:
+        index = _index(packing, store_dir, listing, shards, name)
+        _fail_on(index.problems, on_problem, packing.source.root)
+        if index.manifest == read_manifest(store_dir):
+            return ClipStore.open(store_dir)
+    raise UserError(
+        f"{store_dir}: is not up to date with the raw clips and settings, and cannot be written; "
+        "name another folder with data.store="
+    )
+
+
+def _index(
+    packing: Packing, store_dir: Path, listing: Listing, shards: dict[int, Shard], name: str | None
+) -> Index:
+    ordered = [shard for _, shard in sorted(shards.items())]
+    problems = listing.problems + _clip_problems(ordered)
+    return make_index(packing, store_dir, listing.entries, ordered, problems, name)
 
 
 def _rows_to_keep(layout: str, keep: str) -> list[int] | None:

@@ -19,9 +19,9 @@ import numpy as np
 import xxhash
 
 from asl.clips.sources.base import BadClip, Entry, Source
+from asl.files import TEMPORARY, replacing
 from asl.landmarks import layout
 
-TEMPORARY = ".tmp-"
 _FLOAT16_OVERFLOW = 65_520  # this and larger numbers become infinite in float16
 
 
@@ -179,17 +179,6 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         flush(temporary)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file to write, which replaces `path` when the block ends without an error."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def temporary_path(folder: Path, number: int) -> Path:

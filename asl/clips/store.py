@@ -10,7 +10,8 @@ On disk a store is a folder:
     problems.csv     problems of the raw files
 
 `prepare` writes the manifest last: a folder without one is no finished store, and an update
-replaces the old store in one step.
+replaces the old store in one step. Who has opened the old version keeps it: its table and shards
+stay beside the new ones until nobody reads them (`asl.clips.readers`).
 """
 
 import json
@@ -18,11 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
+from asl.clips.readers import hold
 from asl.errors import UserError
 from asl.landmarks import Layout, layout
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 MANIFEST, PROBLEMS, SHARDS, LOCK = "manifest.json", "problems.csv", "shards", ".lock"
+_MISSING = "is missing or cut short (`asl prepare` repairs it)"
 _NUMBERS = ("sign", "signer", "frames", "shard", "start")
 
 
@@ -64,7 +67,8 @@ class ClipStore:
     signer: np.ndarray
     frames: np.ndarray
     _table: pa.Table = field(repr=False)
-    _files: list[str] = field(repr=False)
+    _manifest: dict[str, Any] = field(repr=False)
+    _held: BinaryIO = field(repr=False)
     _shard: np.ndarray = field(repr=False)
     _start: np.ndarray = field(repr=False)
     _maps: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
@@ -77,13 +81,28 @@ class ClipStore:
             UserError: there is no finished store, or a shard is missing or cut short.
         """
         directory = Path(directory)
-        manifest = read_manifest(directory)
-        if manifest is None:
-            raise UserError(f"{directory}: holds no finished clip store (`asl prepare` makes one)")
+        while manifest := read_manifest(directory):
+            if held := hold(directory / manifest["table"]):
+                return cls._open_version(directory, manifest, held)
+            if read_manifest(directory) == manifest:  # otherwise it was replaced between the two
+                raise UserError(f"{directory / manifest['table']}: {_MISSING}")
+        raise UserError(f"{directory}: holds no finished clip store (`asl prepare` makes one)")
+
+    @classmethod
+    def _reopen(cls, directory: Path, manifest: dict[str, Any]) -> "ClipStore":
+        """Opens a version that another process has open."""
+        if held := hold(directory / manifest["table"]):
+            return cls._open_version(directory, manifest, held)
+        raise UserError(f"{directory}: the clips have been packed anew; start again")
+
+    @classmethod
+    def _open_version(
+        cls, directory: Path, manifest: dict[str, Any], held: BinaryIO
+    ) -> "ClipStore":
         for name, size in manifest["shards"].items():
             shard = directory / SHARDS / name
             if not shard.is_file() or shard.stat().st_size != size:
-                raise UserError(f"{shard}: is missing or cut short (`asl prepare` repairs it)")
+                raise UserError(f"{shard}: {_MISSING}")
         table = pa.ipc.open_file(pa.memory_map(str(directory / manifest["table"]))).read_all()
         numbers = {name: _numbers(table[name]) for name in _NUMBERS}
         return cls(
@@ -99,7 +118,8 @@ class ClipStore:
             signer=numbers["signer"],
             frames=numbers["frames"],
             _table=table,
-            _files=list(manifest["shards"]),
+            _manifest=manifest,
+            _held=held,
             _shard=numbers["shard"],
             _start=numbers["start"],
         )
@@ -109,7 +129,7 @@ class ClipStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickle would copy the content of memory maps.
-        return ClipStore.open, (self.directory,)
+        return ClipStore._reopen, (self.directory, self._manifest)
 
     @cached_property
     def clips(self) -> "pd.DataFrame":
@@ -170,7 +190,7 @@ class ClipStore:
 
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
-            path = self.directory / SHARDS / self._files[shard]
+            path = self.directory / SHARDS / list(self._manifest["shards"])[shard]
             # Viewed as ndarray, because slicing an np.memmap costs more than the rest of a read.
             self._maps[shard] = np.load(path, mmap_mode="r").view(np.ndarray)
         return self._maps[shard]

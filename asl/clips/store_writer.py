@@ -1,7 +1,7 @@
 """Writes a store's folder: its index (problems.csv, the table of clips, the manifest), last of all.
 
 The manifest says which files are the store's, so that a store changes in one step. Files of earlier
-stores are deleted afterwards; files of other names never are.
+versions are deleted afterwards, once nobody reads them; files of other names never are.
 """
 
 import csv
@@ -12,17 +12,20 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from asl.clips.shards import TEMPORARY, ClipRecord, Packing, Shard, flush, replacing, write_text
+from asl.clips.readers import shards_of, unread, with_shards
+from asl.clips.shards import ClipRecord, Packing, Shard, flush, write_text
 from asl.clips.sources.base import Entry, Problem, Source
 from asl.clips.splits import sorted_names
 from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
 from asl.errors import UserError
+from asl.files import TEMPORARY, replacing
 
 _TABLE_FILE = re.compile(r"clips-[0-9a-f]{16}\.arrow")
 _SHARD_FILE = re.compile(r"\d{3}-[0-9a-f]{16}\.(npy|json)")
@@ -83,15 +86,31 @@ def _may_be_unfinished(path: Path) -> bool:
     return by_name or bool(_TABLE_FILE.fullmatch(path.name))
 
 
-def write_index(
+class Index(NamedTuple):
+    """What the index of a store holds.
+
+    Attributes:
+        manifest: manifest.json.
+        table: a row for each clip.
+        shards: all of the store.
+        problems: of the raw files.
+    """
+
+    manifest: dict[str, Any]
+    table: pa.Table
+    shards: list[Shard]
+    problems: list[Problem]
+
+
+def make_index(
     packing: Packing,
     store_dir: Path,
     entries: list[Entry],
     shards: list[Shard],
     problems: list[Problem],
     name: str | None,
-) -> bool:
-    """Writes the index of a store whose shards are committed, and deletes files no longer in it.
+) -> Index:
+    """The index of a store whose shards are committed.
 
     Args:
         packing: what the shards have in common.
@@ -100,21 +119,11 @@ def write_index(
         shards: all of the store.
         problems: of the raw files.
         name: of the data set; the folder's where None.
-
-    Returns:
-        Whether the index differs from the one before.
-
-    Raises:
-        UserError: there is no clip.
     """
-    source, folder = packing.source, packing.folder
-    _write_problems(store_dir / PROBLEMS, problems)
-    table, signers, content = _clip_table(source, entries, shards)
-    if not table.num_rows:
-        why = f"{len(problems)} problems, see {store_dir / PROBLEMS}" if problems else "no rows"
-        raise UserError(f"{source.root}: holds no clip that can be read ({why})")
-    data = [folder / f"{shard.name}.npy" for shard in shards]
-    identity = [packing.settings, source.signs, content]
+    table, signers, content = _clip_table(packing.source, entries, shards)
+    data = [packing.folder / f"{shard.name}.npy" for shard in shards]
+    sizes = {path.name: path.stat().st_size for path in data if path.exists()}
+    identity = [packing.settings, packing.source.signs, content]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     manifest = packing.settings | {
         "name": name or store_dir.name,
@@ -122,24 +131,62 @@ def write_index(
         "clips": table.num_rows,
         "frames": sum(clip.frames for shard in shards for clip in shard.clips),
         "signers": signers,
-        "signs": source.signs,
+        "signs": packing.source.signs,
         "table": f"clips-{fingerprint}.arrow",
-        "shards": {path.name: path.stat().st_size for path in data if path.exists()},
+        "shards": sizes,
     }
+    return Index(manifest, with_shards(table, list(sizes)), shards, problems)
+
+
+def write_index(root: Path, store_dir: Path, index: Index) -> bool:
+    """Writes an index, and deletes the files of versions that nobody reads.
+
+    Args:
+        root: of the raw data set.
+        store_dir: the store's folder.
+        index: to write.
+
+    Returns:
+        Whether it differs from the one before.
+
+    Raises:
+        UserError: there is no clip.
+    """
+    problems, manifest = index.problems, index.manifest
+    _write_problems(store_dir / PROBLEMS, problems)
+    if not index.table.num_rows:
+        why = f"{len(problems)} problems, see {store_dir / PROBLEMS}" if problems else "no rows"
+        raise UserError(f"{root}: holds no clip that can be read ({why})")
     changed = read_manifest(store_dir) != manifest
+    table = store_dir / manifest["table"]
+    if not table.exists():  # named after its content; others may read it
+        _write_table(table, index.table)
     if changed:
-        _write_table(store_dir / manifest["table"], table)
         write_text(store_dir / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
-    files = {f"{shard.name}{suffix}" for shard in shards for suffix in (".npy", ".json")}
-    _delete_others(folder, _SHARD_FILE, files)
-    _delete_others(store_dir, _TABLE_FILE, {manifest["table"]})
+    _delete_unread(store_dir, table, {shard.name for shard in index.shards})
     return changed
 
 
-def _delete_others(folder: Path, pattern: re.Pattern[str], keep: set[str]) -> None:
-    """Deletes the files of earlier stores; files that a user put beside them stay."""
-    for path in folder.iterdir():
-        if path.name not in keep and pattern.fullmatch(path.name):
+def _delete_unread(store_dir: Path, current: Path, keep: set[str]) -> None:
+    """Deletes the versions of a store that nobody reads; files that a user put there stay.
+
+    Args:
+        store_dir: the store's folder.
+        current: the table of clips of the version that stays in any case.
+        keep: names of its shards, without suffix.
+    """
+    tables = [path for path in store_dir.iterdir() if _TABLE_FILE.fullmatch(path.name)]
+    for table in tables:
+        with unread(table) as free:
+            if free and table != current:
+                table.unlink()
+            elif not free:
+                named = shards_of(table)
+                if named is None:
+                    return
+                keep = keep | {Path(name).stem for name in named}
+    for path in (store_dir / SHARDS).iterdir():
+        if path.stem not in keep and _SHARD_FILE.fullmatch(path.name):
             path.unlink()
 
 

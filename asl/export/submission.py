@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+from asl.files import replacing
 from asl.runtime.labels import LABELS
 
 SUBMISSION = "submission.zip"
@@ -34,7 +35,10 @@ def write_submission(tflite: Path, directory: Path) -> str:
     if tflite.stat().st_size >= MAX_BYTES:
         limit = MAX_BYTES / 1e6
         return f"no {SUBMISSION}: {tflite.name} has {megabytes:.2f} MB, Kaggle takes < {limit:.0f}"
-    with zipfile.ZipFile(directory / SUBMISSION, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        replacing(directory / SUBMISSION) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         archive.write(tflite, "model.tflite")
     written = f"{directory / SUBMISSION} ({tflite.name}, {megabytes:.2f} MB)"
     signs = labels["signs"]

@@ -10,6 +10,7 @@ from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.plots import evaluation_figures
 from asl.evaluation.predictions import per_clip, predict_batches
+from asl.files import replacing_in
 from asl.recognizer.recognizer import Recognizer
 from asl.tracking.record import record_split_results
 from asl.tracking.run import TrackedRun
@@ -73,14 +74,14 @@ def write_results(
         title: of the figures.
         report: the text of report.txt.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in OPTIONAL_FILES:
-        (directory / name).unlink(missing_ok=True)
-    (directory / "report.txt").write_text(report + "\n", encoding="utf-8")
-    (directory / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=1) + "\n")
     clips = per_clip(evaluation.predictions, store.clips["path"])
-    clips.to_parquet(directory / "predictions.parquet", index=False)
-    for name, table in evaluation.tables.items():
-        table.to_csv(directory / f"{name}.csv", index=name == "confusion")
-    for name, figure in evaluation_figures(evaluation, store, title).items():
-        figure.savefig(directory / f"{name}.png")
+    with replacing_in(directory) as folder:
+        (folder / "report.txt").write_text(report + "\n", encoding="utf-8")
+        (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=1) + "\n")
+        clips.to_parquet(folder / "predictions.parquet", index=False)
+        for name, table in evaluation.tables.items():
+            table.to_csv(folder / f"{name}.csv", index=name == "confusion")
+        for name, figure in evaluation_figures(evaluation, store, title).items():
+            figure.savefig(folder / f"{name}.png")
+        for name in OPTIONAL_FILES:
+            (directory / name).unlink(missing_ok=True)

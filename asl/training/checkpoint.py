@@ -1,12 +1,15 @@
 """A checkpoint: weights, and the plain values from which the recognizer is built again."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 
 from asl.errors import UserError
+from asl.files import replacing
 from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
 
@@ -22,6 +25,23 @@ RENAMED_CALLBACKS = {
     "LatestOfTheBest": "BestCheckpoint",
     "PatientStopping": "EarlyStoppingWithGrace",
 }
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their place first: a kill or a full disk leaves the one before.
+
+    Lightning's own goes through the system's temporary folder, often on another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # to a file, torch.save hides what went wrong
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 def load_recognizer(path: Path) -> Recognizer:
@@ -62,7 +82,7 @@ def join_checkpoints(paths: Sequence[Path], joined: Path) -> None:
         specs.append(description["spec"])
         weights |= {f"{PREFIX}members.{number}.{key}": value for key, value in of_member.items()}
     ensemble = {"spec": {"members": specs}, "signs": description["signs"]}
-    torch.save({"recognizer": ensemble, "state_dict": weights}, joined)
+    WholeCheckpoints().save_checkpoint({"recognizer": ensemble, "state_dict": weights}, joined)
 
 
 def upgrade(checkpoint: dict[str, Any]) -> None:

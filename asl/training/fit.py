@@ -24,6 +24,7 @@ from asl.training.callbacks import (
     RandomState,
     TrainingRates,
 )
+from asl.training.checkpoint import WholeCheckpoints
 from asl.training.module import SignClassifier
 from asl.training.progress import EpochLines
 
@@ -75,7 +76,7 @@ def fit(
     _quieten_lightning()
     regularization, validated = classifier.regularization, len(data.split.val) > 0
     mode = "min" if monitor.endswith("loss") else "max"
-    settings = dict(trainer)
+    settings = {"plugins": [WholeCheckpoints()], **trainer}
     if settings.pop("compile", False):
         classifier.recognizer.backbone.compile()  # in place, so that weights keep their names
     best = BestCheckpoint(

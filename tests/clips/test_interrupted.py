@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -447,6 +448,45 @@ def test_a_read_only_disk_is_one_sentence(small_disk):
     refused(told(small_disk, "read-only")[0], "cannot be written", "Read-only file system")
 
 
+def test_a_finished_store_on_a_read_only_disk_is_opened(several, tmp_path, monkeypatch):
+    pack(several, tmp_path / "store")
+    before = files(tmp_path / "store")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (tmp_path / "store" / ".lock").unlink()
+    opened = prepare(GislrSource(several), tmp_path / "store", name="test")
+    assert len(opened) == 66
+    assert files(tmp_path / "store") == before
+    assert not (tmp_path / "store" / ".lock").exists()
+    with pytest.raises(UserError, match=r"not up to date .* cannot be written"):
+        prepare(GislrSource(several), tmp_path / "store", name="test", dtype="float16")
+
+
+# --- read while it is packed anew ---------------------------------------------------------------
+
+
+def test_readers_keep_the_version_that_they_opened(several, tmp_path):
+    """Another command packs other clips into the same folder: the old shards stay until the end."""
+    reader = prepare(GislrSource(several), tmp_path / "store", workers=1)
+    expected = reader.read(0)
+    other = prepare(GislrSource(several), tmp_path / "store", workers=1, dtype="float16")
+    assert other.dtype == "float16"
+    np.testing.assert_array_equal(reader.read(0), expected)  # maps its shard only now
+    worker = pickle.loads(pickle.dumps(reader))  # as another process opens it
+    assert worker.fingerprint == reader.fingerprint
+    np.testing.assert_array_equal(worker.read(65), reader.read(65))
+    del reader, worker
+    prepare(GislrSource(several), tmp_path / "store", workers=1, dtype="float16")
+    prepare(GislrSource(several), tmp_path / "fresh", workers=1, dtype="float16", name="store")
+    assert not differing(tmp_path / "store", files(tmp_path / "fresh"))
+
+
+def test_a_version_that_is_removed_says_so(several, tmp_path):
+    pickled = pickle.dumps(prepare(GislrSource(several), tmp_path / "store", workers=1))
+    prepare(GislrSource(several), tmp_path / "store", workers=1, dtype="float16")
+    with pytest.raises(UserError, match="packed anew"):
+        pickle.loads(pickled)
+
+
 # --- overtaken by changes -----------------------------------------------------------------------
 
 
@@ -557,7 +597,7 @@ def test_a_change_updates_the_store_and_its_undoing_restores_it(change, several,
     raw, store = tmp_path / "raw", tmp_path / "store"
     shutil.copytree(several, raw)
     pack(raw, store)
-    first = ClipStore.open(store)
+    first = ClipStore.open(store).fingerprint
     change(raw)
     assert len(pack(raw, store)) == CHANGES[change]
     pack(raw, tmp_path / "fresh")
@@ -565,6 +605,6 @@ def test_a_change_updates_the_store_and_its_undoing_restores_it(change, several,
     second = ClipStore.open(store)
     for row, path in enumerate(second.clips["path"]):
         np.testing.assert_array_equal(second.read(row), read_clip(raw / path))
-    assert (second.fingerprint == first.fingerprint) == (change is _touch)
+    assert (second.fingerprint == first) == (change is _touch)
     assert not pack(raw, store)
     assert not differing(store, files(tmp_path / "fresh"))

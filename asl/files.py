@@ -1,0 +1,34 @@
+"""Files that appear whole or not at all: written beside their place, then moved there."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = ".tmp-"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file to write, which replaces `path` when the block ends without an error."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_in(directory: Path) -> Iterator[Path]:
+    """A folder to write files in, which move to `directory` when the block ends without an error.
+
+    Args:
+        directory: made if need be; files of other names stay.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=directory) as scratch:
+        yield Path(scratch)
+        for path in Path(scratch).iterdir():
+            path.replace(directory / path.name)
