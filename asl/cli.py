@@ -2,11 +2,13 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from asl.paths import PROJECT
 
+TERMINATED = 128 + signal.SIGTERM  # exit status, as a shell has it
 MATPLOTLIB = PROJECT / "data" / "matplotlib"
 
 COMMANDS = {
@@ -35,7 +37,16 @@ COMMANDS = {
 
 def main() -> None:
     """Run `asl COMMAND …` and exit with 0, with 2 for a user's mistake, with 1 for a failure."""
-    sys.exit(run(sys.argv[1:]))
+    received: list[int] = []
+
+    def terminate(number: int, frame: object) -> None:
+        if not received:  # once: a second SIGTERM may not interrupt what the first one ends
+            received.append(number)
+            sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, terminate)
+    status = run(sys.argv[1:])
+    sys.exit(TERMINATED if received else status)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit by itself
     os.environ.setdefault("MPLCONFIGDIR", str(MATPLOTLIB))  # its font cache goes to the home else
-    from asl.errors import UserError
+    from asl.errors import UserError, disk_failure
 
     try:
         status = importlib.import_module(COMMANDS[name][0]).main(rest)
@@ -63,6 +74,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if failure := disk_failure(error):
+            print(f"asl {name}: {failure}", file=sys.stderr)
+            return 1
         sentence = _hydra_sentence(error)
         if sentence is None:
             raise

@@ -50,8 +50,8 @@ def process_pool(
         initializer: called once in each process, with `arguments`.
         arguments: of the initializer.
         threads: limit for torch and OpenMP in each process; their own default where None.
-        interruptible: whether Ctrl-C raises KeyboardInterrupt in the workers, too. If not, only
-            this process handles it.
+        interruptible: whether Ctrl-C raises KeyboardInterrupt in the workers, too, and SIGTERM
+            SystemExit. If not, only this process handles them.
         killed: message of WorkerKilled.
         context: how processes start; spawned where None, since a process that is forked while
             other threads run (torch's, say) may hang.
@@ -65,6 +65,10 @@ def process_pool(
             yield pool
         except BrokenProcessPool as error:
             raise WorkerKilled(killed) from error
+        except SystemExit:  # of SIGTERM, which unlike Ctrl-C reaches this process alone
+            for process in pool._processes.values() if interruptible else ():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -80,11 +84,16 @@ def _initialize(
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
     if interruptible:
+        signal.signal(signal.SIGTERM, _exit_terminated)
         end_with_parent()
     else:
         serve_parent()
     if initializer is not None:
         initializer(*arguments)
+
+
+def _exit_terminated(number: int, frame: Any) -> None:
+    sys.exit(128 + number)
 
 
 def serve_parent() -> None:

@@ -289,3 +289,59 @@ def test_a_killed_multirun_is_ended_by_the_next_one_a_running_one_is_not(workben
         statuses = {r.run_id: r.status for r in find_runs(store) if r.run_id not in before}
     assert (statuses.pop(killed), statuses.pop(running.id)) == ("KILLED", "RUNNING")
     assert set(statuses.values()) == {"FINISHED"}
+
+
+def test_a_live_run_is_not_resumed_by_a_second_command(workbench, trained, store, capsys):
+    from asl.tracking.run import tracked_run
+
+    with tracked_run(store, "alive", {"kind": "train"}) as run:
+        other = find_run(store, trained)
+        store.client.log_artifact(run.id, download(store, other.run_id, "config.yaml"))
+        store.client.set_tag(run.id, "data.fingerprint", other.tags["data.fingerprint"])
+        assert workbench("train", f"resume={run.id}") == 2
+        assert "another process is at work on this run" in capsys.readouterr().err
+        assert find_run(store, run.id).status == "RUNNING"
+    assert find_run(store, run.id).status == "FINISHED"
+
+
+# --- terminated ---------------------------------------------------------------------------------
+
+ASL = [sys.executable, "-c", "import sys; sys.argv[0] = 'asl'; from asl.cli import main; main()"]
+SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
+LONG = [*SMALL, "trainer.max_epochs=100000", "trainer.enable_progress_bar=true"]
+
+
+def terminated(workbench, until: str, *arguments: str) -> int:
+    """The exit status of a command that gets SIGTERM when it has printed something."""
+    command = [*ASL, *arguments, *workbench.data, workbench.tracking]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=-3, text=True) as process:
+        for line in process.stderr:
+            if until in line:
+                process.terminate()
+                break
+        process.stderr.read()
+    return process.returncode
+
+
+def test_a_terminated_training_exits_with_143_and_resumes(workbench, store):
+    assert terminated(workbench, "epoch 2/", "train", *LONG) == 143
+    run = last(store, "KILLED")
+    assert workbench("train", f"resume={run.run_id}", "trainer.max_epochs=4") == 0
+    assert find_run(store, run.run_id).status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_terminated_multirun_exits_with_143(workbench, store):
+    assert terminated(workbench, "epoch 2/", "train", "-m", *LONG, "seed=1,2") == 143
+    assert not [run.name for run in find_runs(store) if run.status == "RUNNING"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminated_crossval_exits_with_143_and_goes_on(workbench, store, workers):
+    """Of two runs at once, too, neither stays RUNNING."""
+    kfold = ["split=signer_kfold", "split.folds=2", *SMALL, f"workers={workers}", f"seed={workers}"]
+    until = "runs at once" if workers > 1 else "run cnn"
+    assert terminated(workbench, until, "crossval", *kfold) == 143
+    assert not [run.name for run in find_runs(store) if run.status == "RUNNING"]
+    assert workbench("crossval", *kfold, *workbench.data) == 0
