@@ -1,10 +1,17 @@
-"""Files that appear whole or not at all: written beside their place, then moved there."""
+"""Files that appear whole or not at all, and locks.
+
+What is written goes beside its place first, and is moved there when it is complete.
+"""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from asl.errors import UserError
 
 TEMPORARY = ".tmp-"
 
@@ -32,3 +39,18 @@ def replacing_in(directory: Path) -> Iterator[Path]:
         yield Path(scratch)
         for path in Path(scratch).iterdir():
             path.replace(directory / path.name)
+
+
+@contextmanager
+def locked(file: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file; raises UserError with the sentence `busy` where another process does."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()

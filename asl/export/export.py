@@ -4,8 +4,9 @@ import contextlib
 import copy
 import json
 import platform
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,13 +44,15 @@ from asl.export.selection import select_variant
 from asl.export.submission import SUBMISSION
 from asl.export.tflite import to_tflite
 from asl.export.variants import VARIANTS, file_name
+from asl.files import locked
 from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.labels import LABELS
 from asl.runtime.litert import load
 
 USABLE = ("model.onnx", *map(file_name, VARIANTS), LABELS, SUBMISSION)
-REPORTS = ("report.json", "report.md")
+REPORTS = ("report.md", "report.json")
+SCRATCH = ".export-"  # the folder of files that are not verified yet
 TOOLS = (
     "torch", "onnx", "onnxscript", "ai-edge-litert", "ai-edge-quantizer", "onnxruntime", "onnx2tf",
     "tensorflow", "tf-keras",
@@ -110,12 +113,11 @@ def export(
     if not clips:
         raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     real = {name: np.asarray(clip, np.float32) for name, clip in clips.items()}
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as scratch:
+    with _scratch_in(directory) as scratch:
         job = _Job(
             recognizer=copy.deepcopy(recognizer).cpu().float().eval(),
-            folder=Path(scratch),
+            folder=scratch,
             real=real,
             edge_cases=edge_case_clips(list(real.values()), recognizer.landmarks.layout),
             variants=variants,
@@ -295,9 +297,27 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
+@contextlib.contextmanager
+def _scratch_in(directory: Path) -> Iterator[Path]:
+    """A folder for the files until they are verified; those of killed exports are removed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = directory / f"{SCRATCH}lock"
+    with locked(lock, f"export.dir={directory}: another asl export is at work there"):
+        try:
+            for left in directory.glob(f"{SCRATCH}*/"):
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=directory) as scratch:
+                yield Path(scratch)
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def _replace(folder: Path, directory: Path, names: Sequence[str]) -> None:
-    """Delete the files of an earlier export, and move these in."""
-    for name in (*USABLE, *REPORTS):
+    """Delete the files of an earlier export, and move these in.
+
+    The reports go first and come last: a folder with a report holds all that the report names.
+    """
+    for name in (*REPORTS, *USABLE):
         (directory / name).unlink(missing_ok=True)
-    for name in names:
+    for name in sorted(names, key=(*USABLE, *REPORTS).index):
         (folder / name).replace(directory / name)

@@ -1,15 +1,16 @@
 """Exporting a run: verified files, a submission, and a version of a registered model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asl.errors import unknown
-from asl.export.export import export
+from asl.errors import UserError, disk_failure, unknown
+from asl.export.export import USABLE, export
 from asl.export.submission import SUBMISSION, write_submission
 from asl.paths import PROJECT
 from asl.runs.data import make_split, open_store
@@ -97,10 +98,27 @@ def export_run(
         run=provenance(loaded.run),
         max_drop=max_drop,
     )
-    record_export(tracker, loaded.run.run_id, directory)
     forced = champion == "force"
-    published = publish(tracker, loaded.run, directory, report, store.read(0), name, forced)
+    with _recording(directory):
+        record_export(tracker, loaded.run.run_id, directory)
+        published = publish(tracker, loaded.run, directory, report, store.read(0), name, forced)
     return ExportedRun(directory, report, published)
+
+
+@contextmanager
+def _recording(directory: Path) -> Iterator[None]:
+    """Where a disk fails after the files are verified, says that they are whole."""
+    try:
+        yield
+    except Exception as error:
+        failure = disk_failure(error)
+        if failure is None:
+            raise
+        whole = ", ".join(name for name in USABLE if (directory / name).is_file())
+        raise UserError(
+            f"{directory}: {whole} are whole and verified, but could not be recorded under the run "
+            f"({failure}); the same command tries again"
+        ) from error
 
 
 def provenance(run: FoundRun) -> dict[str, str]:

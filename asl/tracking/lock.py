@@ -17,25 +17,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from asl.errors import UserError
+from asl.files import locked
 
 LOCK_TAG = "asl.lock"  # of a run: the name of its lock, which is held before the run is created
 _SHARED = "@"  # in the file's name, before what tells the processes that share a run
-
-
-@contextmanager
-def locked(file: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file; raises UserError with the sentence `busy` where another process does."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(busy) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def lock_name(run: Run | None) -> str:

@@ -229,6 +229,53 @@ def test_other_weights_in_torch_are_caught(converted, recognizer_of, recognizer,
     assert not list(tmp_path.glob("model*"))
 
 
+def test_the_next_export_removes_what_a_killed_one_left(converted, recognizer, clips, tmp_path):
+    (tmp_path / ".export-killed").mkdir()
+    (tmp_path / ".export-killed" / "model.onnx").write_bytes(b"half")
+    export(recognizer, tmp_path, clips)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_two_exports_into_one_folder_are_refused(converted, recognizer, clips, tmp_path):
+    with (
+        exporting._scratch_in(tmp_path),
+        pytest.raises(UserError, match=r"export\.dir=.*another asl export is at work"),
+    ):
+        export(recognizer, tmp_path, clips)
+
+
+@pytest.mark.parametrize("moved", [0, 5])
+def test_an_export_killed_while_its_files_are_moved_leaves_no_report(
+    moved, converted, recognizer, clips, tmp_path, monkeypatch
+):
+    """Neither its own nor an earlier export's beside other files."""
+    export(recognizer, tmp_path, clips)
+    steps, replace = iter(range(moved)), Path.replace
+
+    def killed(path, target):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(recognizer, tmp_path, clips)
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_a_full_disk_leaves_the_earlier_export(converted, recognizer, clips, tmp_path, monkeypatch):
+    export(recognizer, tmp_path, clips)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exporting, "_write_reports", full)
+    with pytest.raises(OSError, match="No space"):
+        export(recognizer, tmp_path, clips)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_unknown_variant_is_one_sentence(recognizer, clips, tmp_path):
     with pytest.raises(UserError, match=r"export\.variants=int3: choose from float32, float16"):
         export(recognizer, tmp_path, clips, variants=["int3"])

@@ -68,3 +68,18 @@ def test_not_of_forty_megabytes(tflite_of, tmp_path):
     said = write_submission(tflite, tmp_path)
     assert said == "no submission.zip: model_float16.tflite has 40.00 MB, Kaggle takes < 40"
     assert not (tmp_path / "submission.zip").exists()
+
+
+def test_a_full_disk_leaves_the_whole_zip_of_before(tflite_of, tmp_path, monkeypatch):
+    write_submission(tflite_of(["bird", "cat", "dog"]), tmp_path)
+    before = (tmp_path / "submission.zip").read_bytes()
+
+    def full(archive, *_):
+        archive.writestr("model.tflite", b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        write_submission(tflite_of(["bird", "cat", "dog"]), tmp_path)
+    assert (tmp_path / "submission.zip").read_bytes() == before
+    assert not list(tmp_path.glob(".tmp-*"))

@@ -1,5 +1,6 @@
 """Starts the process that converts ONNX to TFLite; imports neither TensorFlow nor torch."""
 
+import errno
 import json
 import os
 import subprocess
@@ -38,6 +39,8 @@ def convert_onnx(onnx_path: Path, conversions: Sequence[str]) -> dict[str, bytes
                 command, cwd=scratch, env=_environment(scratch), stdout=out, stderr=out, check=False
             ).returncode
         if status != 0:
+            if os.strerror(errno.ENOSPC) in log.read_text(errors="replace"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), scratch)
             last_lines = log.read_text(errors="replace").strip().splitlines()[-30:]
             raise ExportError(
                 f"The conversion of {onnx_path.name} to TFLite ended with status {status}; "
