@@ -1,6 +1,8 @@
 """Every choice composes with every other, is found sound, and trains a batch."""
 
+import functools
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,11 +11,13 @@ from torch.nn import functional as F
 from asl.config.plan import choices, plan
 from asl.landmarks import LANDMARK_SETS
 from asl.recognizer.build import build_recognizer
+from asl.runs.plan import RunPlan
 from asl.training.augment import Augmentation
 
+composed = functools.cache(plan)  # composing takes much longer than training a batch
 
-def trains(overrides: list[str]) -> None:
-    chosen = plan(*overrides)
+
+def trains(chosen: RunPlan) -> None:
     torch.manual_seed(0)
     recognizer = build_recognizer(chosen.recognizer, ["a", "b", "c"])
     clips = torch.rand(4, 12, len(recognizer.landmarks.indices), 3)
@@ -51,7 +55,9 @@ def fits(scaler: str, landmarks: str) -> bool:
     ],
 )
 def test_every_network_takes_every_scaler_and_every_landmark_set(model, scaler, landmarks):
-    trains([f"model={model}", f"scaler={scaler}", f"landmarks={landmarks}", "model.hidden=8"])
+    chosen = composed(f"scaler={scaler}", f"landmarks={landmarks}")
+    network = composed(f"model={model}", "model.hidden=8").recognizer["model"]
+    trains(replace(chosen, recognizer={**chosen.recognizer, "model": network}))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_every_network_takes_every_scaler_and_every_landmark_set(model, scaler, 
     ],
 )
 def test_every_other_choice_trains(override):
-    trains([override, "model.hidden=8"])
+    trains(plan(override, "model.hidden=8"))
 
 
 @pytest.mark.parametrize("data", choices("data"))
@@ -76,7 +82,7 @@ def test_data_and_trainer_choices_are_sound(data, trainer):
 def test_every_experiment_trains(experiment):
     kinect = experiment == "isl30" or "kinect" in experiment
     data = "isl30" if kinect else "words15"
-    trains([f"+experiment={experiment}", f"data={data}", "model.hidden=8"])
+    trains(plan(f"+experiment={experiment}", f"data={data}", "model.hidden=8"))
 
 
 def test_augment_chosen_by_hand_wins_over_the_regularizations_own():
