@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.callbacks import finalize_on_exit, multirun_job, parent_run
-from asl.config.compose import run_command
-from asl.config.plan import plain, run_plan
+from asl.config.compose import plain, run_command
+from asl.config.plan import run_plan
 from asl.config.schema import CrossvalSettings, checked
 from asl.errors import UserError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from asl.config.compose import run_command
+from asl.config.compose import plain, run_command
 from asl.config.overrides import parse_overrides
-from asl.config.plan import choices, plain
+from asl.config.plan import choices
 from asl.errors import UserError, unknown
 from asl.targets import factory
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from asl.config.compose import run_command
-from asl.config.plan import plain
+from asl.config.compose import plain, run_command
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, ListConfig
 
 from asl.commands.train import print_run
-from asl.config.compose import run_command
-from asl.config.plan import chosen_data, chosen_split, plain
+from asl.config.compose import plain, run_command
+from asl.config.plan import chosen_data, chosen_split
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from asl.config.compose import run_command
-from asl.config.plan import choice_of, chosen_data, chosen_split, plain
+from asl.config.compose import plain, run_command
+from asl.config.plan import choice_of, chosen_data, chosen_split
 from asl.errors import UserError
 
 if TYPE_CHECKING:

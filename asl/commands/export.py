@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from asl.commands.tables import console, plain_table
-from asl.config.compose import run_command
-from asl.config.plan import choice_of, export_arguments, plain
+from asl.config.compose import plain, run_command
+from asl.config.plan import choice_of, export_arguments
 
 if TYPE_CHECKING:
     from asl.runs.export import Published

@@ -43,7 +43,7 @@ def _model_file(model: str, overrides: Sequence[str]) -> Path:
     """The file itself, or that of a registered model, for which MLflow is imported."""
     if not model.startswith(REGISTERED):
         return Path(model)
-    from asl.config.plan import tracking_settings
+    from asl.config.compose import tracking_settings
     from asl.tracking.registry import registered_file
     from asl.tracking.store import open_tracker
 

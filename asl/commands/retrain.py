@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.commands.train import print_run
-from asl.config.compose import run_command
-from asl.config.plan import choice_of, plain
+from asl.config.compose import plain, run_command
+from asl.config.plan import choice_of
 from asl.config.schema import RetrainSettings, checked
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from asl.commands.tables import console, plain_table
-from asl.config.plan import tracking_settings
+from asl.config.compose import tracking_settings
 
 if TYPE_CHECKING:
     from asl.tracking.averages import Average

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.callbacks import finalize_on_exit, parent_run
-from asl.config.compose import run_command
+from asl.config.compose import plain, run_command
 from asl.config.overrides import parse_overrides
-from asl.config.plan import plain, run_plan
+from asl.config.plan import run_plan
 from asl.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from asl.config.plan import tracking_settings
+from asl.config.compose import tracking_settings
 from asl.errors import UserError
 
 FIRST_PORT = 5000

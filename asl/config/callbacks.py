@@ -16,8 +16,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from asl.config.compose import plain
 from asl.config.overrides import parse_overrides, with_former_names
-from asl.config.plan import plain
 from asl.errors import UserError
 from asl.runs.compare import compare_crossvals, job_title
 from asl.runs.plan import NOT_A_CHOICE, digest

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import yaml
@@ -29,6 +29,16 @@ def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     overrides = with_current_names(overrides)
     with _initialized(), _unknown_keys_explained(command, overrides):
         return hydra.compose(command, overrides, return_hydra_config=True)
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A part of a config as plain values."""
+    return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+
+
+def tracking_settings(overrides: Sequence[str] = ()) -> dict[str, str]:
+    """The `tracking` group, with overrides such as `tracking.uri=…`."""
+    return plain(compose("base", overrides).tracking)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """From overrides to a plan: the one place where a composed config is turned into plain values."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +7,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from asl.clips.splits import Split
-from asl.config.compose import compose
+from asl.config.compose import compose, plain
 from asl.config.overrides import Override, parse_overrides
 from asl.config.schema import PrepareSettings, checked
 from asl.paths import CONF, EXPERIMENTS
@@ -86,16 +85,6 @@ def export_arguments(cfg: DictConfig) -> dict[str, Any]:
 def choice_of(cfg: DictConfig, group: str) -> str | None:
     """What was chosen in a group; None where nothing was."""
     return cast("str | None", cfg.hydra.runtime.choices.get(group))
-
-
-def tracking_settings(overrides: Sequence[str] = ()) -> dict[str, str]:
-    """The `tracking` group, with overrides such as `tracking.uri=…`."""
-    return plain(compose("base", overrides).tracking)
-
-
-def plain(node: DictConfig) -> dict[str, Any]:
-    """A part of a config as plain values."""
-    return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
 
 
 def chosen_params(cfg: DictConfig) -> dict[str, Any]:

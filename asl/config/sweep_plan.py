@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from asl.clips.splits import Split, deal_signers
 from asl.clips.store import ClipStore
-from asl.config.compose import compose
+from asl.config.compose import compose, plain
 from asl.config.overrides import (
     RENAMED_CHOICES,
     RENAMED_KEYS,
@@ -19,7 +19,7 @@ from asl.config.overrides import (
     parse_overrides,
     with_current_names,
 )
-from asl.config.plan import plain, run_plan
+from asl.config.plan import run_plan
 from asl.errors import UserError, unknown
 from asl.paths import CONF
 from asl.runs.data import make_split, open_store
