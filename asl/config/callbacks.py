@@ -10,7 +10,6 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -22,7 +21,7 @@ from asl.errors import UserError
 from asl.runs.compare import compare_crossvals, job_title
 from asl.runs.plan import NOT_A_CHOICE, digest
 from asl.tracking.group import group_run
-from asl.tracking.multirun import forget_jobs, job_results, record_best
+from asl.tracking.multirun import forget_jobs, job_results, record_jobs
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.tags import provenance_tags, without_tracking
@@ -38,6 +37,7 @@ class Multirun(Callback):
     tracker: Tracker
     run: TrackedRun
     overrides: list[str]
+    data: str  # names of the data sets
     # Of all that decides the jobs' results; None where every multirun is a new one.
     digests: Sequence[str] = ()
 
@@ -46,6 +46,7 @@ class Multirun(Callback):
         try:
             self.tracker = open_tracker(plain(config.tracking))
             self.prepare(config)
+            self.data = _data_sets(config, self.overrides)
             self._stack = ExitStack()
             self.run = self._stack.enter_context(self._group())
         except UserError as mistake:  # Hydra makes a mere warning of what a callback raises
@@ -78,8 +79,9 @@ class Multirun(Callback):
         self._stack.__exit__(*exception)
 
     def _group(self) -> Any:
-        name = f"multirun-{datetime.now():%m%d-%H%M%S}"
-        tags = {"overrides": " ".join(self.overrides), **provenance_tags()}
+        varied = [o for o in parse_overrides(self.overrides) if isinstance(o.value, list)]
+        name = "-".join(["compare", *(o.key.rpartition(".")[2] for o in varied), self.data])
+        tags = {"overrides": " ".join(self.overrides), "data": self.data, **provenance_tags()}
         return group_run(self.tracker, "multirun", name, tags, self.digests)
 
 
@@ -96,7 +98,7 @@ class TrainMultirun(Multirun):
 
     def close(self, *exception: Any) -> None:
         """Record the best child, and close the run."""
-        best = record_best(self.tracker, self.run.id, self._monitor)
+        best = record_jobs(self.tracker, self.run, self._monitor)
         super().close(*exception)
         print(f"multirun: {self.run.id}{best}  (compare: asl ui)")
 
@@ -126,6 +128,15 @@ class CrossvalMultirun(Multirun):
             )
         print(f"comparison: {self.run.name}  id: {self.run.id}  (tables and figure: asl ui)")
         return None
+
+
+def _data_sets(config: DictConfig, overrides: Sequence[str]) -> str:
+    """Names of the data sets of a multirun's jobs, joined by `+`."""
+    for override in parse_overrides(overrides):
+        if override.key == "data":
+            values = override.value if isinstance(override.value, list) else [override.value]
+            return "+".join(map(str, values))
+    return str(config.hydra.runtime.choices.data)
 
 
 def multirun_digests(overrides: Sequence[str]) -> tuple[str, str]:

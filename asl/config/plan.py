@@ -14,6 +14,8 @@ from asl.paths import CONF, EXPERIMENTS
 from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_config
 from asl.targets import factory
 
+# Parameters of every run, typed or not: people sort and filter by them.
+ALWAYS_SHOWN = ("model.hidden", "optimizer.lr", "data.batch_size", "trainer.max_epochs")
 # Keys of the commands themselves, which no run differs by.
 _COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status", "hydra")
 
@@ -99,7 +101,9 @@ def chosen_params(cfg: DictConfig) -> dict[str, Any]:
         for override in parse_overrides(cfg.hydra.overrides.task)
         if _is_choice(override) and override.key not in choices
     }
-    return {**choices, "landmarks": cfg.landmarks.name, **keys, "seed": cfg.seed}
+    values = {key: OmegaConf.select(cfg, key) for key in ALWAYS_SHOWN}
+    shown = {key: value for key, value in values.items() if value is not None}
+    return {**choices, "landmarks": cfg.landmarks.name, **shown, **keys, "seed": cfg.seed}
 
 
 def _is_group(name: str) -> bool:

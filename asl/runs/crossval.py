@@ -32,6 +32,7 @@ from asl.tracking.crossval import Fold, folds_of, out_of_fold, record_crossval
 from asl.tracking.curves import record_mean_curves
 from asl.tracking.descriptions import averages_description, record_description
 from asl.tracking.group import finished_group, group_run
+from asl.tracking.inputs import record_all_clips
 from asl.tracking.record import record_params
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker, open_tracker
@@ -112,6 +113,7 @@ def crossval(
     tags |= {"split": protocol, "val_protocol": val_protocol}
     name = f"crossval-{plan.study}-{plan.data.name}"
     with group_run(tracker, "crossval", name, tags, digests, parent) as run:
+        record_all_clips(run, plan.data.name, plan.data.root, store, "cross-validation")
         jobs = _jobs(plan, numbers, seed_list, folds_of(tracker, run.id), store)
         print(f"crossval {run.name} ({run.id}): {protocol}", file=sys.stderr)
         print(f"validation: {val_protocol}", file=sys.stderr)

@@ -247,9 +247,7 @@ def _train_ddp_worker(
 ) -> TrainedRun:
     """Train as one of the extra processes of a data-parallel run, which the first one records."""
     classifier, data = build(plan, store, split)
-    fit(
-        classifier, data, Path(work), plan.trainer, plan.monitor, logger=False, resume=resumed
-    )
+    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False, resume=resumed)
     return TrainedRun("", "", {}, split)
 
 

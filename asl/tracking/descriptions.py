@@ -1,10 +1,12 @@
 """What MLflow shows as a run's description: what it is, what came of it, how to go on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import nan
 
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from asl.clips.splits import Split
+from asl.tracking.find import FoundRun
 from asl.tracking.run import TrackedRun
 
 COLUMNS = ("accuracy", "f1", "precision", "recall")
@@ -48,6 +50,18 @@ def averages_description(what: str, metrics: Mapping[str, float], protocol: str)
     ]
     head = "| test | mean | sd over folds | sd over seeds |\n|---|---|---|---|"
     return "\n\n".join([what, protocol, "\n".join([head, *rows])])
+
+
+def jobs_description(jobs: Sequence[FoundRun], metric: str, best: FoundRun) -> str:
+    """The trainings of a multirun, the best by a validation metric first."""
+    names = [metric, "test/accuracy", "test/f1"]
+    order = sorted(jobs, key=lambda job: job.metrics[metric], reverse=not metric.endswith("loss"))
+    rows = [
+        f"| {job.name} | " + " | ".join(f"{job.metrics.get(n, nan):.4f}" for n in names) + " |"
+        for job in order
+    ]
+    head = f"| run | {' | '.join(names)} |\n|---|{'---|' * len(names)}"
+    return "\n\n".join(["\n".join([head, *rows]), f"`asl export run={best.run_id}`"])
 
 
 def _mean_and_deviations(metrics: Mapping[str, float], name: str) -> list[str]:

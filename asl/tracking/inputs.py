@@ -12,6 +12,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.tracking.run import TrackedRun
+from asl.tracking.store import Tracker
 
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -26,20 +27,38 @@ def record_inputs(run: TrackedRun, name: str, source: str, store: ClipStore, spl
         store: its packed clips.
         split: their parts.
     """
-    inputs = []
-    for part, context in CONTEXTS.items():
-        rows = getattr(split, part)
-        if len(rows):
-            dataset = Dataset(
-                name=name,
-                digest=part_digest(store, rows),
-                source_type="local",
-                source=json.dumps({"uri": source}),
-                schema=json.dumps({"mlflow_tensorspec": _schema(store)}),
-                profile=json.dumps(_counts(store, rows, _protocol(split, part))),
-            )
-            inputs.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)]))
+    inputs = [
+        _input(name, source, store, rows, context, _protocol(split, part))
+        for part, context in CONTEXTS.items()
+        if len(rows := getattr(split, part))
+    ]
     run.client.log_inputs(run.id, inputs)
+
+
+def record_all_clips(run: TrackedRun, name: str, source: str, store: ClipStore, use: str) -> None:
+    """Log a whole store as the data set of a run above others, with what it is used for."""
+    rows = np.arange(len(store))
+    run.client.log_inputs(run.id, [_input(name, source, store, rows, use, use)])
+
+
+def copy_inputs(tracker: Tracker, source: str, run: TrackedRun) -> None:
+    """Log the data sets of another run, by its id."""
+    if inputs := tracker.client.get_run(source).inputs:
+        run.client.log_inputs(run.id, inputs.dataset_inputs)
+
+
+def _input(
+    name: str, source: str, store: ClipStore, rows: np.ndarray, context: str, protocol: str
+) -> DatasetInput:
+    dataset = Dataset(
+        name=name,
+        digest=part_digest(store, rows),
+        source_type="local",
+        source=json.dumps({"uri": source}),
+        schema=json.dumps({"mlflow_tensorspec": _schema(store)}),
+        profile=json.dumps(_counts(store, rows, protocol)),
+    )
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
 
 
 def part_digest(store: ClipStore, rows: np.ndarray) -> str:

@@ -1,9 +1,15 @@
 """A multirun (`-m`) in MLflow: what its parent run records of its jobs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import mean, stdev
 
-from asl.tracking.find import children
+from asl.tracking.curves import record_mean_curves
+from asl.tracking.descriptions import jobs_description, record_description
+from asl.tracking.find import FoundRun, children
+from asl.tracking.inputs import copy_inputs
+from asl.tracking.record import log_metrics
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
 
@@ -46,19 +52,49 @@ def job_results(run: TrackedRun) -> list[JobResult]:
     return sorted(jobs, key=lambda job: job.number)
 
 
-def record_best(tracker: Tracker, run_id: str, metric: str) -> str:
-    """Record on the parent which of its children is the best, and return it as it is printed.
+def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
+    """Record on the parent what its trainings have shown, and the best of them.
 
-    The child is chosen by a validation metric, never by test numbers.
+    Where they differ in the seed alone, their mean metrics and curves are recorded too.
+
+    Args:
+        tracker: the store.
+        run: the parent.
+        metric: of the validation, by which the best is chosen; never by test numbers.
+
+    Returns:
+        The best one, as it is printed.
     """
-    client = tracker.client
-    jobs = children(tracker, run_id)
-    client.set_tag(run_id, "children", str(len(jobs)))
-    measured = [job for job in jobs if job.status == "FINISHED" and metric in job.metrics]
+    jobs = children(tracker, run.id)
+    run.client.set_tag(run.id, "children", str(len(jobs)))
+    finished = [job for job in jobs if job.status == "FINISHED"]
+    means: dict[str, float] = {}
+    if _differ_in_seed_alone(finished):
+        means = _means(finished)
+        record_mean_curves(tracker, run, [job.run_id for job in finished])
+    measured = [job for job in finished if metric in job.metrics]
     if not measured:
         return ""
     sign = -1 if metric.endswith("loss") else 1
     best = max(measured, key=lambda job: sign * job.metrics[metric])
-    client.set_tag(run_id, "best_child", best.run_id)
-    client.log_metric(run_id, metric, best.metrics[metric])
+    run.client.set_tag(run.id, "best_child", best.run_id)
+    log_metrics(run, {metric: best.metrics[metric]} | means)
+    copy_inputs(tracker, best.run_id, run)
+    record_description(run, jobs_description(measured, metric, best))
     return f"  best of {len(jobs)} by {metric}: {best.name} {best.metrics[metric]:.4f}"
+
+
+def _differ_in_seed_alone(jobs: Sequence[FoundRun]) -> bool:
+    choices = [{k: v for k, v in job.params.items() if k != "seed"} for job in jobs]
+    seeds = {job.params.get("seed") for job in jobs}
+    return len(seeds) == len(jobs) > 1 and all(each == choices[0] for each in choices)
+
+
+def _means(jobs: Sequence[FoundRun]) -> dict[str, float]:
+    """Mean and deviation over seeds of the metrics of validation and test that all have."""
+    names = set.intersection(*(set(job.metrics) for job in jobs))
+    figures: dict[str, float] = {}
+    for name in sorted(n for n in names if n.startswith(("val/", "test/"))):
+        values = [job.metrics[name] for job in jobs]
+        figures |= {name: mean(values), f"{name}_std_seeds": stdev(values)}
+    return figures

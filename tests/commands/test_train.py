@@ -30,6 +30,8 @@ def test_a_run_records_what_it_was_and_what_came_of_it(trained, store):
     assert run.params["model"] == "gru"
     assert run.params["model.hidden"] == "8"
     assert run.params["seed"] == "3"
+    for key in ("optimizer.lr", "data.batch_size", "trainer.max_epochs"):  # not typed
+        assert float(run.params[key]) > 0
     assert len(run.params) < 30  # what was chosen, not every leaf
     for split in ("train", "val", "test"):
         names = ("loss", "accuracy", "accuracy_top5", "precision", "recall", "f1")
@@ -175,6 +177,22 @@ def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, caps
         assert tags["mlflow.parentRunId"] == parent["run_id"]
     best = max(children, key=lambda run: run["metrics"]["val/f1"])
     assert parent["metrics"]["val/f1"] == best["metrics"]["val/f1"]
+    assert parent["name"].startswith("compare-model-scaler-synthetic-")
+    recorded = store.client.get_run(parent["run_id"])
+    assert recorded.inputs.dataset_inputs[0].dataset.name == "synthetic"
+    assert all(child["name"] in recorded.data.tags["mlflow.note.content"] for child in children)
+
+
+def test_runs_that_differ_in_the_seed_alone_have_their_means_above_them(workbench, store):
+    assert workbench("train", "-m", "model=lstm", "model.hidden=8", "seed=21,22") == 0
+    seeds = [run for run in find_runs(store) if run.params.get("seed") in ("21", "22")]
+    parent = find_run(store, seeds[0].tags["mlflow.parentRunId"])
+    for name in ("test/f1", "val/accuracy"):
+        values = [run.metrics[name] for run in seeds]
+        assert parent.metrics[name] == pytest.approx(sum(values) / 2)
+        assert f"{name}_std_seeds" in parent.metrics
+    curve = store.client.get_metric_history(parent.run_id, "curve/val/f1 plus sd")
+    assert [point.step for point in curve] == [1, 2]
 
 
 def test_runs_are_listed_best_first(workbench, trained, capsys):
