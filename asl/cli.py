@@ -4,8 +4,11 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Any
 
+from asl.addresses import without_passwords
 from asl.paths import PROJECT
 
 TERMINATED = 128 + signal.SIGTERM  # exit status, as a shell has it
@@ -37,6 +40,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run `asl COMMAND …` and exit with 0, with 2 for a user's mistake, with 1 for a failure."""
+    sys.excepthook = _print_traceback
     received: list[int] = []
 
     def terminate(number: int, frame: object) -> None:
@@ -47,6 +51,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     status = run(sys.argv[1:])
     sys.exit(TERMINATED if received else status)
+
+
+def _print_traceback(*exception: Any) -> None:
+    text = "".join(traceback.format_exception(*exception))
+    print(without_passwords(text), end="", file=sys.stderr)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = importlib.import_module(COMMANDS[name][0]).main(rest)
     except UserError as error:
-        print(f"asl {name}: {error}", file=sys.stderr)
+        print(f"asl {name}: {without_passwords(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"asl {name}: interrupted", file=sys.stderr)
@@ -80,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         sentence = _hydra_sentence(error)
         if sentence is None:
             raise
-        print(f"asl {name}: {sentence}", file=sys.stderr)
+        print(f"asl {name}: {without_passwords(sentence)}", file=sys.stderr)
         return 2
     return int(status or 0)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from asl.addresses import without_passwords
 from asl.config.callbacks import finalize_on_exit, multirun_job, parent_run
 from asl.config.compose import plain, run_command
 from asl.config.plan import run_plan
@@ -62,8 +63,9 @@ def _run_job(cfg: DictConfig, multirun: str) -> None:
         job = JobResult(number, overrides, run_id=_crossval(cfg, multirun))
     except Exception as error:
         if not isinstance(error, UserError):
-            traceback.print_exc()
+            print(without_passwords(traceback.format_exc()), file=sys.stderr)
         failure = f"{type(error).__name__}: " * (not isinstance(error, UserError)) + str(error)
+        failure = without_passwords(failure)
         job = JobResult(number, overrides, failure=failure[:MAX_FAILURE_LENGTH])
         print(f"job {number} FAILED: {failure}", file=sys.stderr)
     record_job(open_tracker(plain(cfg.tracking)), multirun, job)

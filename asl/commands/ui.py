@@ -1,11 +1,13 @@
 """asl ui: the MLflow UI on this store, on 127.0.0.1."""
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from asl.addresses import without_passwords
 from asl.config.compose import tracking_settings
 from asl.errors import UserError
 
@@ -24,18 +26,18 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"--port={options.port}: choose one from 1 to {LAST_PORT - 1}")
     uri = tracking_settings(options.overrides)["uri"]
     if uri.startswith("http"):
-        print(f"{uri} is a server with a UI of its own: open it in a browser")
+        print(f"{without_passwords(uri)} is a server with a UI of its own: open it in a browser")
         return 0
     from asl.tracking.store import open_tracker
 
     open_tracker(tracking_settings(options.overrides))  # makes the store where there is none yet
     port = options.port or _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    # An address may hold a password, and anybody can list the arguments of processes.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     try:
-        return subprocess.call(
-            [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        )
+        return subprocess.call([*command, "--workers", "1"], env=environment)
     except KeyboardInterrupt:
         return 0
 

@@ -15,6 +15,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from asl.addresses import without_passwords
 from asl.config.compose import plain
 from asl.config.overrides import parse_overrides, with_former_names
 from asl.errors import UserError
@@ -24,7 +25,7 @@ from asl.tracking.group import group_run
 from asl.tracking.multirun import forget_jobs, job_results, record_jobs
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker, open_tracker
-from asl.tracking.tags import provenance_tags, without_tracking
+from asl.tracking.tags import provenance_tags, without_addresses
 
 PARENT = "ASL_PARENT_RUN"  # environment variable: the multirun's id, for jobs in other processes
 
@@ -45,12 +46,14 @@ class Multirun(Callback):
         """Open the run and tell the jobs its id."""
         try:
             self.tracker = open_tracker(plain(config.tracking))
+            config.tracking.uri = without_passwords(config.tracking.uri)  # as Hydra writes it
             self.prepare(config)
             self.data = _data_sets(config, self.overrides)
             self._stack = ExitStack()
             self.run = self._stack.enter_context(self._group())
         except UserError as mistake:  # Hydra makes a mere warning of what a callback raises
-            print(f"asl {config.hydra.job.config_name}: {mistake}", file=sys.stderr)
+            sentence = f"asl {config.hydra.job.config_name}: {mistake}"
+            print(without_passwords(sentence), file=sys.stderr)
             sys.exit(2)
         os.environ[PARENT] = self.run.id
         _open.append(self)
@@ -91,7 +94,7 @@ class TrainMultirun(Multirun):
     def prepare(self, config: DictConfig) -> None:
         """A multirun of trainings is always a new one."""
         self._monitor = config.monitor
-        self.overrides = without_tracking(config.hydra.overrides.task)
+        self.overrides = without_addresses(config.hydra.overrides.task)
 
     def conclude(self) -> None:
         """All is recorded in `close`, which is called after failed jobs too."""

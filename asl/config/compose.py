@@ -1,8 +1,9 @@
 """Composing configs: for a command line, with all of Hydra's flags, or for some overrides."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from asl.addresses import without_passwords
 from asl.config.keys import group_choices, unknown_keys
-from asl.config.overrides import parse_overrides, with_current_names
+from asl.config.overrides import format_override, parse_overrides, with_current_names
 from asl.errors import UserError
 from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
 from asl.targets import allow_plugins
@@ -95,7 +97,7 @@ def run_command(
     stranger's: it counts only where it is typed.
     """
     register()
-    overrides = _allow_typed_plugins(with_current_names(arguments))
+    overrides = _hide_passwords(_allow_typed_plugins(with_current_names(arguments)))
     typed = list(sys.argv)
     mistakes: list[UserError] = []
 
@@ -129,3 +131,29 @@ def _allow_typed_plugins(arguments: Sequence[str]) -> list[str]:
         packages = value if isinstance(value, list) else [value] if value else []
         allow_plugins([str(package) for package in packages])
     return [argument for argument in arguments if argument not in typed]
+
+
+def _hide_passwords(arguments: Sequence[str]) -> list[str]:
+    """Arguments with addresses that hold passwords in the environment.
+
+    Hydra writes overrides and the config to multirun.yaml, and prints them where a job fails.
+    """
+    hidden = []
+    for argument in arguments:
+        if without_passwords(argument) != argument and not argument.startswith("-"):
+            (override,) = parse_overrides([argument])
+            prefix = argument[: len(argument) - len(argument.lstrip("+"))]
+            value = _in_environment(override.value, override.key)
+            argument = f"{prefix}{format_override(override.key, value)}"
+        hidden.append(argument)
+    return hidden
+
+
+def _in_environment(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _in_environment(item, f"{key}.{name}") for name, item in value.items()}
+    if not isinstance(value, str) or without_passwords(value) == value:
+        return value
+    variable = f"ASL_{key.replace('.', '_').upper()}"
+    os.environ[variable] = value
+    return f"${{oc.env:{variable}}}"

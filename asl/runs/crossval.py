@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, get_args
 import pandas as pd
 import torch
 
+from asl.addresses import without_passwords
 from asl.clips import splits
 from asl.clips.splits import Split, SplitKind
 from asl.clips.store import ClipStore
@@ -289,7 +290,8 @@ def _outcome(job: Job, parent: str, tracker: Tracker) -> float | str:
         else:
             run = train(job.plan, tracker, parent=parent, store=job.store)
     except Exception as error:  # its run has the traceback; the others continue
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        first_line = (str(error).splitlines() or [""])[0]
+        return f"{type(error).__name__}: {without_passwords(first_line)}"
     return run.metrics["test/accuracy"]
 
 

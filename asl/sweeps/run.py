@@ -12,6 +12,7 @@ from typing import Literal
 
 import optuna
 
+from asl.addresses import without_passwords
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
@@ -21,7 +22,7 @@ from asl.sweeps.plan import SweepPlan, final_plan, goal_of, open_study
 from asl.sweeps.progress import Screen, TrialLines, log_line
 from asl.sweeps.queue import crashed, is_over
 from asl.sweeps.record import SweepRecord, open_parent
-from asl.sweeps.study import COMMAND, finished, without_password
+from asl.sweeps.study import COMMAND, finished
 from asl.sweeps.trial import log_file, run_worker
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.sweep import end_parent, sweep_lock
@@ -91,7 +92,7 @@ def _run_sweep(
 
 def typed_command() -> str:
     """The command line as the user typed it, without passwords."""
-    return shlex.join(["asl", *(without_password(word) for word in sys.argv[1:])])
+    return shlex.join(["asl", *(without_passwords(word) for word in sys.argv[1:])])
 
 
 def run_trials(plan: SweepPlan, study: optuna.Study, tracker: Tracker, record: SweepRecord) -> None:

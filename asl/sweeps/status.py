@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import optuna
 from rich.table import Table
 
+from asl.addresses import without_passwords
 from asl.sweeps.progress import Progress, format_best, progress_of, running_table
 from asl.sweeps.study import (
     COMMAND,
@@ -14,7 +15,6 @@ from asl.sweeps.study import (
     find_study,
     open_storage,
     study_names,
-    without_password,
 )
 
 
@@ -49,7 +49,7 @@ def _all(url: str) -> Iterator[str | Table]:
     storage = open_storage(url, create=False)
     names = study_names(storage)
     if not names:
-        yield f"no studies in {without_password(url)} yet; `asl sweep` makes one"
+        yield f"no studies in {without_passwords(url)} yet; `asl sweep` makes one"
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("study", "trials", "objective", "best"):

@@ -5,7 +5,6 @@ middle of a write, and it records when each trial's worker was last alive (Optun
 """
 
 import json
-import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from filelock import FileLock
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
+from asl.addresses import without_passwords
 from asl.errors import UserError
 from asl.sweeps.optuna_private import storage_of
 
@@ -52,12 +52,7 @@ class StudyAddress:
     @property
     def redacted_url(self) -> str:
         """The address as it may be printed."""
-        return without_password(self.url)
-
-
-def without_password(text: str) -> str:
-    """The text with the passwords of its addresses left out."""
-    return re.sub(r"://([^/@\s:]*):[^/@\s]*@", r"://\1:***@", text)
+        return without_passwords(self.url)
 
 
 def quiet_optuna() -> None:
@@ -80,7 +75,8 @@ def open_storage(url: str, create: bool = True) -> RDBStorage:
     quiet_optuna()
     if "://" not in url:
         raise UserError(
-            f"sweep.storage={url}: should be sqlite:///FILE, postgresql://… or mysql://…"
+            f"sweep.storage={url.rpartition('@')[2]}: should be sqlite:///FILE, postgresql://… or "
+            "mysql://…"
         )
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith(SQLITE):
@@ -89,7 +85,7 @@ def open_storage(url: str, create: bool = True) -> RDBStorage:
             raise UserError(f"sweep.storage={url}: there is no such file, and so no study yet")
         file.parent.mkdir(parents=True, exist_ok=True)
         options = {"connect_args": {"timeout": _LOCKED_SECONDS}}
-    where = f"sweep.storage={without_password(url)}"
+    where = f"sweep.storage={without_passwords(url)}"
     try:
         return RDBStorage(
             url,
@@ -104,7 +100,7 @@ def open_storage(url: str, create: bool = True) -> RDBStorage:
             "(pip install 'psycopg[binary]' for postgresql+psycopg://, pymysql for mysql+pymysql://)"
         ) from None
     except Exception as error:  # SQLAlchemy's are many, and quote the address
-        reason = without_password((str(error).splitlines() or [""])[0])
+        reason = without_passwords((str(error).splitlines() or [""])[0])
         raise UserError(f"{where}: can't be opened ({reason})") from None
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 import optuna
 from optuna.trial import TrialState
 
+from asl.addresses import without_passwords
 from asl.sweeps.optuna_private import heartbeat
 from asl.sweeps.queue import (
     CRASHED,
@@ -80,7 +81,7 @@ def _run_trial(study: optuna.Study, attempt: Attempt, objective: Objective) -> N
         raise KeyboardInterrupt from None
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
-        trial.set_user_attr(ERROR, f"{type(error).__name__}: {first_line}")
+        trial.set_user_attr(ERROR, f"{type(error).__name__}: {without_passwords(first_line)}")
         trial.set_user_attr(END, CRASHED)
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return

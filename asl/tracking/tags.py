@@ -1,10 +1,12 @@
 """The tags that say what a run's numbers hold for, and where it comes from."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from asl.addresses import without_passwords
 from asl.clips.splits import Split
 from asl.paths import PROJECT
 
@@ -45,7 +47,7 @@ def run_tags(
 
 def provenance_tags() -> dict[str, str]:
     """The git commit, whether the tree was dirty, and the command line."""
-    command = " ".join([Path(sys.argv[0]).name, *without_tracking(sys.argv[1:])])
+    command = " ".join([Path(sys.argv[0]).name, *without_addresses(sys.argv[1:])])
     tags = {"command": command, "mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
     if commit := _git("rev-parse", "HEAD"):
         tags["git.commit"] = tags["mlflow.source.git.commit"] = commit
@@ -53,10 +55,10 @@ def provenance_tags() -> dict[str, str]:
     return tags
 
 
-def without_tracking(overrides: Sequence[str]) -> list[str]:
-    """The overrides but for `tracking.…` and `sweep.storage`: an address may hold a password."""
-    secret = ("tracking.", "sweep.storage=")
-    return [override for override in overrides if not override.startswith(secret)]
+def without_addresses(overrides: Sequence[str]) -> list[str]:
+    """The overrides without those of stores, and without passwords in the addresses of others."""
+    stores = re.compile(r"[+~]*(tracking\b|sweep\.storage\b)")
+    return [without_passwords(override) for override in overrides if not stores.match(override)]
 
 
 def _git(*arguments: str) -> str:

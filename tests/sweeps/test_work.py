@@ -9,12 +9,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from asl.addresses import without_passwords
 from asl.errors import UserError
 from asl.sweeps import study as studies
 from asl.sweeps.queue import END, Goal, Worker, crashed, fail_stale_trials, is_over, next_attempt
 from asl.sweeps.report import trial_table
 from asl.sweeps.space import parse
-from asl.sweeps.study import StudyAddress, finished, join_study, without_password
+from asl.sweeps.study import StudyAddress, finished, join_study
 from asl.sweeps.worker import Outcome, work
 
 SPACE = parse({"x": {"low": 0.0, "high": 1.0}, "kind": {"choices": ["a", "b"]}})
@@ -200,7 +201,7 @@ def test_the_same_name_with_another_question_is_refused(tmp_path):
 
 
 def test_passwords_are_not_printed():
-    assert without_password("postgresql://ann:secret@host/db") == "postgresql://ann:***@host/db"
+    assert without_passwords("postgresql://ann:secret@host/db") == "postgresql://ann:***@host/db"
     with pytest.raises(UserError) as error:
         studies.open_storage("postgresql+nonsense://ann:secret@host/db")
     assert "secret" not in str(error.value)
