@@ -27,6 +27,28 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def odd_names() -> list[str]:
+    """Names that rich or matplotlib would not print as they are."""
+    return ["$5", r"$\frac$", "a$_$b", "[bye]", "[/b]", ":smile: 100 %"]
+
+
+@pytest.fixture(scope="session")
+def odd_store(odd_names, tmp_path_factory):
+    """Clips whose signs and signers have these names, one of each."""
+    import numpy as np
+
+    from asl.clips.prepare import prepare
+    from asl.clips.sources.npz import NpzSource
+
+    folder = tmp_path_factory.mktemp("odd")
+    clips = np.random.default_rng(0).random((len(odd_names), 5, 543, 3), dtype=np.float32)
+    names = np.array(odd_names)
+    np.savez(folder / "a.npz", X=clips, sign=names, participant_id=names[::-1])
+    source = NpzSource(folder, layout="mediapipe_holistic", file="a.npz")
+    return prepare(source, folder / "store", workers=1)
+
+
+@pytest.fixture(scope="session")
 def synthetic_raw(tmp_path_factory) -> Path:
     """A small generated data set in the competition's layout: 4 signs, 5 signers, 40 clips."""
     from asl.clips.synthetic.generator import synthetic_source

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from asl.clips.drawing import draw_clip
 from asl.clips.store import ClipStore
 from asl.files import replacing_in
+from asl.pictures import with_literal_texts
 
 _MOST_FREQUENT = 20
 _DRAWN_CLIPS, _DRAWN_FRAMES = 4, 8
@@ -279,7 +280,7 @@ def _tilt(axes: Axes, labels: Sequence[str] | pd.Index) -> None:
 
 
 def _save(figure: Figure, directory: Path, name: str) -> str:
-    figure.savefig(directory / name)
+    with_literal_texts(figure).savefig(directory / name)
     return name
 
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from asl.clips.readers import shards_of, unread, with_shards
 from asl.clips.shards import ClipRecord, Packing, Shard, flush, write_text
@@ -55,7 +55,7 @@ def _locked(store_dir: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        Console(stderr=True).print(f"waiting for another prepare of {store_dir}")
+        print(f"waiting for another prepare of {store_dir}", file=sys.stderr)
         lock.acquire()
     try:
         yield

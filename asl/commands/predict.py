@@ -67,4 +67,4 @@ def _print_table(predictions: dict[str, Prediction]) -> None:
                 f"{probability:.3f}",
                 end_section=rank == len(best) - 1,
             )
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

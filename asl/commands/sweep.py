@@ -1,14 +1,11 @@
 """asl sweep: search hyperparameters by trials; `status=NAME` shows the progress of a study."""
 
-import sys
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
 from asl.config.compose import run_command
 from asl.errors import UserError
-
-_PIPE_WIDTH = 200
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -33,13 +30,12 @@ def _run(cfg: DictConfig) -> None:
 
 
 def _print_status(name: str, url: str) -> None:
-    from rich.console import Console
-
+    from asl.commands.tables import console
     from asl.sweeps.status import study_status
 
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    out = console()
     for part in study_status(name, url):
         if isinstance(part, str):
             print(part)
         else:
-            console.print(part)
+            out.print(part)

@@ -10,8 +10,12 @@ PIPE_WIDTH = 200
 
 
 def console() -> Console:
-    """As wide as the terminal; a pipe takes longer lines."""
-    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    """As wide as the terminal; a pipe takes longer lines.
+
+    Names of runs, signs and signers are printed as they are: `[b]` is no markup in them.
+    """
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, markup=False, emoji=False)
 
 
 def plain_table(*texts: str, numbers: Sequence[str] = ()) -> Table:

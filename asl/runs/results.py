@@ -11,6 +11,7 @@ from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.plots import evaluation_figures
 from asl.evaluation.predictions import per_clip, predict_batches
 from asl.files import replacing_in
+from asl.pictures import with_literal_texts
 from asl.recognizer.recognizer import Recognizer
 from asl.tracking.record import record_split_results
 from asl.tracking.run import TrackedRun
@@ -82,6 +83,6 @@ def write_results(
         for name, table in evaluation.tables.items():
             table.to_csv(folder / f"{name}.csv", index=name == "confusion")
         for name, figure in evaluation_figures(evaluation, store, title).items():
-            figure.savefig(folder / f"{name}.png")
+            with_literal_texts(figure).savefig(folder / f"{name}.png")
         for name in OPTIONAL_FILES:
             (directory / name).unlink(missing_ok=True)

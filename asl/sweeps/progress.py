@@ -238,7 +238,9 @@ class Screen(Live):
     def __init__(self) -> None:
         self.study: tuple[optuna.Study, int] | None = None  # and its total
         super().__init__(
-            console=Console(file=sys.stderr),  # not what stderr is while a trial prints
+            console=Console(
+                file=sys.stderr, markup=False, emoji=False
+            ),  # not what stderr is while a trial prints
             get_renderable=lambda: overview(*self.study) if self.study else Text(""),
             refresh_per_second=1 / _REFRESH_SECONDS,
             transient=True,

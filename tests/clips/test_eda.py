@@ -50,3 +50,8 @@ def test_a_layout_without_hands(shared_data, tmp_path):
     assert "30" in report.read_text()
     assert "Which hand signs" not in report.read_text()
     assert not (tmp_path / "report/hands.png").exists()
+
+
+def test_names_are_drawn_as_they_are(odd_store, tmp_path):
+    report = write_report(odd_store, tmp_path / "report")
+    assert len(list(report.parent.glob("*.png"))) > 5

@@ -21,6 +21,7 @@ from asl.evaluation.intervals import over_clips, over_signers
 from asl.evaluation.metrics import mean_reciprocal_rank, top_accuracy
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.landmarks import landmark_set
+from asl.runs.results import write_results
 
 
 class LengthAsLogit(torch.nn.Module):
@@ -189,3 +190,15 @@ def test_examples_are_clips_of_both_signs_by_the_same_signer(synthetic_store):
     assert first == mistake
     assert store.sign[second] == 3
     assert store.clip_signers[second] == store.signers[-1]
+
+
+def test_names_are_drawn_as_they_are(odd_store, odd_names, tmp_path):
+    store, rows = odd_store, np.arange(len(odd_store))
+    scores = np.random.default_rng(0).normal(size=(len(rows), len(store.signs)))
+    signers = store.clip_signers[rows]
+    predictions = Predictions(scores, store.sign[rows], signers, rows, store.signs)
+    title = " ".join(odd_names)
+
+    write_results(tmp_path, evaluate(predictions, store, 1.0), store, title, "report")
+
+    assert {"confusion.png", "per_signer.png"} <= {path.name for path in tmp_path.glob("*.png")}
