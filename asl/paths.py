@@ -5,6 +5,7 @@ Installed by pip, `conf/` and `experiments/` are part of the package, and `data/
 """
 
 import os
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -16,6 +17,9 @@ CONF = _CHECKOUT / "conf" if IN_CHECKOUT else PACKAGE / "conf"
 EXPERIMENTS = _CHECKOUT / "experiments" if IN_CHECKOUT else PACKAGE / "experiments"
 
 
+_LONGEST = 60  # characters: file systems take 255 bytes, and a suffix may follow
+
+
 def raw_data(name: str) -> str:
     """A data set's folder: in $ASL_SHARED_DATA, data/raw, or shared/data beside the project."""
     shared = os.environ.get("ASL_SHARED_DATA")
@@ -23,3 +27,8 @@ def raw_data(name: str) -> str:
     folders += [PROJECT / "data" / "raw" / name, PROJECT.parent / "shared" / "data" / name]
     existing = (folder for folder in folders if folder.exists())
     return str(next(existing, PROJECT / "data" / "raw" / name))
+
+
+def as_file_name(name: str) -> str:
+    """A name of a run or a data set as one part of a path, which cannot lead elsewhere."""
+    return re.sub(r"[^\w.,=+ ()-]", "-", name).lstrip(". ")[:_LONGEST] or "unnamed"

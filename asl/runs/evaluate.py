@@ -15,7 +15,7 @@ from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.export.parity.scores import tflite_outputs
-from asl.paths import PROJECT
+from asl.paths import PROJECT, as_file_name
 from asl.runs.data import make_split, open_store
 from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
@@ -132,7 +132,8 @@ def check_part(part: str) -> None:
 
 def write_evaluation(measured: PartEvaluation, report: str, directory: Path | None = None) -> Path:
     """Write the report, tables and figures; by default into data/evaluations/NAME-PART."""
-    default = PROJECT / "data" / "evaluations" / f"{measured.name}-{measured.part}"
+    folder = f"{as_file_name(measured.name)}-{measured.part}"
+    default = PROJECT / "data" / "evaluations" / folder
     directory = directory or default
     write_results(directory, measured.evaluation, measured.store, measured.title, report)
     return directory

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from asl.errors import UserError, disk_failure, unknown
-from asl.export.export import USABLE, export
+from asl.export.export import REPORTS, USABLE, export
 from asl.export.submission import SUBMISSION, write_submission
-from asl.paths import PROJECT
+from asl.paths import PROJECT, as_file_name
 from asl.runs.data import make_split, open_store
 from asl.runs.load import LoadedRun
 from asl.runs.plan import DataPlan
@@ -88,7 +88,7 @@ def export_run(
     name = model_name(register, loaded.run.data)
     store = open_store(data or loaded.data)
     split = make_split(loaded.split, store)
-    directory = directory or PROJECT / "exports" / loaded.run.name
+    directory = directory or PROJECT / "exports" / as_file_name(loaded.run.name)
     report = export(
         loaded.recognizer,
         directory,
@@ -98,9 +98,10 @@ def export_run(
         run=provenance(loaded.run),
         max_drop=max_drop,
     )
+    written = [directory / name for name in (*report["bytes"], *REPORTS)]  # beside files of others
     forced = champion == "force"
     with _recording(directory):
-        record_export(tracker, loaded.run.run_id, directory)
+        record_export(tracker, loaded.run.run_id, written)
         published = publish(tracker, loaded.run, directory, report, store.read(0), name, forced)
     return ExportedRun(directory, report, published)
 
@@ -165,7 +166,7 @@ def publish(
         return None
     submission = write_submission(best, directory)
     if (directory / SUBMISSION).is_file():
-        record_export(tracker, run.run_id, directory / SUBMISSION)
+        record_export(tracker, run.run_id, [directory / SUBMISSION])
     registered = register_version(tracker, run, name, best, example, force) if name else None
     return Published(submission, registered)
 

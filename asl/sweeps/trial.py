@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 
 import optuna
 
+from asl.addresses import without_passwords
 from asl.clips.store import ClipStore
+from asl.paths import as_file_name
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import RunPlan, digest, variation
 from asl.runs.train import TrainedRun, resume, train
@@ -54,7 +57,7 @@ def run_worker(
 
 def log_file(folder: Path, sweep: str) -> Path:
     """Where a sweep's runs print on this machine; others may share the folder."""
-    return folder / f"sweep-{sweep}-{socket.gethostname()}.log"
+    return folder / f"sweep-{as_file_name(sweep)}-{socket.gethostname()}.log"
 
 
 @contextlib.contextmanager
@@ -93,7 +96,7 @@ class TrialRunner:
             try:
                 return self._run_trial(attempt)
             except Exception:
-                traceback.print_exc()
+                print(without_passwords(traceback.format_exc()), file=sys.stderr)
                 raise
 
     def _run_trial(self, attempt: Attempt) -> Outcome:
@@ -139,7 +142,7 @@ class TrialRunner:
         if found and found.status == "FINISHED":  # killed before the study was told the value
             pruned = found.tags.get("pruned")
             run = TrainedRun(found.run_id, found.name, found.metrics, pruned=pruned)
-        elif found and any((self.tracker.work / found.run_id).glob("last-*.ckpt")):
+        elif found and any(self.tracker.folder(found.run_id).glob("last-*.ckpt")):
             run = resume(found.run_id, self.tracker, **options)
         else:
             if found:

@@ -39,7 +39,7 @@ def folds_of(tracker: Tracker, parent: str) -> list[Fold]:
     runs = [run for run in children(tracker, parent) if "split.fold" in run.params]
     for run in sorted(runs, key=lambda run: (run.status == "FINISHED", run.started)):
         fold, seed = int(run.params["split.fold"]), int(run.params["seed"])
-        begun = any((tracker.work / run.run_id).glob("last-*.ckpt"))
+        begun = any(tracker.folder(run.run_id).glob("last-*.ckpt"))
         found[fold, seed] = Fold(run.run_id, fold, seed, run.status == "FINISHED", begun)
     return list(found.values())
 

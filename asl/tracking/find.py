@@ -155,16 +155,19 @@ def download(tracker: Tracker, run_id: str, path: str) -> Path:
     """A local copy of a run's artifact.
 
     Raises:
-        UserError: the run has no such artifact.
+        UserError: the run has no such artifact, or the path, of a tag perhaps, leads elsewhere.
     """
+    if ".." in Path(path).parts or Path(path).is_absolute():
+        raise UserError(f"run={run_id}: {path} is no path of an artifact")
+    folder = tracker.folder(run_id)
     if (
         tracker.artifacts
     ):  # not by MLflow's address, which is absolute and breaks when the project moves
-        found = tracker.artifacts / run_id / "artifacts" / path
+        found = tracker.artifacts / folder.name / "artifacts" / path
         if found.exists():
             return found
     else:
-        target = tracker.work / run_id / "downloaded"
+        target = folder / "downloaded"
         target.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(MlflowException, OSError):
             return Path(tracker.client.download_artifacts(run_id, path, str(target)))

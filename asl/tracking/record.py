@@ -6,7 +6,7 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mlflow.entities import Metric, Param
 
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
+from asl.pictures import with_literal_texts
 from asl.tracking.inputs import record_inputs
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
@@ -76,7 +77,7 @@ def record_text(run: TrackedRun, text: str, path: str) -> None:
 
 def record_figure(run: TrackedRun, figure: Figure, path: str) -> None:
     """Log a figure as a PNG."""
-    run.client.log_figure(run.id, figure, path)
+    run.client.log_figure(run.id, with_literal_texts(figure), path)
 
 
 def record_checkpoint(run: TrackedRun, checkpoint: Path) -> None:
@@ -89,12 +90,10 @@ def record_pruned(run: TrackedRun, reason: str) -> None:
     run.client.set_tag(run.id, PRUNED, reason)
 
 
-def record_export(tracker: Tracker, run_id: str, directory: Path) -> None:
-    """Log the files of an export, or one of them, under the run that was exported."""
-    if directory.is_dir():
-        tracker.client.log_artifacts(run_id, str(directory), "export")
-    else:
-        tracker.client.log_artifact(run_id, str(directory), "export")
+def record_export(tracker: Tracker, run_id: str, files: Sequence[Path]) -> None:
+    """Log files that an export wrote under the run that was exported."""
+    for file in files:
+        tracker.client.log_artifact(run_id, str(file), "export")
 
 
 def _environment() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from asl.addresses import without_passwords
 from asl.errors import UserError
 from asl.tracking.lock import LOCK_TAG, lock_folder, lock_name, run_lock
 from asl.tracking.store import Tracker
@@ -56,7 +57,7 @@ def tracked_run(
     with run_lock(folder, lock, f"resume={name}"):
         run = _reopened(client, known) if known else create_run(tracker, name, tags, parent, lock)
         run_id = run.info.run_id
-        tracked = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
+        tracked = TrackedRun(client, run_id, run.info.run_name or name, tracker.folder(run_id))
         try:
             yield tracked
         except BaseException as error:
@@ -81,7 +82,7 @@ def _end_unfinished(run: TrackedRun, status: str, why: str) -> None:
         run.client.set_terminated(run.id, status)
     if status == "FAILED":
         with suppress(MlflowException, OSError):
-            run.client.log_text(run.id, why, "traceback.txt")
+            run.client.log_text(run.id, without_passwords(why), "traceback.txt")
 
 
 def create_run(

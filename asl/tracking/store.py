@@ -10,6 +10,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from asl.addresses import without_passwords
 from asl.errors import UserError
 from asl.paths import PROJECT
 from asl.tracking.lock import end_killed_runs
@@ -34,6 +35,16 @@ class Tracker:
     experiment_id: str
     work: Path
     artifacts: Path | None
+
+    def folder(self, run_id: str) -> Path:
+        """Where files of a run go that is not finished.
+
+        Raises:
+            UserError: the id, which a server sends, is no id and would lead elsewhere.
+        """
+        if not re.fullmatch(r"[\w-]+", run_id):
+            raise UserError(f"run={run_id}: is no id of a run")
+        return self.work / run_id
 
 
 def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
@@ -62,7 +73,7 @@ def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
             experiment_id = _experiment(client, experiment, uri, folder)
     except (MlflowException, OSError) as error:
         sentence = f"tracking.uri={uri}: can't be opened ({str(error).splitlines()[0]})"
-        raise UserError(re.sub(r"//[^/@\s]*@", "//***@", sentence)) from None
+        raise UserError(without_passwords(sentence)) from None
     end_killed_runs(client, experiment_id, folder / "work")
     artifacts = folder / "artifacts" if uri.startswith(SQLITE) else None
     return Tracker(client, experiment_id, folder / "work", artifacts)

@@ -47,7 +47,7 @@ def open_parent(
     if run is None:
         run = create_run(tracker, f"sweep-{name}", {**tags, SWEEP: name}, lock=_lock_name(name))
     run_id = run.info.run_id
-    parent = TrackedRun(client, run_id, run.info.run_name or name, tracker.work / run_id)
+    parent = TrackedRun(client, run_id, run.info.run_name or name, tracker.folder(run_id))
     record_params(parent, params)
     return parent
 

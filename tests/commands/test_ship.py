@@ -1,6 +1,7 @@
 """What asl export ends with: submission.zip, and a version of a registered model."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -75,3 +76,24 @@ def test_mistakes_are_said_before_the_work(workbench, trained, tmp_path, capsys,
     assert workbench("export", f"run={trained}", f"export.dir={tmp_path}/files", mistake) == 2
     assert capsys.readouterr().err == f"asl export: {mistake}: {choices}\n"
     assert not (tmp_path / "files").exists()
+
+
+def test_only_what_the_export_wrote_is_uploaded(workbench, trained, store, tmp_path):
+    folder = tmp_path / "home"
+    (folder / ".export-killed").mkdir(parents=True)
+    for name in ("kaggle.json", ".ssh", ".export-killed/model.onnx", "model_int8.tflite"):
+        (folder / name).write_text("secret")
+    run = find_run(store, trained)
+    uploaded = store.artifacts / run.run_id / "artifacts" / "export"
+    shutil.rmtree(uploaded, ignore_errors=True)
+
+    options = [f"export.dir={folder}", "export.variants=[float32]", "export.register=null"]
+    assert workbench("export", f"run={trained}", *options) == 0
+
+    files = {path.name for path in uploaded.rglob("*")}
+    reports = {"labels.json", "report.json", "report.md", "submission.zip"}
+    assert files == {"model.onnx", "model_float32.tflite", *reports}
+    assert {path.name: path.read_bytes() for path in uploaded.iterdir()} == {
+        name: (folder / name).read_bytes() for name in files
+    }
+    assert (folder / "kaggle.json").read_text() == "secret"

@@ -10,7 +10,8 @@ import yaml
 import asl
 from asl.cli import run
 from asl.errors import UserError
-from asl.tracking.find import find_run
+from asl.paths import as_file_name
+from asl.tracking.find import download, find_run
 from asl.tracking.store import open_tracker
 
 SPAWN = "setuptools._distutils.spawn.spawn"
@@ -173,3 +174,65 @@ def test_a_network_of_a_package_of_the_user(workbench, capsys, tmp_path, monkeyp
     monkeypatch.setenv("ASL_PLUGINS", "")
     assert workbench("evaluate", f"run={name}") == 2
     assert "model._target_=my_networks.Mine: is not allowed here" in capsys.readouterr().err
+
+
+# --- names, tags and ids that are paths ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../../up", "/absolute", "..", "", "a/b", "C:\\\\x", "x" * 300])
+def test_a_name_is_one_part_of_a_path(tmp_path, name):
+    path = tmp_path / as_file_name(name)
+    path.mkdir()
+    assert path.resolve().parent == tmp_path.resolve()
+
+
+def test_a_usual_name_stays():
+    assert as_file_name("gru-auto-synthetic-s3-2654") == "gru-auto-synthetic-s3-2654"
+
+
+def test_a_run_whose_name_is_a_path(received, monkeypatch):
+    project = received.folder / "project"
+    project.mkdir()
+    monkeypatch.setattr("asl.runs.evaluate.PROJECT", project)
+    received.tracker.client.set_tag(received.run.run_id, "mlflow.runName", "../../../home")
+    before = set(received.folder.iterdir())
+    assert run(["evaluate", f"run={received.run.run_id}", f"tracking.uri={received.uri}"]) == 0
+    (folder,) = (project / "data" / "evaluations").iterdir()
+    assert folder.name == "-..-..-home-test"
+    assert set(received.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["../../../../secret", "/etc/passwd", "x/../../../../secret"])
+def test_a_tag_that_leads_out_of_a_runs_artifacts(received, path):
+    (received.folder / "secret").write_text("secret")
+    with pytest.raises(UserError, match="no path of an artifact"):
+        download(received.tracker, received.run.run_id, path)
+
+
+@pytest.mark.parametrize("run_id", ["../../home", "/home", "..", ""])
+def test_an_id_of_a_run_that_is_a_path(received, run_id):
+    with pytest.raises(UserError, match="no id of a run"):
+        received.tracker.folder(run_id)
+    with pytest.raises(UserError, match="no id of a run"):
+        download(received.tracker, run_id, "config.yaml")
+
+
+# --- names that look like markup ----------------------------------------------------------------
+
+
+def test_names_in_the_table_of_runs(received, odd_names, capsys):
+    name = " ".join(odd_names)
+    received.tracker.client.set_tag(received.run.run_id, "mlflow.runName", name)
+    received.tracker.client.set_tag(received.run.run_id, "split", "signer_holdout test=[ben]")
+    assert run(["runs", f"tracking.uri={received.uri}"]) == 0
+    table = capsys.readouterr().out
+    assert "test=[ben]" in table
+    assert all(name in table for name in odd_names)
+
+
+def test_names_in_the_table_of_predictions(odd_names, capsys):
+    from asl.commands.predict import _print_table
+
+    _print_table({"[/b].npy": [(name, 0.5) for name in odd_names]})
+    table = capsys.readouterr().out
+    assert all(name in table for name in ["[/b].npy", *odd_names])
