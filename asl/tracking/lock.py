@@ -27,7 +27,9 @@ def lock_name(run: Run | None) -> str:
     """The name of a run's lock; a new one for a run that is not created yet."""
     if run is None:
         return secrets.token_hex(8)
-    return str(run.data.tags.get(LOCK_TAG, run.info.run_id))  # the id, where it has no such tag
+    name = run.data.tags.get(LOCK_TAG, run.info.run_id)  # the id, where it has no such tag
+    # It names a file, and a stranger's tag may be any text.
+    return name if name.isalnum() else hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from asl.cli import run
 from asl.errors import UserError
 from asl.paths import as_file_name
 from asl.tracking.find import download, find_run
+from asl.tracking.lock import LOCK_TAG, lock_name, run_lock
 from asl.tracking.store import open_tracker
 
 SPAWN = "setuptools._distutils.spawn.spawn"
@@ -215,6 +216,17 @@ def test_an_id_of_a_run_that_is_a_path(received, run_id):
         received.tracker.folder(run_id)
     with pytest.raises(UserError, match="no id of a run"):
         download(received.tracker, run_id, "config.yaml")
+
+
+def test_a_tag_that_names_another_file_as_the_lock(received):
+    (received.folder / "secret").write_text("secret")
+    path = "../../../secret"
+    received.tracker.client.set_tag(received.run.run_id, LOCK_TAG, path)
+    found = received.tracker.client.get_run(received.run.run_id)
+    assert lock_name(found).isalnum()
+    with run_lock(received.tracker.work / "locks", lock_name(found)):
+        pass
+    assert (received.folder / "secret").read_text() == "secret"
 
 
 # --- names that look like markup ----------------------------------------------------------------
