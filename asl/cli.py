@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),
     "retrain": ("asl.commands.retrain", "train a measured run's choices on all signers"),
     "ensemble": ("asl.commands.ensemble", "make one recognizer of several runs"),
+    "compare": ("asl.commands.compare", "compare runs or files on the same clips, with a test"),
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),

@@ -21,7 +21,7 @@ def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (fold, seed), part in clips.groupby(["fold", "seed"]):
         signers = ",".join(sorted(part["signer"].unique()))
-        values = metrics(_predictions(part, clips.attrs["signs"]), "")
+        values = metrics(table_predictions(part, clips.attrs["signs"]), "")
         rows.append({"fold": fold, "signers": signers, "seed": seed, "clips": len(part), **values})
     return pd.DataFrame(rows)
 
@@ -103,7 +103,8 @@ def _deviation(values: pd.Series) -> float:
     return float(values.std()) if len(values) > 1 else 0.0
 
 
-def _predictions(clips: pd.DataFrame, signs: list[str]) -> Predictions:
+def table_predictions(clips: pd.DataFrame, signs: list[str]) -> Predictions:
+    """A table of predictions, see `COLUMNS`, as arrays."""
     label = {sign: number for number, sign in enumerate(signs)}
     return Predictions(
         scores=np.stack(clips["scores"].to_list()).astype(np.float32),

@@ -19,12 +19,17 @@ def over_clips(correct: NDArray[np.bool_]) -> Interval:
     Args:
         correct: [clips], whether each was recognised.
     """
-    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(LEVEL, method="wilson")
+    return wilson(float(correct.sum()), len(correct))
+
+
+def wilson(hits: float, clips: int) -> Interval:
+    """Wilson's interval of a number of recognised clips, rounded where it is a mean over seeds."""
+    interval = binomtest(round(hits), clips).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def over_signers(
-    correct: NDArray[np.bool_], signers: NDArray[np.str_], seed: int = 0
+    correct: NDArray[np.bool_] | NDArray[np.float64], signers: NDArray[np.str_], seed: int = 0
 ) -> Interval | None:
     """The cluster bootstrap's percentile interval: the accuracy over clips of other signers.
 
@@ -33,7 +38,7 @@ def over_signers(
     signers the interval is too narrow, and may be narrower than that over clips.
 
     Args:
-        correct: [clips], whether each was recognised.
+        correct: [clips], whether each was recognised, or the share of seeds that did.
         signers: [clips], the signer of each.
         seed: of the resampling.
 

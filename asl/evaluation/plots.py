@@ -1,6 +1,6 @@
 """Figures of an evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -132,6 +132,23 @@ def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: 
         for axes, drawn in zip((line[:DRAWN_FRAMES], line[DRAWN_FRAMES:]), pair, strict=True):
             draw_clip(axes, drawn.clip, body)
             axes[0].set_title(drawn.title, fontsize=8, loc="left")
+    return figure
+
+
+def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str) -> Figure:
+    """Draw several recognizers' curves over each other.
+
+    Args:
+        lines: epochs and values, by name.
+        title: of the figure.
+    """
+    figure = _figure(8, 3.2, title)
+    axes = figure.subplots()
+    for name, (epochs, values) in lines.items():
+        axes.plot(epochs, values, label=name, marker=".", linewidth=1)
+    axes.set_xlabel("epoch")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
     return figure
 
 

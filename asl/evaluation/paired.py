@@ -1,0 +1,161 @@
+"""Is one recognizer better than another? Paired tests on the clips that both answered."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+MIN_SIGNERS = 6  # an exact sign test needs six to reach p < .05; a bootstrap of fewer is too narrow
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The difference of two recognizers on the same clips, `new` minus `base`.
+
+    Attributes:
+        clips: how many both answered.
+        signers: how many these are of.
+        difference: of the accuracy.
+        only_new: clips that only `new` recognises; where there are several answers to a clip, the
+            sum of their shares.
+        only_base: likewise.
+        p_clips: McNemar's exact two-sided p; of a sign test over clips where a clip has several
+            answers.
+        signer_interval: 95 % interval of the difference for other signers; None where there are
+            fewer than `MIN_SIGNERS`.
+    """
+
+    clips: int
+    signers: int
+    difference: float
+    only_new: float
+    only_base: float
+    p_clips: float
+    signer_interval: tuple[float, float] | None
+
+    @property
+    def differs_on_these_signers(self) -> bool:
+        """Whether chance explains the difference in less than 5 of 100 cases."""
+        return self.p_clips < 1 - LEVEL
+
+    @property
+    def differs_on_new_signers(self) -> bool:
+        """Whether the interval for other signers leaves out zero."""
+        if self.signer_interval is None:
+            return False
+        low, high = self.signer_interval
+        return low > 0 or high < 0
+
+
+def accuracy_by_clip(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The share of right answers over seeds by clip, with its signer and sign."""
+    right = predictions["predicted"] == predictions["sign"]
+    table = predictions.assign(accuracy=right.astype(float))
+    return table.groupby("clip", sort=True).agg(
+        signer=("signer", "first"), sign=("sign", "first"), accuracy=("accuracy", "mean")
+    )
+
+
+def compare_pair(new: pd.DataFrame, base: pd.DataFrame, seed: int = 0) -> PairedTest:
+    """Test the difference of two recognizers.
+
+    On clips of the same signers: McNemar's exact test (McNemar 1947; as Dietterich 1998 advises for
+    two classifiers tested once). For other signers: the bootstrap over whole signers (Efron and
+    Tibshirani 1993, chapter 13), as a signer's clips resemble each other.
+
+    Args:
+        new: `accuracy_by_clip` of one.
+        base: that of the other; they have clips in common.
+        seed: of the resampling.
+    """
+    both = new.join(base[["accuracy"]], rsuffix="_base", how="inner")
+    gain = (both["accuracy"] - both["accuracy_base"]).to_numpy()  # [clips]
+    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
+    p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    signers = both["signer"].to_numpy(str)
+    return PairedTest(
+        clips=len(both),
+        signers=len(set(signers)),
+        difference=float(gain.mean()),
+        only_new=float(gain[gain > 0].sum()),
+        only_base=float(-gain[gain < 0].sum()),
+        p_clips=float(p),
+        signer_interval=_signer_interval(gain, signers, seed),
+    )
+
+
+def claim(new: str, base: str, test: PairedTest) -> str:
+    """What may be said of the difference, in a sentence or two.
+
+    Args:
+        new: name of the one recognizer.
+        base: name of the other.
+        test: of `new` against `base`.
+    """
+    better, worse, sign = (new, base, 1) if test.difference >= 0 else (base, new, -1)
+    points = f"{abs(test.difference) * 100:.1f} points"
+    evidence = f"p = {test.p_clips:.3f}" if test.p_clips >= 0.001 else "p < 0.001"
+    signers = _count(test.signers, "signer")
+    clips = f"{test.clips:,} clips of {signers}"
+    if not test.differs_on_these_signers:
+        return (
+            f"No difference between {new} and {base} may be claimed: {points} on {clips} "
+            f"are within chance ({evidence})."
+        )
+    first = f"On {clips}, {better} is more accurate than {worse} by {points} ({evidence})."
+    if test.signer_interval is None:
+        return f"{first} Nothing may be claimed of new signers, as there are only {signers}."
+    low, high = sorted(sign * 100 * end for end in test.signer_interval)
+    interval = f"95 % interval {low:.1f} to {high:.1f} points over {signers}"
+    if test.differs_on_new_signers:
+        return f"{first} It may be expected on new signers too ({interval})."
+    return f"{first} It may not be claimed of new signers ({interval})."
+
+
+def by_group(new: pd.DataFrame, base: pd.DataFrame, group: str) -> pd.DataFrame:
+    """Accuracy of both and the difference by signer or by sign, the largest gain first.
+
+    Args:
+        new: `accuracy_by_clip` of one.
+        base: that of the other.
+        group: `signer` or `sign`.
+    """
+    both = new.join(base[["accuracy"]], rsuffix="_base", how="inner")
+    table = both.groupby(group).agg(
+        clips=("accuracy", "size"), base=("accuracy_base", "mean"), new=("accuracy", "mean")
+    )
+    table["difference"] = table["new"] - table["base"]
+    return table.sort_values("difference", ascending=False, kind="stable").reset_index()
+
+
+def only_one(new: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """The clips that one always recognises and the other never does.
+
+    Returns:
+        clip, signer, sign, and recognised_by, which is `new` or `base`.
+    """
+    both = new.join(base[["accuracy"]], rsuffix="_base", how="inner").reset_index()
+    gain = both["accuracy"] - both["accuracy_base"]
+    both["recognised_by"] = np.where(gain > 0, "new", "base")
+    return both.loc[gain.abs() == 1, ["clip", "signer", "sign", "recognised_by"]]
+
+
+def _signer_interval(
+    gain: NDArray[np.float64], signers: NDArray[np.str_], seed: int
+) -> tuple[float, float] | None:
+    _, signer = np.unique(signers, return_inverse=True)
+    clips, gains = np.bincount(signer), np.bincount(signer, weights=gain)
+    if len(clips) < MIN_SIGNERS:
+        return None
+    sample = np.random.default_rng(seed).integers(len(clips), size=(RESAMPLES, len(clips)))
+    means = gains[sample].sum(axis=1) / clips[sample].sum(axis=1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
