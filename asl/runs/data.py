@@ -1,6 +1,6 @@
 """The clips of a plan: their store, packed when it has to be, and their split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asl.clips.prepare import prepare
 from asl.clips.splits import Split
@@ -54,3 +54,45 @@ def check_landmarks(name: str, store: ClipStore) -> None:
             f"choose from {', '.join(fitting)}"
         )
     store.rows(chosen.indices)
+
+
+def check_layout(name: str, layout: str, store: ClipStore) -> None:
+    """Raises UserError unless a store's clips have the layout that a recognizer reads.
+
+    Args:
+        name: of the recognizer, `run=NAME` say.
+        layout: that it reads.
+        store: the clips.
+    """
+    if layout != store.layout.name:
+        raise UserError(
+            f"{name}: reads clips of the layout {layout}, and those of {store.name} have "
+            f"{store.layout.name}"
+        )
+
+
+def outputs_of_signs(name: str, signs: Sequence[str], store: ClipStore) -> list[int]:
+    """The output of each of the store's signs, by their names.
+
+    Args:
+        name: of the recognizer, `run=NAME` say.
+        signs: in the order of its outputs.
+        store: the clips.
+
+    Raises:
+        UserError: the store has other signs than the recognizer.
+    """
+    if sorted(signs) == sorted(store.signs):
+        return [signs.index(sign) for sign in store.signs]
+    only = {
+        "it alone has": [sign for sign in signs if sign not in store.signs],
+        "these clips alone have": [sign for sign in store.signs if sign not in signs],
+    }
+    differences = [f"{who} {listed(some)}" for who, some in only.items() if some]
+    what = "; ".join(differences) or f"{len(signs)} and {len(store.signs)}"
+    raise UserError(f"{name}: its signs are not those of {store.name} ({what})")
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and whether there are more."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

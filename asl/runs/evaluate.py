@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.export.parity.scores import tflite_outputs
 from asl.paths import PROJECT, as_file_name
-from asl.runs.data import make_split, open_store
+from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
 from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
@@ -67,16 +67,23 @@ def evaluate_run(
         split: makes the split; the run's where None.
 
     Raises:
-        UserError: an unknown part, or one without clips.
+        UserError: an unknown part, or one without clips; or clips of another layout or of other
+            signs than the run's.
     """
-    store = open_store(data or loaded.data)
+    store, recognizer = open_store(data or loaded.data), loaded.recognizer
+    name = f"run={loaded.run.name}"
+    check_layout(name, recognizer.landmarks.layout.name, store)
+    order = outputs_of_signs(name, recognizer.signs, store)
     parts = make_split(split or loaded.split, store)
     rows, val_rows = _rows(part, parts)
-    batches = ClipDataModule(store, parts, loaded.recognizer.landmarks)
-    predictions = predict_batches(loaded.recognizer, batches.batches(rows), store.signers)
-    val = None
-    if len(val_rows):
-        val = predict_batches(loaded.recognizer, batches.batches(val_rows), store.signers)
+    batches = ClipDataModule(store, parts, recognizer.landmarks)
+
+    def predictions_of(some: np.ndarray) -> Predictions:
+        found = predict_batches(recognizer, batches.batches(some), store.signers)
+        return replace(found, scores=found.scores[:, order], names=store.signs)
+
+    predictions = predictions_of(rows)
+    val = predictions_of(val_rows) if len(val_rows) else None
     leaks = leakage(loaded, store, predictions.index, part)
     if leaks:
         leak = "; ".join(leaks)
@@ -103,7 +110,7 @@ def evaluate_file(
     """
     store = open_store(data)
     parts = make_split(split, store)
-    order = _outputs_of_signs(model, store)
+    order = _outputs_of_file(model, store)
     rows, val_rows = _rows(part, parts)
     both = np.concatenate([rows, val_rows])
     outputs = tflite_outputs(model, store, both)  # [clips, signs]
@@ -177,7 +184,7 @@ def _provenance(model: Path) -> str:
     )
 
 
-def _outputs_of_signs(model: Path, store: ClipStore) -> list[int]:
+def _outputs_of_file(model: Path, store: ClipStore) -> list[int]:
     """The output of each of the store's signs; raises UserError where the file has other signs."""
     load(model)
     try:
@@ -191,14 +198,18 @@ def _outputs_of_signs(model: Path, store: ClipStore) -> list[int]:
             file=sys.stderr,
         )
         return list(range(len(store.signs)))
-    if sorted(signs) != sorted(store.signs):
-        raise UserError(f"model={model}: its signs are not those of this data set")
-    return [signs.index(sign) for sign in store.signs]
+    return outputs_of_signs(f"model={model}", signs, store)
 
 
 def _log_probabilities(outputs: np.ndarray, model: Path) -> np.ndarray:
-    """Scores [clips, signs] whose softmax the probabilities are; other outputs are scores."""
+    """Scores [clips, signs] whose softmax the probabilities are; other outputs are scores.
+
+    Raises:
+        UserError: none of the outputs is finite.
+    """
     finite = np.isfinite(outputs).all(axis=1)
+    if not finite.any():
+        raise UserError(f"model={model}: gives no finite answer to any of {len(finite):,} clips")
     if not finite.all():
         print(
             f"{model}: no finite answer to {(~finite).sum():,} of {len(finite):,} clips; "

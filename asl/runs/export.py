@@ -13,7 +13,7 @@ from asl.errors import UserError, disk_failure, unknown
 from asl.export.export import REPORTS, USABLE, export
 from asl.export.submission import SUBMISSION, write_submission
 from asl.paths import PROJECT, as_file_name
-from asl.runs.data import make_split, open_store
+from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
 from asl.runs.load import LoadedRun
 from asl.runs.plan import DataPlan
 from asl.tracking.find import FoundRun
@@ -80,13 +80,16 @@ def export_run(
         data: the clips to compare on; those of the run's training where None.
 
     Raises:
-        UserError: an unknown choice, or packages for exporting are absent.
+        UserError: an unknown choice, clips of another layout or of other signs than the run's, or
+            packages for exporting are absent.
         ExportError: the conversion or a verification failed.
     """
     if champion not in CHAMPION:
         raise unknown("export.champion", champion, CHAMPION)
     name = model_name(register, loaded.run.data)
     store = open_store(data or loaded.data)
+    check_layout(f"run={loaded.run.name}", loaded.recognizer.landmarks.layout.name, store)
+    outputs_of_signs(f"run={loaded.run.name}", loaded.recognizer.signs, store)
     split = make_split(loaded.split, store)
     directory = directory or PROJECT / "exports" / as_file_name(loaded.run.name)
     report = export(

@@ -1,6 +1,7 @@
 """What a person relies on in an evaluation: a run and its file measure alike, and say of whom."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -126,3 +127,48 @@ def test_several_processes_give_what_one_gives(exported, synthetic_store):
 def test_a_file_for_other_clips_is_one_sentence(exported, isl30_store):
     with pytest.raises(UserError, match="543"):
         scores.tflite_outputs(exported / "model_float32.tflite", isl30_store, np.arange(3))
+
+
+@pytest.fixture
+def copied(workbench, trained, tmp_path):
+    """The raw clips that the run was trained on, copied, with other labels of their signs."""
+
+    def copied(change):
+        raw = shutil.copytree(workbench.folder / "raw", tmp_path / "copied")
+        path = raw / "sign_to_prediction_index_map.json"
+        signs = change(sorted(labels := json.loads(path.read_text()), key=labels.get))
+        path.write_text(json.dumps({sign: label for label, sign in enumerate(signs)}))
+        return ["data=gislr", f"data.root={raw}", f"data.store={tmp_path}/store"]
+
+    return copied
+
+
+def test_a_run_is_measured_by_the_names_of_the_signs(copied, workbench, trained, of_run, tmp_path):
+    data, folder = copied(lambda signs: signs[::-1]), tmp_path / "out"
+    assert workbench("evaluate", f"run={trained}", *data, f"evaluate.dir={folder}") == 0
+    ours, theirs = (pd.read_parquet(f / "predictions.parquet") for f in (folder, of_run))
+    pd.testing.assert_frame_equal(
+        ours.drop(columns="scores"), theirs.drop(columns="scores"), check_like=True
+    )
+    metrics, wanted = (json.loads((f / "metrics.json").read_text()) for f in (folder, of_run))
+    assert metrics == pytest.approx(wanted, abs=1e-3)  # packed in another precision
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_clips_of_other_signs_are_one_sentence(copied, command, workbench, trained, capsys):
+    data = copied(lambda signs: [*signs, "goodbye"])
+    capsys.readouterr()
+    assert workbench(command, f"run={trained}", *data) == 2
+    printed = capsys.readouterr().err
+    assert f"run={trained}: its signs are not those of gislr" in printed
+    assert "these clips alone have goodbye" in printed
+    assert "Traceback" not in printed
+
+
+def test_clips_of_another_layout_are_one_sentence(workbench, trained, tmp_path, capsys):
+    clips = np.random.default_rng(0).random((8, 6, 20, 3))
+    np.savez(tmp_path / "mine.npz", X=clips, sign=[0, 1] * 4)
+    (tmp_path / "clips.yaml").write_text("{layout: kinect20, file: mine.npz, signer: none}")
+    data = ["data=npz", f"data.root={tmp_path}", f"data.store={tmp_path}/store"]
+    assert workbench("evaluate", f"run={trained}", *data, "split=random") == 2
+    assert "reads clips of the layout mediapipe_holistic" in capsys.readouterr().err

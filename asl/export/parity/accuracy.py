@@ -26,7 +26,7 @@ def accuracies(
     """Accuracy and macro F1 on all validation and all test clips, of the recognizer and its files.
 
     Args:
-        recognizer: on the CPU; it has the signs of the store.
+        recognizer: on the CPU; it has the signs of the store, in any order.
         files: variant to .tflite.
         store: the clips.
         split: its validation and test clips are measured.
@@ -39,6 +39,7 @@ def accuracies(
         ExportError: a file's answer to a clip is not finite.
     """
     independent = {"val": split.val_signer_independent, "test": split.test_signer_independent}
+    outputs = np.array([recognizer.signs.index(sign) for sign in store.signs])  # [store's signs]
     measured = {}
     for part, rows in (("val", split.val), ("test", split.test)):
         if not len(rows):
@@ -49,7 +50,9 @@ def accuracies(
             "protocol": split.part_protocol(part),
             "signer_independent": independent[part],
             "clips": len(rows),
-            "files": {name: _figures(each, store.sign[rows]) for name, each in scores.items()},
+            "files": {
+                name: _figures(each, outputs[store.sign[rows]]) for name, each in scores.items()
+            },
         }
     return measured
 
