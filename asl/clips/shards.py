@@ -22,7 +22,8 @@ from asl.clips.sources.base import BadClip, Entry, Source
 from asl.files import TEMPORARY, replacing
 from asl.landmarks import layout
 
-_FLOAT16_OVERFLOW = 65_520  # this and larger numbers become infinite in float16
+# Coordinates of this size are no landmarks: they are infinite in float16, their squares in float32.
+_TOO_LARGE = {"float16": 65_520, "float32": 1e9}
 
 
 class FileState(NamedTuple):
@@ -228,8 +229,8 @@ def _pack_clip(
     rows, dtype = packing.settings["landmarks"], packing.settings["dtype"]
     if rows:
         clip = clip.take(rows, axis=1)
-    if dtype == "float16" and (np.abs(clip) >= _FLOAT16_OVERFLOW).any():
-        return None, record._replace(reason="has a coordinate too large for float16")
+    if (np.abs(clip) >= _TOO_LARGE[dtype]).any():
+        return None, record._replace(reason=f"has a coordinate too large for {dtype}")
     note = note or ("no landmark was detected in any frame" if np.isnan(clip).all() else "")
     packed = np.ascontiguousarray(clip, dtype)
     digest = xxhash.xxh3_128_hexdigest(packed.data)

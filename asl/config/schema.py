@@ -1,5 +1,6 @@
 """What a composed config may hold: one check of it as a whole, before anything starts."""
 
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
@@ -110,6 +111,8 @@ class PrepareSettings(BaseModel):
     workers: PositiveInt | None
 
 
+MISSING = "data.source.missing"
+
 GROUP_SCHEMAS: dict[str, type] = {
     "regularization": Regularization,
     "trainer": TrainerSettings,
@@ -145,12 +148,23 @@ def checked(cfg: DictConfig, scalars: type[BaseModel] = RunSettings) -> dict[str
 
 def faults(plain: dict[str, Any], scalars: type[BaseModel] = RunSettings) -> Iterator[str]:
     """Every fault of a resolved config, each one sentence that names the key and the value."""
+    yield from _not_finite(plain)
     yield from _schema_faults("", scalars, plain)
     for group, schema in GROUP_SCHEMAS.items():
         if group in plain:
             yield from _schema_faults(group, schema, plain[group])
     for key, node in _targets(plain):
         yield from _target_faults(key, node)
+
+
+def _not_finite(plain: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Numbers that are infinite or NaN; NaN may be what marks a landmark as not detected."""
+    for name, value in plain.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _not_finite(value, f"{key}.")
+        elif key != MISSING and isinstance(value, float) and not math.isfinite(value):
+            yield f"{key}={value}: should be a finite number"
 
 
 def _schema_faults(key: str, schema: type, value: object) -> Iterator[str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from asl.clips.datamodule import Batch
+from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
 
 
@@ -23,6 +24,9 @@ class Predictions:
         signers: [clips], the signer's name.
         index: [clips], the clip's row in the store.
         names: the signs' names by index.
+
+    Raises:
+        UserError: a score is not finite, so that nothing can be measured.
     """
 
     scores: NDArray[np.float32]
@@ -30,6 +34,14 @@ class Predictions:
     signers: NDArray[np.str_]
     index: NDArray[np.int64]
     names: list[str]
+
+    def __post_init__(self) -> None:
+        invalid = int((~np.isfinite(self.scores).all(axis=1)).sum())
+        if invalid:
+            raise UserError(
+                f"no finite scores for {invalid:,} of {len(self.scores):,} clips, so nothing "
+                "can be measured: the recognizer's training diverged, or coordinates are huge"
+            )
 
     @property
     def top(self) -> NDArray[np.int64]:

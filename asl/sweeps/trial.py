@@ -27,6 +27,7 @@ from asl.tracking.find import FoundRun, download
 from asl.tracking.group import mark_killed
 from asl.tracking.store import Tracker, open_tracker
 from asl.training.checkpoint import load_recognizer
+from asl.training.divergence import Diverged
 from asl.training.fit import AfterEpoch, Pruned
 
 
@@ -105,7 +106,10 @@ class TrialRunner:
         plan = self.plan.make_plan((*self.plan.overrides, *overrides), self.plan.test)
         values: list[float] = []
         for number in range(len(self.plan.repetitions)):
-            outcome = self._run_repetition(attempt, number, plan, overrides, values)
+            try:
+                outcome = self._run_repetition(attempt, number, plan, overrides, values)
+            except Diverged as reason:  # says as much of the values as a bad metric would
+                return Outcome(pruned=str(reason))
             if outcome.pruned:
                 return outcome
             values += outcome.values

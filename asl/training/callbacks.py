@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,17 @@ class BestCheckpoint(ModelCheckpoint):
             return False
         equal = current is not None and bool(current == self.best_model_score)
         return equal or super().check_monitor_top_k(trainer, current)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the best epoch, which Lightning would forget where the folder was moved."""
+
+        def moved(path: str) -> str:
+            return str(Path(str(self.dirpath), Path(path).name)) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        state = state_dict | {path: moved(state_dict[path]) for path in paths}
+        super().load_state_dict(state | {"dirpath": self.dirpath, "best_k_models": best})
 
 
 class EarlyStoppingWithGrace(EarlyStopping):

@@ -71,7 +71,8 @@ def fit(
             `Pruned`, which passes through.
 
     Raises:
-        UserError: there is no checkpoint to resume from.
+        UserError: there is no checkpoint to resume from; `Diverged` where the loss or a weight
+            becomes NaN or infinite.
     """
     _quieten_lightning()
     regularization, validated = classifier.regularization, len(data.split.val) > 0
@@ -145,6 +146,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    # The last checkpoint's folder was moved; the best one's state moves with it.
+    warnings.filterwarnings("ignore", message="The dirpath has changed from.*")
     warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")

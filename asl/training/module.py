@@ -18,6 +18,7 @@ from asl.recognizer.recognizer import Recognizer
 from asl.training.awp import WeightPerturbation
 from asl.training.callbacks import AveragedWeights
 from asl.training.checkpoint import upgrade
+from asl.training.divergence import check_finite
 from asl.training.mixing import join_clips, mixup, swap_hands
 from asl.training.r_drop import symmetric_kl
 from asl.training.regularization import Regularization
@@ -55,7 +56,9 @@ class SignClassifier(pl.LightningModule):
         metrics = sign_metrics(len(recognizer.signs))
         splits = ("train", "val")
         self.metrics = nn.ModuleDict({f"{s}_": metrics.clone(prefix=f"{s}/") for s in splits})
-        self.losses = nn.ModuleDict({f"{s}_": MeanMetric() for s in splits})
+        # By default torchmetrics leaves NaN out of the mean.
+        losses = {f"{s}_": MeanMetric(nan_strategy="disable") for s in splits}
+        self.losses = nn.ModuleDict(losses)
         self._validation: dict[str, Any] = {}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -78,16 +81,23 @@ class SignClassifier(pl.LightningModule):
         self._update_metrics("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
 
     def on_validation_epoch_end(self) -> None:
-        """Give the epoch's validation metrics to the callbacks."""
+        """Give the epoch's validation metrics to the callbacks; raises Diverged."""
         self._validation = self._compute_metrics("val")
+        check_finite(self.current_epoch, {"val/loss": float(self._validation["val/loss"])})
         self._log(self._validation, logger=False)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics, as seen under augmentation and dropout.
 
         Validation ended before; its metrics are logged in the same call, each of which takes time.
+
+        Raises:
+            Diverged: the loss or a weight is not finite.
         """
-        self._log(self._compute_metrics("train") | self._validation, logger=True)
+        training = self._compute_metrics("train")
+        loss = {"train/loss": float(training["train/loss"])}
+        check_finite(self.current_epoch, loss, self.recognizer.parameters())
+        self._log(training | self._validation, logger=True)
         self._validation = {}
 
     def configure_optimizers(self) -> Any:

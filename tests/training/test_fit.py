@@ -16,6 +16,7 @@ from asl.config.plan import plan
 from asl.evaluation.evaluate import metrics, predict_batches
 from asl.runs.train import build
 from asl.training.checkpoint import RENAMED_CALLBACKS, RENAMED_WEIGHTS, load_recognizer
+from asl.training.divergence import Diverged
 from asl.training.fit import FitResult, fit
 from asl.training.module import SignClassifier
 
@@ -171,6 +172,31 @@ def test_the_kept_recognizer_is_the_one_that_was_validated(ema, run):
     predictions = predict_batches(kept, data.batches(data.split.val), data.store.signers)
     validated = done.history["val/loss"][done.fitted.kept_epoch]
     assert metrics(predictions, "")["loss"] == pytest.approx(validated, rel=1e-5)
+
+
+@pytest.mark.parametrize("val", [["3", "4"], "none"])
+def test_training_that_diverges_ends_at_once(val, run, synthetic_store):
+    signs, signers = synthetic_store.clip_signs, synthetic_store.clip_signers
+    clips = synthetic_store, signer_holdout(signs, signers, test=["5"], val=val)
+    with pytest.raises(Diverged, match=r"diverged in epoch [123]: .*optimizer\.lr.*precision"):
+        run("optimizer.lr=1e30", "optimizer.warmup=0", "trainer.max_epochs=3", clips=clips)
+
+
+def test_a_run_whose_folder_was_moved_keeps_the_same_epoch(
+    run, interrupted, tmp_path, monkeypatch
+):
+    compute = SignClassifier._compute_metrics
+
+    def best_in_epoch_1(self, split):
+        loss = torch.tensor([1.0, 0.5, 3.0, 2.0][self.current_epoch])
+        return compute(self, split) | ({"val/loss": loss} if split == "val" else {})
+
+    monkeypatch.setattr(SignClassifier, "_compute_metrics", best_in_epoch_1)
+    overrides = ["trainer.max_epochs=4", "monitor=val/loss"]
+    interrupted(*overrides)
+    (tmp_path / "interrupted").rename(tmp_path / "moved")
+    fitted = run(*overrides, name="moved", resume=True).fitted
+    assert (fitted.kept_epoch, fitted.checkpoint.parent) == (1, tmp_path / "moved")
 
 
 def test_a_run_in_bfloat16_learns_and_keeps_float32(run):
