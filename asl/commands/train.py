@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
 def _train(cfg: DictConfig) -> float | None:
     from asl.runs.train import train
 
-    run = _resume(cfg) if cfg.resume else train(run_plan(cfg), parent=parent_run())
+    run = train(run_plan(cfg), parent=parent_run()) if cfg.resume is None else _resume(cfg)
     if run.run_id:
         print_run(run)
     return run.metrics.get(cfg.monitor)
@@ -35,6 +35,8 @@ def _resume(cfg: DictConfig) -> "TrainedRun":
     from asl.runs.train import resume
     from asl.tracking.store import open_tracker
 
+    if not cfg.resume:
+        raise UserError("resume=: name the run to go on with (`asl runs` lists all)")
     trainer = {}
     for override in parse_overrides(cfg.hydra.overrides.task):
         if override.below(["trainer"]):

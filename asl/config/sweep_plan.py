@@ -22,7 +22,7 @@ from asl.config.overrides import (
 from asl.config.plan import run_plan
 from asl.errors import UserError, unknown
 from asl.paths import CONF
-from asl.runs.data import make_split, open_store
+from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import NOT_A_CHOICE, RunPlan, variation
 from asl.sweeps.plan import Repetition, SweepPlan
 from asl.sweeps.progress import log_line
@@ -49,6 +49,7 @@ def sweep_plan(cfg: DictConfig) -> tuple[SweepPlan, ClipStore, Split]:
     base = run_plan(cfg)
     store = open_store(base.data)
     split = make_split(base.split, store)
+    check_trainable(store, split)
     sweep = plain(cfg.sweep)
     typed = [o for o in parse_overrides(cfg.hydra.overrides.task) if not o.below(_NOT_A_TRIALS)]
     overrides = (

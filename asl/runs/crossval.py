@@ -25,7 +25,7 @@ from asl.clips.splits import Split, SplitKind
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.evaluation.crossval import fold_table, signer_table, summary
-from asl.runs.data import make_split, open_store
+from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
 from asl.runs.train import resume, train
 from asl.targets import former_spelling
@@ -61,12 +61,13 @@ class CrossvalRun:
 
 
 class Job(NamedTuple):
-    """One run to do: its plan, and the id of an interrupted run to resume."""
+    """One run to do: its plan, the interrupted run to resume, and the clips' fingerprint."""
 
     fold: int
     plan: RunPlan
     resumes: str | None
-    store: ClipStore
+    store: Path
+    fingerprint: str
 
 
 def crossval(
@@ -102,6 +103,7 @@ def crossval(
     tracker = tracker or open_tracker(plan.tracking)
     store = open_store(plan.data)
     split = _first_fold(plan, store)
+    check_trainable(store, split)
     numbers = _checked_folds(folds, split)
     seed_list = list(range(plan.seed, plan.seed + seeds))
     protocol = f"{split.kind} {len(numbers)} folds × {len(seed_list)} seeds"
@@ -204,7 +206,8 @@ def _jobs(
             if run and run.finished:
                 continue
             resumes = run.run_id if run and run.resumable else None
-            jobs.append(Job(fold, variation(plan, seed=seed, fold=fold), resumes, store))
+            varied = variation(plan, seed=seed, fold=fold)
+            jobs.append(Job(fold, varied, resumes, store.directory, store.fingerprint))
     return jobs
 
 
@@ -285,14 +288,26 @@ def _in_worker(job: Job, parent: str) -> float | str:
 
 def _outcome(job: Job, parent: str, tracker: Tracker) -> float | str:
     try:
+        store = _unchanged_store(job)
         if job.resumes:
-            run = resume(job.resumes, tracker, store=job.store)
+            run = resume(job.resumes, tracker, store=store)
         else:
-            run = train(job.plan, tracker, parent=parent, store=job.store)
+            run = train(job.plan, tracker, parent=parent, store=store)
     except Exception as error:  # its run has the traceback; the others continue
         first_line = (str(error).splitlines() or [""])[0]
         return f"{type(error).__name__}: {without_passwords(first_line)}"
     return run.metrics["test/accuracy"]
+
+
+def _unchanged_store(job: Job) -> ClipStore:
+    """The clips; raises UserError where they are others than when the first run began."""
+    store = ClipStore.open(job.store)
+    if store.fingerprint != job.fingerprint:
+        raise UserError(
+            f"data.store={job.store}: the clips have changed since the cross-validation began, so "
+            f"fold {job.fold} is not run; the same command begins another one on the new clips"
+        )
+    return store
 
 
 # --- their figures ------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from asl.clips.prepare import prepare
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
@@ -54,6 +56,17 @@ def check_landmarks(name: str, store: ClipStore) -> None:
             f"choose from {', '.join(fitting)}"
         )
     store.rows(chosen.indices)
+
+
+def check_trainable(store: ClipStore, split: Split) -> None:
+    """Raises UserError unless there are two signs or more, and training clips of two."""
+    trained = np.unique(store.clip_signs[split.train]).tolist()
+    for signs, which in ((store.signs, "the"), (trained, "the training")):
+        if len(signs) < 2:
+            raise UserError(
+                f"data={store.name}: {which} clips are all of the sign {signs[0]}; a recognizer "
+                "tells two signs apart, or more"
+            )
 
 
 def check_layout(name: str, layout: str, store: ClipStore) -> None:

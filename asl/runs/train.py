@@ -15,12 +15,12 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.build import build_recognizer
-from asl.runs.data import check_landmarks, make_split, open_store
+from asl.runs.data import check_landmarks, check_trainable, make_split, open_store
 from asl.runs.load import reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.descriptions import record_description, results_description
-from asl.tracking.find import find_run, run_config
+from asl.tracking.find import MONITOR, find_run, run_config
 from asl.tracking.logger import EpochLogger, has_former_curves
 from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_pruned, record_start
@@ -91,12 +91,12 @@ def train(
     """
     store = store or open_store(plan.data)
     split = make_split(plan.split, store)
+    check_trainable(store, split)
     check_landmarks(plan.recognizer["landmarks"]["name"], store)
     if DDP_RUN in os.environ:
         return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN])
-    all_tags = run_tags(
-        "train", plan.data.name, store.fingerprint, split, {**plan.tags, **(tags or {})}
-    )
+    more = {MONITOR: plan.monitor, **plan.tags, **(tags or {})}
+    all_tags = run_tags("train", plan.data.name, store.fingerprint, split, more)
     with tracked_run(tracker or open_tracker(plan.tracking), plan.name, all_tags, parent) as run:
         if on_start:
             on_start(run.id)

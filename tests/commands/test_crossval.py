@@ -10,6 +10,13 @@ import pytest
 import torch
 
 from asl.cli import run
+from asl.config.compose import compose
+from asl.config.plan import run_plan
+from asl.runs import crossval
+from asl.runs.data import open_store
+from asl.tracking.find import find_runs
+from asl.tracking.run import TrackedRun
+from asl.tracking.store import open_tracker
 
 SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
@@ -254,6 +261,23 @@ def test_one_fold_alone_has_no_deviation(workbench, capsys):
     printed = capsys.readouterr().out
     assert "1 folds × 1 seeds): accuracy" in printed
     assert "±" not in printed
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clips_that_change_meanwhile_are_not_mixed_in(workbench, tmp_path, workers):
+    raw = shutil.copytree(workbench.folder / "raw", tmp_path / "raw")
+    data = ["data=gislr", f"data.root={raw}", f"data.store={tmp_path}/store"]
+    uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    plan = run_plan(compose("crossval", [*data, *SMALL, "split=leave_one_signer_out", uri]))
+    tracker = open_tracker(plan.tracking)
+    jobs = crossval._jobs(plan, [0, 1], [0], [], open_store(plan.data))
+    next(raw.glob("train_landmark_files/*/*.parquet")).unlink()
+    open_store(plan.data)
+    parent = TrackedRun(tracker.client, "", "", tmp_path / "parent")
+    for job, outcome in crossval._outcomes(jobs, workers, parent, tracker):
+        assert "the clips have changed since the cross-validation began" in outcome
+        assert f"fold {job.fold} is not run" in outcome
+    assert not find_runs(tracker)
 
 
 def test_what_has_no_folds_is_said_with_what_has(workbench, capsys):

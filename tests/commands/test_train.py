@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -144,6 +145,23 @@ def test_a_failed_run_says_so_with_its_traceback(workbench, store, monkeypatch):
         workbench("train")
     run = last(store, "FAILED")
     assert "a fault of the network" in download(store, run.run_id, "traceback.txt").read_text()
+
+
+def test_a_run_that_diverges_fails_with_the_epoch_and_a_hint(workbench, store, capsys):
+    assert workbench("train", "model=cnn", "optimizer.lr=1e30", "optimizer.warmup=0") == 2
+    assert "diverged in epoch" in capsys.readouterr().err
+    failed = last(store, "FAILED").run_id
+    assert "lower optimizer.lr" in download(store, failed, "traceback.txt").read_text()
+
+
+def test_one_sign_alone_is_one_sentence(workbench, tmp_path, capsys):
+    clips = np.random.default_rng(0).random((8, 6, 20, 3))
+    np.savez(tmp_path / "mine.npz", X=clips, sign=np.zeros(8, int), participant_id=[1, 2, 3, 4] * 2)
+    (tmp_path / "clips.yaml").write_text("{layout: kinect20, file: mine.npz}")
+    data = ["data=npz", f"data.root={tmp_path}", f"data.store={tmp_path}/store"]
+    for command in ("train", "crossval"):
+        assert workbench(command, *data, "landmarks=kinect20", "split=leave_one_signer_out") == 2
+        assert "the clips are all of the sign 0" in capsys.readouterr().err
 
 
 def test_without_validation_the_last_epoch_is_kept(workbench, store):
