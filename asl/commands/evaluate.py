@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.compose import plain, run_command
-from asl.config.plan import choice_of, chosen_data, chosen_split
+from asl.config.plan import best_among, chosen_data, chosen_split
 from asl.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _evaluate(cfg: DictConfig) -> None:
         raise UserError(
             "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
         )
-    measured = _of_file(cfg) if cfg.tflite else _of_run(cfg)
+    measured = _of_run(cfg) if cfg.tflite is None else _of_file(cfg)
     report = text_report(measured.evaluation, measured.part, measured.split, measured.seen)
     directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else None
     directory = write_evaluation(measured, report, directory)
@@ -46,9 +46,7 @@ def _of_run(cfg: DictConfig) -> "PartEvaluation":
     loaded = load_run(
         cfg.run,
         open_tracker(plain(cfg.tracking)),
-        metric=cfg.metric,
-        data=choice_of(cfg, "data"),
-        split=choice_of(cfg, "split"),
+        **best_among(cfg),
     )
     return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg))
 

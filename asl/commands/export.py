@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from asl.commands.tables import console, plain_table
 from asl.config.compose import plain, run_command
-from asl.config.plan import choice_of, export_arguments
+from asl.config.plan import best_among, export_arguments
 
 if TYPE_CHECKING:
     from asl.runs.export import Published
@@ -34,9 +34,7 @@ def _export(cfg: DictConfig) -> None:
     loaded = load_run(
         cfg.run,
         tracker,
-        metric=cfg.metric,
-        data=choice_of(cfg, "data"),
-        split=choice_of(cfg, "split"),
+        **best_among(cfg),
     )
     exported = export_run(loaded, tracker, **export_arguments(cfg))
     _print_table(exported.report)

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from asl.commands.train import print_run
 from asl.config.compose import plain, run_command
-from asl.config.plan import choice_of
+from asl.config.plan import data_name
 from asl.config.schema import RetrainSettings, checked
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _retrain(cfg: DictConfig) -> None:
     result = retrain(
         settings["run"],
         open_tracker(plain(cfg.tracking)),
-        data=choice_of(cfg, "data"),
+        data=data_name(cfg),
         epochs=settings["epochs"],
         seed=settings["seed"],
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Marks numbers that new signers would not reach.
 MIXED_TEST, MIXED_VAL = "†", "‡"
+MIXED_VAL_MEANING = f"{MIXED_VAL} measured on clips of signers that are trained on"
 METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 
 
@@ -61,7 +62,7 @@ def _print_table(runs: "Sequence[FoundRun]", metrics: Sequence[str]) -> None:
     if not all(run.test_signer_independent for run in runs):
         out.print(f"{MIXED_TEST} not signer-independent: signers stand on both sides")
     if not all(run.val_signer_independent for run in runs):
-        out.print(f"{MIXED_VAL} measured on clips of signers that are trained on")
+        out.print(MIXED_VAL_MEANING)
 
 
 def _value(run: "FoundRun", metric: str) -> str:
@@ -78,7 +79,26 @@ def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: b
     table = plain_table("choices", "data", "split", numbers=["runs", *shown])
     for average in found:
         choices = " ".join(f"{name}={value}" for name, value in average.choices.items())
-        values = [average.metrics.get(name) for name in shown]
-        printed = [f"{value[0]:.4f} ± {value[1]:.4f}" if value else "" for value in values]
-        table.add_row(choices, average.data, average.split, str(average.runs), *printed)
-    console().print(table)
+        printed = [_mean(average, name) for name in shown]
+        table.add_row(choices, average.data, _tests(average), str(average.runs), *printed)
+    out = console()
+    out.print(table)
+    if not all(average.val_signer_independent for average in found):
+        out.print(MIXED_VAL_MEANING)
+
+
+def _tests(average: "Average") -> str:
+    """The split's kind and every run's test, so that means over other signers show."""
+    tests = [
+        test.removeprefix(average.split).strip() + (f" × {runs}" if runs > 1 else "")
+        for test, runs in sorted(average.tests.items())
+    ]
+    return f"{average.split} {'; '.join(tests)}"
+
+
+def _mean(average: "Average", metric: str) -> str:
+    if metric not in average.metrics:
+        return ""
+    mean, deviation = average.metrics[metric]
+    mixed = metric.startswith("val/") and not average.val_signer_independent
+    return f"{mean:.4f} ± {deviation:.4f}" + (MIXED_VAL if mixed else "")

@@ -84,9 +84,15 @@ def export_arguments(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def choice_of(cfg: DictConfig, group: str) -> str | None:
-    """What was chosen in a group; None where nothing was."""
-    return cast("str | None", cfg.hydra.runtime.choices.get(group))
+def best_among(cfg: DictConfig) -> dict[str, str | None]:
+    """What `run=best` is the best of, as arguments of `asl.runs.load.load_run`."""
+    split = cfg.hydra.runtime.choices.get("split")
+    return {"metric": cfg.metric, "data": data_name(cfg), "split": split}
+
+
+def data_name(cfg: DictConfig) -> str | None:
+    """The name of the data set, which of one's own clips is not the choice of `data=`."""
+    return str(cfg.data.name) if cfg.get("data") is not None else None
 
 
 def chosen_params(cfg: DictConfig) -> dict[str, Any]:

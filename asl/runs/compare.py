@@ -4,6 +4,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -65,7 +66,7 @@ def _tables(tracker: Tracker, jobs: Sequence[JobResult]) -> dict[str, pd.DataFra
 
 def _table(tracker: Tracker, members: Sequence[tuple[JobResult, FoundRun]]) -> pd.DataFrame:
     files = [download(tracker, run.run_id, "folds.csv") for _, run in members]
-    table = comparison([pd.read_csv(file, dtype={"signers": str}) for file in files])
+    table = comparison([_read_folds(file) for file in files])
     shared = set.intersection(*(set(job.overrides) for job, _ in members))
     titles = [job_title([o for o in job.overrides if o not in shared]) for job, _ in members]
     studies = [run.params.get("experiment") or run.params["model"] for _, run in members]
@@ -73,6 +74,12 @@ def _table(tracker: Tracker, members: Sequence[tuple[JobResult, FoundRun]]) -> p
     table["overrides"] = [shlex.join(job.overrides) for job, _ in members]
     table["run_id"] = [run.run_id for _, run in members]
     return table
+
+
+def _read_folds(file: Path) -> pd.DataFrame:
+    """A `fold_table`; pandas alone would take signers called NA or null for missing values."""
+    texts = pd.read_csv(file, dtype=str, keep_default_na=False)
+    return texts.apply(lambda texts: texts if texts.name == "signers" else pd.to_numeric(texts))
 
 
 def _text(tables: Mapping[str, pd.DataFrame], command: str) -> str:

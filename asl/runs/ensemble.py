@@ -21,7 +21,7 @@ from asl.runs.train import TrainedRun
 from asl.targets import describe, factory
 from asl.tracking.crossval import folds_of
 from asl.tracking.descriptions import record_description, results_description
-from asl.tracking.find import FoundRun, find_run
+from asl.tracking.find import MONITOR, FoundRun, find_run
 from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_start
 from asl.tracking.run import tracked_run
@@ -57,6 +57,7 @@ def ensemble(
     _check_unseen(members, parts, store)
     titles = [member.run.name for member in members]
     tags = run_tags("ensemble", data.name, store.fingerprint, parts)
+    tags[MONITOR] = ", ".join(sorted({member.run.monitor for member in members}))
     tags["members"] = ",".join(member.run.run_id for member in members)
     split_config = describe(split) if split else members[0].split_config
     config = {"runs": titles, "data": _data_config(data), "split": split_config}

@@ -1,6 +1,6 @@
 """Runs that differ only in seed and held-out signers, averaged."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -16,9 +16,12 @@ class Average:
     """Runs of one set of choices.
 
     Attributes:
-        choices: the parameters in which these runs differ from the other averages' runs.
+        choices: the parameters, `validation` and `monitor` in which these runs differ from the
+            other averages' runs.
         data: the data set.
         split: the split's kind, `signer_holdout` say.
+        tests: how many of the runs have each test, by its protocol.
+        val_signer_independent: whether no validation signer was trained on.
         runs: how many there are.
         metrics: mean and standard deviation (0 for one run) of each metric that all of them have.
     """
@@ -26,6 +29,8 @@ class Average:
     choices: dict[str, str]
     data: str
     split: str
+    tests: dict[str, int]
+    val_signer_independent: bool
     runs: int
     metrics: dict[str, tuple[float, float]]
 
@@ -35,24 +40,27 @@ def averages(runs: Sequence[FoundRun]) -> list[Average]:
     groups: dict[tuple[str, str, frozenset[tuple[str, str]]], list[FoundRun]] = defaultdict(list)
     for run in runs:
         if run.is_training and run.status == "FINISHED":
-            chosen = frozenset((k, v) for k, v in run.params.items() if k not in REPETITION)
-            groups[*run.comparable, chosen].append(run)
-    params = [dict(sorted(chosen)) for _, _, chosen in groups]
+            params = {k: v for k, v in run.params.items() if k not in REPETITION}
+            params |= {"validation": run.validation, "monitor": run.monitor}
+            groups[run.data, run.split_kind, frozenset(params.items())].append(run)
+    choices = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {
         name
-        for chosen in params
+        for chosen in choices
         for name in chosen
-        if len({other.get(name) for other in params}) > 1
+        if len({other.get(name) for other in choices}) > 1
     }
     return [
         Average(
             choices={name: value for name, value in chosen.items() if name in told_apart},
             data=data,
             split=split,
+            tests=dict(Counter(run.split for run in members)),
+            val_signer_independent=members[0].val_signer_independent,
             runs=len(members),
             metrics=_statistics(members),
         )
-        for chosen, ((data, split, _), members) in zip(params, groups.items(), strict=True)
+        for chosen, ((data, split, _), members) in zip(choices, groups.items(), strict=True)
     ]
 
 

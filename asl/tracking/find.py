@@ -1,6 +1,8 @@
 """Finding runs again: the table of them, the best of them, and what they left."""
 
 import contextlib
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,22 @@ from asl.tracking.store import Tracker
 DEFAULT_METRICS = ("test/f1", "val/f1")
 CHOOSING_METRICS = ("val/f1", "test/f1")
 FOUND_AT_ONCE = 1000
+
+PROTOCOL = {
+    "data": "the data set",
+    "data.fingerprint": "the packed clips",
+    "split": "the split",
+    "val_protocol": "the validation",
+}
+"""Tags of runs and versions that must be the same for their numbers to compare, and their words."""
+
+MONITOR = "monitor"  # tag: the metric that chose the epoch
+DEFAULT_MONITOR = "val/f1"
+
+# The last parts of metrics' names of which the smallest is the best; deviations are, too.
+SMALLER_IS_BETTER = (
+    "loss", "ece", "ece_calibrated", "size", "latency", "parameters", "fit_seconds",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,9 +57,27 @@ class FoundRun:
         return self.tags.get("split.kind") or self.split.partition(" ")[0]  # before version 0.2
 
     @property
-    def comparable(self) -> tuple[str, str]:
-        """Data set and kind of split: what runs must share to be compared."""
-        return self.data, self.split_kind
+    def monitor(self) -> str:
+        """The metric that chose the epoch."""
+        return self.tags.get(MONITOR) or self.params.get("monitor") or DEFAULT_MONITOR
+
+    @property
+    def comparable(self) -> tuple[str, ...]:
+        """What runs must share to be compared: clips, split, validation and monitor."""
+        return (*(self.tags.get(key, "") for key in PROTOCOL), self.monitor)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss is not finite."""
+        losses = (value for name, value in self.metrics.items() if name.endswith("/loss"))
+        return not all(map(math.isfinite, losses))
+
+    @property
+    def validation(self) -> str:
+        """Whose clips its validation numbers are of."""
+        if self.tags.get("val_protocol") == "none":
+            return "none"
+        return "other signers" if self.val_signer_independent else "training signers"
 
     @property
     def test_signer_independent(self) -> bool:
@@ -83,7 +119,8 @@ def find_runs(
 
     Args:
         tracker: the store.
-        metric: a metric as logged; default `test/f1`, else `val/f1`. Losses count downwards.
+        metric: a metric as logged; default `test/f1`, else `val/f1`. Of losses, calibration
+            errors, sizes and times the smallest is the best.
         data: only runs on this data set.
         split: only runs whose split protocol starts with this, `signer_holdout` say.
 
@@ -97,15 +134,15 @@ def find_runs(
         known = sorted({name for run in runs for name in run.metrics})
         raise UserError(f"metric={metric}: no run has it; choose from {', '.join(known) or 'none'}")
     wanted = (metric,) if metric else DEFAULT_METRICS
-    return sorted(runs, key=lambda run: _rank(run, wanted))
+    return sorted(runs, key=lambda run: rank(run, wanted))
 
 
 def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
     """The best finished run that keeps a recognizer.
 
     By default it is chosen by its validation, as a choice made by test numbers would spoil them.
-    Numbers compare within one data set and one kind of split only: where they are not named, they
-    are those of the newest run.
+    Numbers compare only between runs on the same clips with the same split, validation and
+    monitor: those of the newest run. How many others there are is printed to stderr.
 
     Raises:
         UserError: there is none.
@@ -114,14 +151,24 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     runs = [
         run
         for run in find_runs(tracker, metric, data, split)
-        if run.is_recognizer and run.status == "FINISHED" and any(m in run.metrics for m in wanted)
+        if run.is_recognizer
+        and run.status == "FINISHED"
+        and not run.diverged
+        and any(m in run.metrics for m in wanted)
     ]
     if not runs:
         where = "".join(f" with {k}={v}" for k, v in (("data", data), ("split", split)) if v)
         raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
     newest = max(runs, key=lambda run: run.started)
     comparable = [run for run in runs if run.comparable == newest.comparable]
-    return min(comparable, key=lambda run: _rank(run, wanted))
+    if others := len(runs) - len(comparable):
+        protocol = f"{newest.split}, validation: {newest.tags.get('val_protocol', 'unknown')}"
+        print(
+            f"run=best: of {len(comparable)} on {newest.data}, {protocol}, epoch by "
+            f"{newest.monitor}, as the newest; {others} others have other clips or protocols",
+            file=sys.stderr,
+        )
+    return min(comparable, key=lambda run: rank(run, wanted))
 
 
 def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
@@ -243,9 +290,14 @@ def found_run(run: Run) -> FoundRun:
     )
 
 
-def _rank(run: FoundRun, wanted: Sequence[str]) -> tuple[int, float]:
+def rank(run: FoundRun, wanted: Sequence[str]) -> tuple[int, float]:
+    """By which runs are sorted, the best first: by the first metric that a run has."""
     for place, name in enumerate(wanted):
-        if name in run.metrics:
-            value = run.metrics[name]
-            return place, value if name.endswith("loss") else -value
+        if math.isfinite(value := run.metrics.get(name, math.nan)):
+            return place, value if smaller_is_better(name) else -value
     return len(wanted), 0.0
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Whether the smallest value of a metric is the best."""
+    return metric.rpartition("/")[2] in SMALLER_IS_BETTER or "_std_" in metric

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from asl.tracking.curves import record_mean_curves
 from asl.tracking.descriptions import jobs_description, record_description
-from asl.tracking.find import FoundRun, children
+from asl.tracking.find import FoundRun, children, rank
 from asl.tracking.inputs import copy_inputs
 from asl.tracking.record import log_metrics
 from asl.tracking.run import TrackedRun
@@ -60,7 +60,8 @@ def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
     Args:
         tracker: the store.
         run: the parent.
-        metric: of the validation, by which the best is chosen; never by test numbers.
+        metric: of the validation, by which the best is chosen, never by test numbers; and only
+            where the trainings have one protocol.
 
     Returns:
         The best one, as it is printed.
@@ -72,11 +73,12 @@ def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
     if _differ_in_seed_alone(finished):
         means = _means(finished)
         record_mean_curves(tracker, run, [job.run_id for job in finished])
-    measured = [job for job in finished if metric in job.metrics]
+    measured = [job for job in finished if metric in job.metrics and not job.diverged]
     if not measured:
         return ""
-    sign = -1 if metric.endswith("loss") else 1
-    best = max(measured, key=lambda job: sign * job.metrics[metric])
+    if len({job.comparable for job in measured}) > 1:
+        return f"  no best of {len(jobs)}: they have different clips or protocols"
+    best = min(measured, key=lambda job: rank(job, [metric]))
     run.client.set_tag(run.id, "best_child", best.run_id)
     log_metrics(run, {metric: best.metrics[metric]} | means)
     copy_inputs(tracker, best.run_id, run)

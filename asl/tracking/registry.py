@@ -20,7 +20,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from asl.errors import UserError
 from asl.runtime.litert import silent_stderr
-from asl.tracking.find import CHOOSING_METRICS, FoundRun, download
+from asl.tracking.find import CHOOSING_METRICS, PROTOCOL, FoundRun, download
 from asl.tracking.store import Tracker
 from asl.tracking.tags import RETRAINED, RETRAINED_SPLIT
 
@@ -29,14 +29,6 @@ NAME = re.compile(r"[\w.+-]+")
 SCHEME = "models:/"
 SERVED = Path(__file__).with_name("served.py")
 REQUIREMENTS = ("ai-edge-litert", "numpy")  # MLflow adds itself
-
-PROTOCOL = {
-    "data": "the data set",
-    "data.fingerprint": "the packed clips",
-    "split": "the split",
-    "val_protocol": "the validation",
-}
-"""Tags of runs and versions that must be the same for their numbers to compare, and their words."""
 
 REPORTED = ("test/accuracy", "test/f1", "crossval/accuracy", "holdout/accuracy", "holdout/f1")
 OUT_OF_FOLD = "crossval/f1"  # of a recipe whose every signer was held out once

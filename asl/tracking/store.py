@@ -1,6 +1,8 @@
 """Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +94,35 @@ def _check_server(uri: str) -> None:
 
 
 def _experiment(client: MlflowClient, name: str, uri: str, folder: Path) -> str:
+    artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith(SQLITE) else None
     found = client.get_experiment_by_name(name)
     if found is not None:
+        if artifacts and found.artifact_location.startswith("file:"):
+            _relocate(uri.removeprefix(SQLITE), found.artifact_location, artifacts)
         return str(found.experiment_id)
-    artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith(SQLITE) else None
     # Without its kind MLflow's UI opens on pages for language models.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+
+
+# Where MLflow stores addresses of artifacts. They are absolute, and it has no call to change them.
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def _relocate(database: str, old: str, new: str) -> None:
+    """Let a store that was moved or copied write and find artifacts beside its own database."""
+    if old == new:
+        return
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        for table, column in _ADDRESSES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+            )

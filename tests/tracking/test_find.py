@@ -1,0 +1,110 @@
+"""Which run is the best, and which runs are averaged: only those whose numbers compare."""
+
+import math
+
+import pytest
+
+from asl.errors import UserError
+from asl.tracking.averages import averages
+from asl.tracking.find import best_run, find_runs
+from asl.tracking.multirun import record_jobs
+from asl.tracking.run import tracked_run
+from asl.tracking.store import open_tracker
+
+PROTOCOL = {
+    "kind": "train",
+    "data": "mine",
+    "data.fingerprint": "f",
+    "split": "signer_holdout test=[1]",
+    "split.kind": "signer_holdout",
+    "val_protocol": "signers [2]",
+    "val_signer_independent": "true",
+    "monitor": "val/f1",
+}
+DAGGER = {
+    "val_protocol": "20% of the training signers' clips (not signer-independent)",
+    "val_signer_independent": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('mlruns')}/mlflow.db"
+
+
+@pytest.fixture
+def tracker(uri, request):
+    """An experiment of its own for each test: to make a database takes seconds."""
+    return open_tracker({"uri": uri, "experiment": request.node.name})
+
+
+@pytest.fixture
+def add(tracker):
+    """Adds a finished run with these metrics and tags."""
+
+    def add(name, metrics, parent=None, params=(), **tags):
+        with tracked_run(tracker, name, PROTOCOL | tags, parent) as run:
+            for key, value in metrics.items():
+                tracker.client.log_metric(run.id, key, value)
+            for key, value in dict(params).items():
+                tracker.client.log_param(run.id, key, value)
+        return run
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("tags", "rows"),
+    [
+        (DAGGER, 2),
+        ({"val_protocol": "signers [3]"}, 1),
+        ({"split": "signer_holdout test=[3]"}, 1),
+        ({"monitor": "val/loss"}, 2),
+        ({"data.fingerprint": "g"}, 1),
+    ],
+)
+def test_best_is_of_the_newest_runs_protocol(add, tracker, capsys, tags, rows):
+    add("other", {"val/f1": 0.9}, **tags)
+    add("good", {"val/f1": 0.8})
+    add("newest", {"val/f1": 0.7})
+    assert best_run(tracker, None, None, None).name.startswith("good-")
+    assert "run=best: of 2 on mine" in capsys.readouterr().err
+    assert len(averages(find_runs(tracker))) == rows
+
+
+@pytest.mark.parametrize("metric", ["val/loss", "test/ece", "test/ece_calibrated", "tflite/size"])
+def test_of_losses_errors_and_sizes_the_smallest_is_the_best(add, tracker, metric):
+    for value in (0.2, 0.1, 0.3):
+        add(str(value), {metric: value})
+    assert best_run(tracker, metric, None, None).metrics[metric] == 0.1
+    assert [run.metrics[metric] for run in find_runs(tracker, metric)] == [0.1, 0.2, 0.3]
+
+
+def test_a_run_that_diverged_is_never_the_best(add, tracker):
+    parent = add("multirun", {}, kind="multirun")
+    add("diverged", {"val/loss": math.nan, "val/f1": 0.9}, parent.id)
+    with pytest.raises(UserError, match="no finished run"):
+        best_run(tracker, "val/loss", None, None)
+    good = add("good", {"val/loss": 0.5, "val/f1": 0.8}, parent.id)
+    for metric in ("val/loss", "val/f1"):
+        assert best_run(tracker, metric, None, None).run_id == good.id
+        assert good.name in record_jobs(tracker, parent, metric)
+    assert find_runs(tracker, "val/loss")[0].run_id == good.id
+
+
+def test_a_multirun_over_protocols_has_no_best(add, tracker):
+    parent = add("multirun", {}, kind="multirun")
+    for val in ("signers [2]", "signers [3]"):
+        add("job", {"val/f1": 0.5}, parent.id, val_protocol=val)
+    assert "no best of 2" in record_jobs(tracker, parent, "val/f1")
+
+
+def test_averages_say_what_they_are_of(add, tracker):
+    add("one", {"val/f1": 0.5}, params={"seed": 0})
+    add("two", {"val/f1": 0.7}, params={"seed": 1}, split="signer_holdout test=[3]")
+    add("dagger", {"val/f1": 0.9}, **DAGGER)
+    found = {each.choices["validation"]: each for each in averages(find_runs(tracker))}
+    honest, dagger = found["other signers"], found["training signers"]
+    assert honest.metrics["val/f1"][0] == pytest.approx(0.6)
+    assert honest.tests == {"signer_holdout test=[1]": 1, "signer_holdout test=[3]": 1}
+    assert (dagger.runs, dagger.val_signer_independent) == (1, False)
