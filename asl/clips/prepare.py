@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from asl.clips.changes import find_changes
+from asl.clips.copies import find_copies
 from asl.clips.packing import pack_shards
 from asl.clips.packing_progress import packing_progress, summarise
 from asl.clips.shards import Packing, Shard, ShardTask, remove_temporary_files
@@ -105,6 +106,7 @@ def _index(
 ) -> Index:
     ordered = [shard for _, shard in sorted(shards.items())]
     problems = listing.problems + _clip_problems(ordered)
+    problems += find_copies(listing.entries, ordered)
     return make_index(packing, store_dir, listing.entries, ordered, problems, name)
 
 

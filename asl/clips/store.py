@@ -4,7 +4,8 @@ On disk a store is a folder:
 
     manifest.json    format, name, layout, dtype, landmarks, signs, signers, fingerprint, the names
                      of the other files
-    clips-*.arrow    a row for each clip: path, sign, signer, sequence_id, frames, shard, start
+    clips-*.arrow    a row for each clip: path (`FILE:ROW` where a file holds several), sign,
+                     signer, sequence_id, frames, shard, start
     shards/*.npy     [frames of all its clips, landmarks, 3], float32 or float16
     shards/*.json    the raw files of each shard; only `prepare` reads these
     problems.csv     problems of the raw files

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from asl.clips.readers import shards_of, unread, with_shards
 from asl.clips.shards import ClipRecord, Packing, Shard, flush, write_text
-from asl.clips.sources.base import Entry, Problem, Source
+from asl.clips.sources.base import Entry, Problem, Source, clip_names
 from asl.clips.splits import sorted_names
 from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
 from asl.errors import UserError
@@ -132,10 +132,20 @@ def make_index(
         "frames": sum(clip.frames for shard in shards for clip in shard.clips),
         "signers": signers,
         "signs": packing.source.signs,
-        "table": f"clips-{fingerprint}.arrow",
+        "table": f"clips-{_table_digest(fingerprint, entries)}.arrow",
         "shards": sizes,
     }
     return Index(manifest, with_shards(table, list(sizes)), shards, problems)
+
+
+def _table_digest(fingerprint: str, entries: list[Entry]) -> str:
+    """That of the table, whose names have rows where a file holds several clips.
+
+    They had none in version 0.1, whose stores have the same fingerprint.
+    """
+    if len({entry.path for entry in entries}) == len(entries):
+        return fingerprint
+    return hashlib.sha256(f"{fingerprint} path:row".encode()).hexdigest()[:16]
 
 
 def write_index(root: Path, store_dir: Path, index: Index) -> bool:
@@ -217,23 +227,23 @@ def _clip_table(
         if clip.frames
     }
     rows = [
-        (entry, *records[entry.path, entry.row])
-        for entry in entries
+        (name, entry, *records[entry.path, entry.row])
+        for name, entry in zip(clip_names(entries), entries, strict=True)
         if (entry.path, entry.row) in records
     ]
-    signers = sorted_names([entry.signer for entry, *_ in rows])
+    signers = sorted_names([entry.signer for _, entry, *_ in rows])
     signer_of = {signer: i for i, signer in enumerate(signers)}
     label_of = {sign: i for i, sign in enumerate(source.signs)}
     columns = {
-        "path": _texts([e.path for e, *_ in rows]),
-        "sign": _numbers([label_of[e.sign] for e, *_ in rows]),
-        "signer": _numbers([signer_of[e.signer] for e, *_ in rows]),
-        "sequence_id": _texts([e.sequence_id for e, *_ in rows]),
+        "path": _texts([name for name, *_ in rows]),
+        "sign": _numbers([label_of[e.sign] for _, e, *_ in rows]),
+        "signer": _numbers([signer_of[e.signer] for _, e, *_ in rows]),
+        "sequence_id": _texts([e.sequence_id for _, e, *_ in rows]),
         "frames": _numbers([clip.frames for *_, clip in rows]),
-        "shard": _numbers([shard for _, shard, _ in rows]),
+        "shard": _numbers([shard for *_, shard, _ in rows]),
         "start": _numbers([clip.start for *_, clip in rows]),
     }
-    content = [[*map(str, entry), clip.digest] for entry, _, clip in rows]
+    content = [[*map(str, entry), clip.digest] for _, entry, _, clip in rows]
     return pa.table(columns), signers, content
 
 

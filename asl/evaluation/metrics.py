@@ -19,7 +19,8 @@ def sign_metrics(signs: int) -> MetricCollection:
     """Accuracy over clips (top-1, top-5), and precision, recall and F1 macro-averaged over signs.
 
     With one prediction per clip the micro averages of precision, recall and F1 all equal accuracy.
-    A sign that is neither present nor predicted is left out of the average.
+    They average over the signs with clips here and those that were predicted, as scikit-learn does:
+    a sign without a clip counts 0 once it is predicted, and is left out otherwise.
     """
     return MetricCollection(
         {

@@ -5,6 +5,7 @@ import pandas as pd
 from asl.clips.splits import Split
 from asl.evaluation.calibration import is_clamped
 from asl.evaluation.evaluate import Evaluation
+from asl.evaluation.predictions import Predictions
 
 SHOWN_ROWS = 10  # of a table; the files have them all
 
@@ -45,7 +46,23 @@ def _metrics(evaluation: Evaluation) -> list[str]:
     return [
         "  ".join(f"{k} {v:.4f}" for k, v in shown.items() if k not in macro),
         "macro: " + "  ".join(f"{k} {shown[k]:.4f}" for k in macro),
+        _averaged_signs(evaluation.predictions),
     ]
+
+
+def _averaged_signs(predictions: Predictions) -> str:
+    """Which signs the macro averages are over; a sign without a clip counts 0 once predicted."""
+    names, present = predictions.names, set(predictions.signs.tolist())
+    if len(present) == len(names):
+        return f"macro averages are over all {len(names)} signs"
+    averaged = present | set(predictions.top.tolist())
+    missing = [name for number, name in enumerate(names) if number not in present]
+    more = ", …" if len(missing) > SHOWN_ROWS else ""
+    return (
+        f"macro averages are over {len(averaged)} of {len(names)} signs: {len(present)} with clips "
+        f"here, and {len(averaged - present)} without that were predicted, which count 0; "
+        f"without clips: {', '.join(missing[:SHOWN_ROWS])}{more}"
+    )
 
 
 def _calibration(evaluation: Evaluation, split: Split) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from asl.clips.prepare import prepare
 from asl.clips.sources.npz import NpzSource, described_npz
 from asl.errors import UserError
+from asl.evaluation.predictions import Predictions, per_clip
 
 
 @pytest.fixture
@@ -203,3 +204,32 @@ def test_the_real_kinect_clips(shared_data):
         assert not note
     clip = real.read(entries[3]).clip
     assert clip[:, 0, 1].mean() > clip[:, 11, 1].mean()  # the head is above the hips: y is up
+
+
+def test_a_clip_has_the_name_of_its_file_and_its_row(tmp_path, arrays):
+    arrays["length"][1] = 0  # is skipped
+    store = prepare(source(tmp_path, arrays), tmp_path / "store")
+    assert store.clips["path"].tolist() == ["clips.npz:0", "clips.npz:2", "clips.npz:3"]
+    scores, rows = np.zeros((2, 2), np.float32), np.array([1, 2])
+    predictions = Predictions(scores, store.sign[rows], store.clip_signers[rows], rows, store.signs)
+    named = per_clip(predictions, store.clips["path"])["clip"]
+    assert named.tolist() == ["clips.npz:2", "clips.npz:3"]
+
+
+def test_one_recording_under_two_names_is_reported(tmp_path, arrays):
+    arrays["X"][3], arrays["length"][3] = arrays["X"][0], arrays["length"][0]
+    lines = []
+    store = prepare(source(tmp_path, arrays), tmp_path / "store", echo=lines.append)
+    assert len(store) == 4
+    (row,) = (tmp_path / "store/problems.csv").read_text().splitlines()[1:]
+    assert row == "clips.npz:3,has the content of 'clips.npz:0' of sign 'yes' of signer '10',yes"
+    assert lines[1].startswith("1 odd files kept")
+    assert "has the content of … of sign … of signer …" in lines[2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_huge_coordinate_is_a_problem(tmp_path, arrays, dtype):
+    arrays["X"][1, 0, 0] = 1e20
+    store = prepare(source(tmp_path, arrays), tmp_path / "store", dtype=dtype)
+    assert len(store) == 3
+    assert f"too large for {dtype},no" in (tmp_path / "store/problems.csv").read_text()

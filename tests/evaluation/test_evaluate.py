@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from asl.clips.datamodule import ClipDataModule
 from asl.clips.splits import signer_holdout
+from asl.errors import UserError
 from asl.evaluation.breakdown import by_length, by_missing_hands, missing_hands
 from asl.evaluation.calibration import (
     MIN_TEMPERATURE,
@@ -20,6 +22,7 @@ from asl.evaluation.evaluate import evaluate, metrics
 from asl.evaluation.intervals import over_clips, over_signers
 from asl.evaluation.metrics import mean_reciprocal_rank, top_accuracy
 from asl.evaluation.predictions import Predictions, predict_batches
+from asl.evaluation.report import text_report
 from asl.landmarks import landmark_set
 from asl.runs.results import write_results
 
@@ -202,3 +205,28 @@ def test_names_are_drawn_as_they_are(odd_store, odd_names, tmp_path):
     write_results(tmp_path, evaluate(predictions, store, 1.0), store, title, "report")
 
     assert {"confusion.png", "per_signer.png"} <= {path.name for path in tmp_path.glob("*.png")}
+
+
+@pytest.mark.parametrize("predicted", [[0, 0, 1, 1], [0, 3, 1, 1]])
+def test_macro_averages_are_scikit_learns_and_the_report_says_over_what(synthetic_store, predicted):
+    """Of the signs 2 and 3, which have no clip, one or none is predicted."""
+    signs, names = np.array([0, 0, 1, 1]), synthetic_store.signs
+    scores = np.eye(len(names), dtype=np.float32)[predicted]
+    rows = np.arange(4)
+    predictions = Predictions(scores, signs, synthetic_store.clip_signers[rows], rows, names)
+    evaluation = evaluate(predictions, synthetic_store)
+    wanted = precision_recall_fscore_support(signs, predicted, average="macro", zero_division=0)
+    found = [evaluation.metrics[name] for name in ("precision", "recall", "f1")]
+    assert found == pytest.approx(wanted[:3])
+    split = signer_holdout(synthetic_store.clip_signs, synthetic_store.clip_signers, test=["5"])
+    report = text_report(evaluation, "test", split, "nothing")
+    averaged = len({*signs, *predicted})
+    assert f"macro averages are over {averaged} of 4 signs: 2 with clips here" in report
+    assert f"without clips: {names[2]}, {names[3]}" in report
+
+
+def test_nothing_is_measured_from_scores_that_are_not_finite(synthetic_store):
+    scores = np.zeros((len(synthetic_store), 4), np.float32)
+    scores[3, 1] = np.nan
+    with pytest.raises(UserError, match=f"no finite scores for 1 of {len(synthetic_store)} clips"):
+        predictions_of(synthetic_store, scores)

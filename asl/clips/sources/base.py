@@ -4,6 +4,8 @@ Sources are pickled into worker processes, which must start fast: nothing here, 
 imports torch.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +30,14 @@ class Entry(NamedTuple):
     sequence_id: str
     sign: str
     row: int = 0
+
+
+def clip_names(entries: Sequence[Entry]) -> list[str]:
+    """The path of each clip; with its row, `clips.npz:17`, where a file holds several."""
+    counts = Counter(entry.path for entry in entries)
+    return [
+        f"{entry.path}:{entry.row}" if counts[entry.path] > 1 else entry.path for entry in entries
+    ]
 
 
 class Problem(NamedTuple):
