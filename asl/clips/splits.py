@@ -4,9 +4,10 @@ A split depends only on the names, the counts and a seed, so it is the same on e
 Signers compare as text: 3 and "3" are one signer.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from itertools import combinations
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ Seed = Annotated[int, Ge(0)]
 SplitKind = Literal[
     "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers"
 ]
+_LONGEST_LIST = 1000
 NOT_INDEPENDENT = "(not signer-independent)"
 
 
@@ -333,20 +335,23 @@ def deal_signers(signers: Names, folds: int) -> list[list[str]]:
 def _exchange(a: list[str], b: list[str], clips: dict[str, int]) -> bool:
     """Makes the exchange that brings two folds' numbers of clips closest; False where none does."""
 
-    def size(names: Sequence[str]) -> int:
-        return sum(clips[name] for name in names)
-
-    gap = size(a) - size(b)
-    exchanges = [
-        (abs(gap - 2 * (size(from_a) - size(from_b))), from_a, from_b)
-        for from_a, from_b in product(_up_to_two(a), _up_to_two(b))
-        if len(from_a) < len(a) + len(from_b) and len(from_b) < len(b) + len(from_a)
-    ]
-    new_gap, from_a, from_b = min(exchanges, key=lambda exchange: exchange[0])
-    if new_gap >= abs(gap):
+    gap = sum(clips[name] for name in a) - sum(clips[name] for name in b)
+    if abs(gap) <= 1:
         return False
-    a[:] = [*(name for name in a if name not in from_a), *from_b]
-    b[:] = [*(name for name in b if name not in from_b), *from_a]
+    from_a, from_b = _up_to_two(a), _up_to_two(b)
+    sizes = [
+        np.array([sum(map(clips.__getitem__, names)) for names in some])
+        for some in (from_a, from_b)
+    ]
+    gaps = np.abs(gap - 2 * np.subtract.outer(*sizes))  # [from_a, from_b]
+    change = np.subtract.outer(*([len(names) for names in some] for some in (from_a, from_b)))
+    gaps[(change >= len(a)) | (-change >= len(b))] = abs(gap)  # would leave a fold empty
+    first, second = np.unravel_index(gaps.argmin(), gaps.shape)
+    if gaps[first, second] >= abs(gap):
+        return False
+    leaving, coming = from_a[first], from_b[second]
+    a[:] = [*(name for name in a if name not in leaving), *coming]
+    b[:] = [*(name for name in b if name not in coming), *leaving]
     return True
 
 
@@ -359,8 +364,10 @@ def sorted_names(names: Names) -> list[str]:
     return sorted(np.unique(_as_text(names)).tolist(), key=_natural)
 
 
-def _natural(name: str) -> tuple[bool, int, str]:
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+def _natural(name: str) -> tuple[bool, int, str, str]:
+    # By the number of digits, because int refuses thousands of them.
+    digits = name.lstrip("0") if name.isdecimal() else ""
+    return not name.isdecimal(), len(digits), digits, name
 
 
 def _as_text(names: Names) -> np.ndarray:
@@ -382,7 +389,12 @@ def _draw_signers(choices: list[str], share: float, rng: np.random.Generator) ->
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"[{','.join(names)}]"
+    """The names; a digest stands for what is too long for a tag of MLflow."""
+    text = ",".join(names)
+    if len(text) > _LONGEST_LIST:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        text = f"{text[:_LONGEST_LIST]}… {len(names)} signers, {digest}"
+    return f"[{text}]"
 
 
 def _split_by_signer(

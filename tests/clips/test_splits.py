@@ -13,6 +13,7 @@ from asl.clips.splits import (
     random,
     signer_holdout,
     signer_kfold,
+    sorted_names,
 )
 from asl.errors import UserError
 
@@ -267,3 +268,19 @@ def test_folds_of_the_competition_are_the_same_on_every_machine(competition):
         ["29302", "37779", "55372", "62590"],
         ["4718", "18796", "22343", "25571", "30680"],
     ]
+
+
+def test_hundreds_of_signers_are_dealt_at_once():
+    rng = np.random.default_rng(0)
+    signers = np.repeat([f"signer {i}" for i in range(400)], rng.integers(1, 30, 400))
+    folds = deal_signers(signers, 5)
+    counts = [np.isin(signers, fold).sum() for fold in folds]
+    assert max(counts) - min(counts) <= 1
+    split = signer_holdout(np.resize(["a", "b"], len(signers)), signers)
+    assert len(split.protocol) < 2000
+    assert "80 signers" in split.protocol
+
+
+def test_numbers_of_thousands_of_digits_have_their_order():
+    in_order = ["007", "9", "10", "9" * 5000, "a"]
+    assert sorted_names(in_order[::-1]) == in_order

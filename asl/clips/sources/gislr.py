@@ -190,7 +190,8 @@ def _read_train_csv(path: Path) -> list[Entry]:
             header = next(csv.reader(file), [])
         if any(header.count(name) != 1 for name in columns):
             raise KeyError
-        table = pa.csv.read_csv(path, single_threaded, convert_options=options)
+        parsing = pa.csv.ParseOptions(newlines_in_values=True)
+        table = pa.csv.read_csv(path, single_threaded, parsing, options)
     except KeyError as error:
         raise UserError(f"{path}: must have the columns {', '.join(columns)}, once each") from error
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
