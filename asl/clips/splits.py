@@ -334,7 +334,6 @@ def deal_signers(signers: Names, folds: int) -> list[list[str]]:
 
 def _exchange(a: list[str], b: list[str], clips: dict[str, int]) -> bool:
     """Makes the exchange that brings two folds' numbers of clips closest; False where none does."""
-
     gap = sum(clips[name] for name in a) - sum(clips[name] for name in b)
     if abs(gap) <= 1:
         return False

@@ -79,7 +79,9 @@ def _table(tracker: Tracker, members: Sequence[tuple[JobResult, FoundRun]]) -> p
 def _read_folds(file: Path) -> pd.DataFrame:
     """A `fold_table`; pandas alone would take signers called NA or null for missing values."""
     texts = pd.read_csv(file, dtype=str, keep_default_na=False)
-    return texts.apply(lambda texts: texts if texts.name == "signers" else pd.to_numeric(texts))
+    columns = map(str, texts.columns)
+    numbers = {name: pd.to_numeric(texts[name]) for name in columns if name != "signers"}
+    return texts.assign(**numbers)
 
 
 def _text(tables: Mapping[str, pd.DataFrame], command: str) -> str:

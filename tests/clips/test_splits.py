@@ -272,7 +272,7 @@ def test_folds_of_the_competition_are_the_same_on_every_machine(competition):
 
 def test_hundreds_of_signers_are_dealt_at_once():
     rng = np.random.default_rng(0)
-    signers = np.repeat([f"signer {i}" for i in range(400)], rng.integers(1, 30, 400))
+    signers = np.repeat([f"signer number {i}" for i in range(400)], rng.integers(1, 30, 400))
     folds = deal_signers(signers, 5)
     counts = [np.isin(signers, fold).sum() for fold in folds]
     assert max(counts) - min(counts) <= 1

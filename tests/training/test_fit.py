@@ -182,9 +182,7 @@ def test_training_that_diverges_ends_at_once(val, run, synthetic_store):
         run("optimizer.lr=1e30", "optimizer.warmup=0", "trainer.max_epochs=3", clips=clips)
 
 
-def test_a_run_whose_folder_was_moved_keeps_the_same_epoch(
-    run, interrupted, tmp_path, monkeypatch
-):
+def test_a_run_whose_folder_was_moved_keeps_the_same_epoch(run, interrupted, tmp_path, monkeypatch):
     compute = SignClassifier._compute_metrics
 
     def best_in_epoch_1(self, split):

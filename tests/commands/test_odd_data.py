@@ -1,0 +1,195 @@
+"""Whatever names and clips a data set has, each command ends well or says in one sentence why not.
+
+Sets are made for every reader and go through prepare, eda, train, export and predict.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asl.cli import run
+from asl.clips.sources.base import Entry
+from asl.clips.sources.gislr import write_clip, write_lists
+from asl.clips.store import ClipStore
+from asl.tracking.find import download, find_runs
+from asl.tracking.store import open_tracker
+
+NAMES = [
+    "hello", "two words", " edges ", "a,b", 'say "hi"', "it's", "line\nbreak", "a\r\nb", "a\tb",
+    "100%", "null", "NA", "nan", "None", "true", "1e3", "007", "7", "-1", "a/b", "..", "é中\u202e",
+    "$5", r"$\frac$", "a$_$b", "[bye]", "[/b]", "[red]x[/red]", "x" * 5000, "9" * 5000,
+]  # fmt: skip
+FRAMES = {"one frame": 1, "long": 10_000}
+VALUES = {
+    "constant": 0.5,
+    "zero": 0.0,
+    "large": 1e6,
+    "huge": 1e20,
+    "infinite": np.inf,
+    "empty": np.nan,
+}
+KINDS = ["plain", "plain", *FRAMES, *VALUES]
+SKIPPED = {reader: {"huge", "infinite"} for reader in ("gislr", "npy", "npz")}
+SKIPPED["npy"].add("empty")  # its length is that up to the last detection
+PATHS = ["/etc/passwd", "../outside.npy", "a/../../b.npy", "missing.npy"]
+
+
+@dataclass(frozen=True)
+class OddSet:
+    """A data set: sign, signer and kind of each clip, and how it is stored and divided."""
+
+    clips: list[tuple[str, str, str]]
+    reader: str
+    split: str
+
+    def array(self, number: int) -> np.ndarray:
+        """A clip, float32 [frames, landmarks, 3]."""
+        kind = self.clips[number][2]
+        landmarks = 543 if self.reader == "gislr" else 20
+        frames = FRAMES.get(kind, 6)
+        frames = min(frames, 100) if self.reader == "gislr" else frames
+        clip = np.random.default_rng(number).random((frames, landmarks, 3), np.float32)
+        clip[:2] = VALUES.get(kind, clip[:2])
+        if kind in ("constant", "zero", "empty"):
+            clip[:] = VALUES[kind]
+        return clip
+
+
+@st.composite
+def odd_sets(draw):
+    names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)
+    signs, signers = draw(names), draw(names)
+    # Not every sign by every signer: some are missing from training or test.
+    pairs = st.tuples(*map(st.sampled_from, (signs, signers, KINDS)))
+    clips = draw(st.lists(pairs, min_size=1, max_size=16))
+    reader = draw(st.sampled_from(["gislr", "npy", "npz"]))
+    return OddSet(clips, reader, draw(st.sampled_from(["signer_holdout", "random"])))
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('odd')}/mlflow.db"
+
+
+def write(odd: OddSet, root: Path) -> list[str]:
+    """Write the raw data set; returns the arguments that name it."""
+    root.mkdir(parents=True)
+    signs = list(dict.fromkeys(sign for sign, *_ in odd.clips))
+    arrays = [odd.array(number) for number in range(len(odd.clips))]
+    suffix = "parquet" if odd.reader == "gislr" else "npy"
+    paths = [f"{number}.{suffix}" for number in range(len(odd.clips))]
+    rows = [(p, sign, signer) for p, (sign, signer, _) in zip(paths, odd.clips, strict=True)]
+    rows += [(path, signs[0], "hello") for path in (*PATHS, paths[0])]
+    if odd.reader == "gislr":
+        write_lists(root, [Entry(p, who, str(i), s) for i, (p, s, who) in enumerate(rows)], signs)
+        for path, clip in zip(paths, arrays, strict=True):
+            write_clip(root / path, clip)
+    elif odd.reader == "npy":
+        with (root / "list.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", "sign", "participant_id"), *rows])
+        for path, clip in zip(paths, arrays, strict=True):
+            np.save(root / path, clip)
+        (root / "clips.yaml").write_text("{layout: kinect20, files: list.csv}")
+    else:
+        padded = np.full((len(arrays), max(map(len, arrays)), 20, 3), np.nan, np.float32)
+        for row, clip in zip(padded, arrays, strict=True):
+            row[: len(clip)] = clip
+        signs, signers, _ = map(np.array, zip(*odd.clips, strict=True))
+        lengths = np.array([len(clip) for clip in arrays])
+        np.savez(root / "all.npz", X=padded, length=lengths, sign=signs, participant_id=signers)
+        (root / "clips.yaml").write_text("{layout: kinect20, file: all.npz}")
+    landmarks = "gislr118" if odd.reader == "gislr" else "kinect20"
+    places = [f"data.root={root}", f"data.store={root.parent}/store"]
+    return [f"data={odd.reader}", *places, f"data.landmarks={landmarks}"]
+
+
+def outcome(*arguments: str) -> tuple[int, str, str]:
+    """Exit status and output of a command, which is 0, or 2 with one sentence."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run(list(arguments))
+    assert status in (0, 2), err.getvalue()
+    assert "Traceback" not in err.getvalue()
+    if status == 2:
+        assert f"asl {arguments[0]}: " in err.getvalue()
+    return status, out.getvalue(), err.getvalue()
+
+
+def check(odd: OddSet, root: Path, uri: str, export: bool) -> None:
+    data = write(odd, root / "raw")
+    kept = [clip for clip in odd.clips if clip[2] not in SKIPPED[odd.reader]]
+    status, _, err = outcome("prepare", *data)
+    assert (status == 0) == bool(kept), err
+    if status:
+        return
+    store = ClipStore.open(root / "store")
+    assert list(zip(store.clip_signs, store.clip_signers, strict=True)) == [c[:2] for c in kept]
+    assert np.isfinite(np.nan_to_num(store.read(0))).all()
+
+    tiny = ["model=lstm", "model.hidden=16", "features.frames=8", "trainer=smoke"]
+    tiny += ["trainer.max_epochs=1", f"split={odd.split}"]
+    tracking = f"tracking.uri={uri}"
+    status, _, err = outcome("train", *data, *tiny, tracking)
+    if status:
+        assert "split" in err or "are all of the sign" in err, err
+        return
+    tracker = open_tracker({"uri": uri})
+    trained = max(find_runs(tracker), key=lambda found: found.started)
+    assert trained.status == "FINISHED"
+    clips = pd.read_parquet(download(tracker, trained.run_id, "test/predictions.parquet"))
+    assert set(clips["sign"]) <= {sign for sign, *_ in kept}
+    assert set(clips["signer"]) <= {signer for _, signer, _ in kept}
+    assert clips["clip"].is_unique
+    if not export:
+        return
+    assert outcome("eda", *data, f"report.dir={root}/eda")[0] == 0
+    chosen = ["export.variants=[float32]", f"export.dir={root}/export", "export.register=null"]
+    assert outcome("export", f"run={trained.run_id}", *chosen, tracking)[0] == 0
+    files = sorted(map(str, (root / "raw").glob("*.npy" if odd.reader == "npy" else "*.parquet")))
+    if files:
+        _, out, _ = outcome("predict", f"{root}/export/model_float32.tflite", *files, "--json")
+        for answer in json.loads(out):
+            assert {each["sign"] for each in answer["predictions"]} <= set(store.signs)
+
+
+def settled(examples: int):
+    quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(
+        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=quiet
+    )
+
+
+def checked(odd: OddSet, tmp_path: Path, uri: str, export: bool) -> None:
+    shutil.rmtree(tmp_path / "set", ignore_errors=True)
+    check(odd, tmp_path / "set", uri, export)
+
+
+@given(odd=odd_sets())
+@settled(3)
+def test_an_odd_data_set_is_trained_on_or_refused_in_a_sentence(odd, tmp_path, uri):
+    checked(odd, tmp_path, uri, export=False)
+
+
+@pytest.mark.slow
+@given(odd=odd_sets())
+@settled(30)
+def test_an_odd_data_set_goes_as_far_as_the_phone(odd, tmp_path, uri):
+    checked(odd, tmp_path, uri, export=True)
+
+
+@pytest.mark.slow
+def test_four_hundred_signers(tmp_path, uri):
+    signers = [f"{NAMES[i % 28]} {i}" for i in range(400)]
+    clips = [(sign, signer, "plain") for signer in signers for sign in ("hello", "bye")]
+    for split in ("signer_holdout", "signer_kfold"):
+        checked(OddSet(clips, "npz", split), tmp_path, uri, export=split == "signer_holdout")
