@@ -1,7 +1,9 @@
 """asl ui: the MLflow UI on this store, on 127.0.0.1."""
 
 import argparse
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,13 @@ from asl.errors import UserError
 FIRST_PORT = 5000
 LAST_PORT = 2**16
 PORTS_TRIED = 100
+SERVER_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "PYTHONWARNINGS": "ignore",
+    # Otherwise ten processes wait for evaluations of language models.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,17 +38,36 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{without_passwords(uri)} is a server with a UI of its own: open it in a browser")
         return 0
     from asl.tracking.store import open_tracker
+    from asl.tracking.view import prepare_view
 
-    open_tracker(tracking_settings(options.overrides))  # makes the store where there is none yet
+    view = prepare_view(open_tracker(tracking_settings(options.overrides)))
     port = options.port or _free_port()
-    print(f"MLflow UI: http://127.0.0.1:{port}  (Ctrl-C stops it)", flush=True)
+    print(f"MLflow UI: http://127.0.0.1:{port}{view}  (Ctrl-C stops it)", flush=True)
+    return _serve(uri, port)
+
+
+def _serve(uri: str, port: int) -> int:
+    """Run MLflow's server until this process is ended, and end all of its processes then."""
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     # An address may hold a password, and anybody can list the arguments of processes.
-    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri} | SERVER_SETTINGS
+    server = subprocess.Popen(
+        [*command, "--workers", "1", "--uvicorn-opts", "--log-level warning"],
+        env=environment,
+        start_new_session=True,
+    )
+    signal.signal(signal.SIGTERM, _exit)
     try:
-        return subprocess.call([*command, "--workers", "1"], env=environment)
+        return server.wait()
     except KeyboardInterrupt:
         return 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def _exit(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _free_port() -> int:
