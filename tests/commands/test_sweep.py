@@ -252,6 +252,16 @@ def test_a_crash_is_a_failed_run_and_the_sweep_continues(sweeps, monkeypatch):
     assert parent.metrics["trials_failed"] == 1
 
 
+def test_a_trial_that_diverges_is_pruned_and_no_crash(sweeps):
+    rates = {"optimizer.lr": {"choices": [1e30]}}
+    chosen = ["optimizer.warmup=0", "trainer.max_epochs=2"]
+    assert sweeps(rates, *chosen, n_trials=1, max_failures=1) == 0
+    (trial,) = sweeps.trials()
+    assert trial.state.name == "PRUNED"
+    assert "diverged in epoch" in trial.user_attrs["why"]
+    assert [child.status for child in sweeps.runs()[1]] == ["FAILED"]
+
+
 def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
     monkeypatch.setattr(SignClassifier, "training_step", lambda *_: 1 / 0)
     assert sweeps(RATE, max_failures=2) == 2

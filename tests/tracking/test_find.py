@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from asl.config.compose import compose
+from asl.config.plan import best_among
 from asl.errors import UserError
 from asl.tracking.averages import averages
 from asl.tracking.find import best_run, find_runs
@@ -90,6 +92,13 @@ def test_a_run_that_diverged_is_never_the_best(add, tracker):
         assert best_run(tracker, metric, None, None).run_id == good.id
         assert good.name in record_jobs(tracker, parent, metric)
     assert find_runs(tracker, "val/loss")[0].run_id == good.id
+
+
+def test_the_best_run_on_own_clips_is_looked_for_by_the_name_of_the_data_set():
+    own = compose("export", ["data=npy", "data.name=mine"])
+    assert best_among(own)["data"] == "mine"
+    assert best_among(compose("export", ["data=words15"]))["data"] == "words15"
+    assert best_among(compose("evaluate", []))["data"] is None
 
 
 def test_a_multirun_over_protocols_has_no_best(add, tracker):
