@@ -46,7 +46,8 @@ def served(workbench, trained):
                 time.sleep(0.5)
         yield process, link, port
     finally:
-        process.kill()
+        process.terminate()  # a killed one could not end its server
+        process.wait(60)
         process.stdout.close()
 
 
