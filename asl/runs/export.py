@@ -1,7 +1,7 @@
 """Exporting a run: verified files, a submission, and a version of a registered model."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
 from asl.runs.load import LoadedRun
 from asl.runs.plan import DataPlan
 from asl.tracking.find import PROTOCOL, FoundRun
+from asl.tracking.models import record_model
 from asl.tracking.record import record_export
 from asl.tracking.registry import Registered, check_name
 from asl.tracking.registry import register as register_version
+from asl.tracking.run import closed_run
 from asl.tracking.store import Tracker
 
 CHAMPION = ("better", "force")
@@ -105,6 +107,9 @@ def export_run(
     forced = champion == "force"
     with _recording(directory):
         record_export(tracker, loaded.run.run_id, written)
+        run = closed_run(tracker, loaded.run.run_id, loaded.run.name)
+        for variant, metrics in file_metrics(report).items():
+            record_model(run, variant, metrics, store.name, store, split)
         published = publish(tracker, loaded.run, directory, report, store.read(0), name, forced)
     return ExportedRun(directory, report, published)
 
@@ -123,6 +128,21 @@ def _recording(directory: Path) -> Iterator[None]:
             f"{directory}: {whole} are whole and verified, but could not be recorded under the run "
             f"({failure}); the same command tries again"
         ) from error
+
+
+def file_metrics(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Accuracy, size and speed of each .tflite of a report, as metrics; by variant."""
+    files = {}
+    for variant, latency in report["latency"].items():
+        metrics = {
+            f"{variant}/{part}/{name}": value
+            for part, figures in report["accuracy"].items()
+            for name, value in figures["files"][variant].items()
+        }
+        metrics[f"{variant}/megabytes"] = report["bytes"][f"model_{variant}.tflite"] / 1e6
+        metrics[f"{variant}/milliseconds"] = latency["median"]["median_ms"]
+        files[variant] = metrics
+    return files
 
 
 def provenance(run: FoundRun) -> dict[str, str]:

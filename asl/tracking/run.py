@@ -85,6 +85,11 @@ def _end_unfinished(run: TrackedRun, status: str, why: str) -> None:
             run.client.log_text(run.id, without_passwords(why), "traceback.txt")
 
 
+def closed_run(tracker: Tracker, run_id: str, name: str) -> TrackedRun:
+    """A run that has ended, to record more of it."""
+    return TrackedRun(tracker.client, run_id, name, tracker.work / run_id)
+
+
 def create_run(
     tracker: Tracker,
     name: str,

@@ -26,6 +26,21 @@ def test_an_export_is_a_version_of_its_data_sets_model(exported, trained, store)
     assert float(version.tags["val/f1"]) == pytest.approx(run.metrics["val/f1"], abs=1e-6)
 
 
+def test_each_file_is_a_model_of_its_run_with_its_metrics(exported, trained, store):
+    run, report = find_run(store, trained), json.loads((exported / "report.json").read_text())
+    models = store.client.search_logged_models(
+        [store.experiment_id], f"source_run_id = '{run.run_id}'"
+    )
+    kinds = {model.model_type: {m.key: m for m in model.metrics} for model in models}
+    assert {"checkpoint", "float32", "float16"} <= kinds.keys()
+    accuracy = kinds["float16"]["float16/test/accuracy"]
+    assert accuracy.value == report["accuracy"]["test"]["files"]["float16"]["accuracy"]
+    assert accuracy.dataset_name == "synthetic"
+    size = (exported / "model_float16.tflite").stat().st_size
+    assert kinds["float16"]["float16/megabytes"].value == pytest.approx(size / 1e6)
+    assert run.metrics["test/accuracy"] == kinds["checkpoint"]["test/accuracy"].value
+
+
 def test_files_name_their_run(exported, trained, store):
     run = find_run(store, trained)
     assert json.loads((exported / "labels.json").read_text())["run"] == {
