@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from asl.addresses import without_passwords
 from asl.config.keys import group_choices, unknown_keys
 from asl.config.overrides import format_override, parse_overrides, with_current_names
-from asl.errors import UserError
+from asl.errors import UserError, disk_failure
 from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
 from asl.targets import allow_plugins
 
@@ -99,7 +99,7 @@ def run_command(
     register()
     overrides = _hide_passwords(_allow_typed_plugins(with_current_names(arguments)))
     typed = list(sys.argv)
-    mistakes: list[UserError] = []
+    failures: list[Exception] = []
 
     def task(cfg: DictConfig) -> Any:
         sys.argv = typed  # Lightning starts its DDP processes with the command as it was typed
@@ -107,10 +107,11 @@ def run_command(
             cfg.hydra = HydraConfig.instance().cfg.hydra  # type: ignore[union-attr]
         try:
             return function(cfg)
-        except UserError as mistake:
-            if HydraConfig.get().mode is not RunMode.RUN:
+        except Exception as failure:
+            of_user_or_disk = isinstance(failure, UserError) or disk_failure(failure)
+            if HydraConfig.get().mode is not RunMode.RUN or not of_user_or_disk:
                 raise
-            mistakes.append(mistake)  # past Hydra, which would print lines of its own
+            failures.append(failure)  # past Hydra, which would print lines of its own
             return None
 
     sys.argv = [f"asl {command}", *overrides]
@@ -119,8 +120,8 @@ def run_command(
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
     finally:
         sys.argv = typed
-    if mistakes:
-        raise mistakes[0]
+    if failures:
+        raise failures[0]
 
 
 def _allow_typed_plugins(arguments: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asl.errors import UserError, disk_failure, unknown
-from asl.export.export import REPORTS, USABLE, export
+from asl.export.requirements import check_installed
 from asl.export.submission import SUBMISSION, write_submission
 from asl.paths import PROJECT, as_file_name
 from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
@@ -88,6 +88,9 @@ def export_run(
     """
     if champion not in CHAMPION:
         raise unknown("export.champion", champion, CHAMPION)
+    check_installed()
+    from asl.export.export import REPORTS, export  # needs those packages
+
     name = model_name(register, loaded.run.data)
     store = open_store(data or loaded.data)
     check_layout(f"run={loaded.run.name}", loaded.recognizer.landmarks.layout.name, store)
@@ -123,7 +126,7 @@ def _recording(directory: Path) -> Iterator[None]:
         failure = disk_failure(error)
         if failure is None:
             raise
-        whole = ", ".join(name for name in USABLE if (directory / name).is_file())
+        whole = ", ".join(path.name for path in sorted(directory.glob("model*")))
         raise UserError(
             f"{directory}: {whole} are whole and verified, but could not be recorded under the run "
             f"({failure}); the same command tries again"

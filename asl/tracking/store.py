@@ -1,6 +1,7 @@
 """Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
 
 import contextlib
+import logging
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -16,6 +17,10 @@ from asl.addresses import without_passwords
 from asl.errors import UserError
 from asl.paths import PROJECT
 from asl.tracking.lock import end_killed_runs
+
+# A failing database is raised, too; MLflow would print its traceback before. A filter, because
+# MLflow sets the levels of its loggers again.
+logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.levelno < logging.ERROR)
 
 SQLITE = "sqlite:///"
 _LOCKED_SECONDS = 100  # that SQLite waits for another process's write

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from asl.clips.datamodule import ClipDataModule
 from asl.errors import UserError
@@ -71,8 +72,8 @@ def fit(
             `Pruned`, which passes through.
 
     Raises:
-        UserError: there is no checkpoint to resume from; `Diverged` where the loss or a weight
-            becomes NaN or infinite.
+        UserError: there is no checkpoint to resume from, or no such device; `Diverged` where the
+            loss or a weight becomes NaN or infinite.
     """
     _quieten_lightning()
     regularization, validated = classifier.regularization, len(data.split.val) > 0
@@ -101,17 +102,21 @@ def fit(
         callbacks.append(EpochEndCallback(after_epoch))
     if settings.get("enable_progress_bar"):
         callbacks.append(EpochLines())
-    lightning = pl.Trainer(
-        callbacks=callbacks,
-        logger=logger,
-        gradient_clip_val=regularization.gradient_clip,
-        deterministic="warn",
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the data module distributes batches itself
-        enable_model_summary=False,
-        default_root_dir=directory,
-        **settings,
-    )
+    try:
+        lightning = pl.Trainer(
+            callbacks=callbacks,
+            logger=logger,
+            gradient_clip_val=regularization.gradient_clip,
+            deterministic="warn",
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # the data module distributes batches itself
+            enable_model_summary=False,
+            default_root_dir=directory,
+            **settings,
+        )
+    except MisconfigurationException as error:  # a device that is not there, say
+        asked = f"trainer.accelerator={settings.get('accelerator')}"
+        raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
     start = time.perf_counter()
     lightning.fit(
         classifier,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from asl.cli import COMMANDS, run
 
@@ -114,3 +115,29 @@ def run_bash(script: str) -> str:
         env={"PATH": f"{folder}:/usr/bin:/bin"},
     )
     return done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_sentence(workbench, capsys):
+    assert workbench("train", "model=cnn", "model.hidden=8", "trainer=gpu") == 2
+    assert "trainer.accelerator=gpu: No supported gpu" in capsys.readouterr().err
+
+
+WITHOUT_EXTRA = """
+import sys
+from asl.export.requirements import PACKAGES
+sys.modules |= dict.fromkeys(PACKAGES)  # as if they were not installed
+import asl
+assert asl.train
+from asl.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_export_without_its_packages_is_one_sentence(workbench, trained):
+    command = [sys.executable, "-c", WITHOUT_EXTRA, "export", f"run={trained}", workbench.tracking]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs onnx" in done.stderr
+    assert "pip install 'asl[export]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,559 @@
+"""SIGKILL at random moments of each command, alone and two at once: nothing finished is lost.
+
+    python -m benchmarks.kills --folder data/kills --kills 500
+
+After every kill: no run stays RUNNING, finished runs keep their checkpoints, the store is the old
+one, the new one or none, a folder of exported files has a report only if it has all that the report
+names. Then the next command goes on, or says in one sentence why it does not. Each kill is a line
+in FOLDER/kills.jsonl; the same command goes on where it was stopped, `--summary` prints the table.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+COMMAND_SECONDS = 900  # a command that takes longer hangs
+SMALL = ["model=lstm", "model.hidden=16", "trainer=smoke", "trainer.enable_progress_bar=false"]
+SHARES = {
+    "train": 80, "export": 50, "crossval": 60, "ensemble": 60, "sweep": 60, "prepare": 80,
+    "download": 60, "train and prepare": 20, "two resumes": 10, "two exports": 5,
+    "two crossvals": 10, "two sweeps": 5,
+}  # fmt: skip
+"""Kills of each case, of 500."""
+
+KEPT = ("no checkpoint to go on from", "did it finish?", "no such training run")
+"""Why a run that was killed early is not resumed."""
+
+
+@dataclass
+class House:
+    """A folder with a data set, its store and runs."""
+
+    folder: Path
+    port: int = 0
+    known: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tracking(self) -> str:
+        """The override that names the store of runs."""
+        return f"tracking.uri=sqlite:///{self.folder}/mlruns/mlflow.db"
+
+    def data(self, store: str = "store") -> list[str]:
+        """Overrides that name the data set."""
+        sizes = ["data.source.signs=4", "data.source.signers=4", "data.source.clips_per_sign=3"]
+        where = [f"data.root={self.folder}/raw", f"data.store={self.folder}/{store}"]
+        return ["data=synthetic", *where, *sizes]
+
+    def train(self, seed: int) -> list[str]:
+        """The command of a small training."""
+        return ["train", *SMALL, *self.data(), self.tracking, f"seed={seed}"]
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+
+def start(function: Callable[[], int], log: Path) -> int:
+    """Fork a process group that calls the function; its id. What is imported here it has, too."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        status = function()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def command(arguments: Sequence[str], log: Path) -> int:
+    """Start `asl …`."""
+    from asl.cli import run
+
+    return start(lambda: run(arguments), log)
+
+
+def wait(pid: int, seconds: float) -> int | None:
+    """The exit status of a process; None where it is still at work after so many seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.005)
+
+
+def kill(pid: int) -> None:
+    """Kill a process with all that it has started."""
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def finish(house: House, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run a command to its end: exit status and what it printed."""
+    log = house.folder / "next.log"
+    log.unlink(missing_ok=True)
+    pid = command(arguments, log)
+    status = wait(pid, COMMAND_SECONDS)
+    if status is None:
+        kill(pid)
+        return 1, f"hangs: asl {' '.join(arguments)}"
+    return status, log.read_text(errors="replace")
+
+
+def ask(house: House, function: Callable[[House], Any]) -> Any:
+    """What a function returns in a process of its own, so that this one opens no database."""
+    answer, log = house.folder / "answer.json", house.folder / "answer.log"
+    answer.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
+
+    def call() -> int:
+        answer.write_text(json.dumps(function(house)))
+        return 0
+
+    if wait(start(call, log), COMMAND_SECONDS) != 0:
+        raise AssertionError(log.read_text())
+    return json.loads(answer.read_text())
+
+
+# --- what holds after every kill ----------------------------------------------------------------
+
+
+def runs(house: House) -> list[dict[str, Any]]:
+    """Every run as plain values."""
+    from asl.tracking.find import find_runs
+    from asl.tracking.store import open_tracker
+
+    tracker = open_tracker({"uri": house.tracking.partition("=")[2], "experiment": "asl"})
+    return [
+        {"id": run.run_id, "status": run.status, "kind": run.tags.get("kind"), "name": run.name}
+        | {"seed": run.params.get("seed"), "parent": run.tags.get("mlflow.parentRunId")}
+        for run in find_runs(tracker)
+    ]
+
+
+def faults(house: House) -> list[str]:
+    """What does not hold."""
+    found = [f"{run['name']} is RUNNING" for run in runs(house) if run["status"] == "RUNNING"]
+    found += _lost(house) + _store_faults(house)
+    for folder in (house.folder / "exports").glob("*"):
+        found += _export_faults(folder)
+    return found
+
+
+def _lost(house: House) -> list[str]:
+    """Finished runs whose status or checkpoint is gone."""
+    from asl.training.checkpoint import load_recognizer
+
+    now = {run["id"]: run for run in runs(house)}
+    found = [
+        f"{run} was FINISHED"
+        for run in house.known.get("finished", ())
+        if now.get(run, {}).get("status") != "FINISHED"
+    ]
+    for run in now.values():
+        if run["status"] == "FINISHED" and run["kind"] in ("train", "ensemble"):
+            kept = house.folder / "mlruns/artifacts" / run["id"] / "artifacts/checkpoints/best.ckpt"
+            try:
+                load_recognizer(kept)
+            except Exception as error:
+                found.append(f"{run['name']} is FINISHED without its checkpoint: {error}")
+    return found
+
+
+def _store_faults(house: House) -> list[str]:
+    from asl.clips.store import ClipStore
+    from asl.errors import UserError
+
+    known = house.known["fingerprints"]
+    found = []
+    for name in ("store", "packed"):
+        try:
+            store = ClipStore.open(house.folder / name)
+        except UserError as error:
+            if "no finished clip store" not in str(error):
+                found.append(str(error))
+            continue
+        for row in range(len(store)):
+            store.read(row)
+        if store.fingerprint not in known:
+            found.append(f"{name}: a mixture of clips")
+    return found
+
+
+def _export_faults(folder: Path) -> list[str]:
+    from asl.runtime.litert import load
+
+    found = []
+    for file in folder.glob("*.tflite"):
+        load(file)
+    if (zipped := folder / "submission.zip").exists():
+        found += [f"{zipped}: damaged"] * bool(zipfile.ZipFile(zipped).testzip())
+    if (report := folder / "report.json").exists():
+        sizes = json.loads(report.read_text())["bytes"]
+        found += [
+            f"{folder / name}: is in the report, and missing or cut short"
+            for name, size in sizes.items()
+            if not (folder / name).exists() or (folder / name).stat().st_size != size
+        ]
+    return found
+
+
+# --- the cases ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """Commands that run at once and are killed, and what goes on afterwards.
+
+    Attributes:
+        commands: of one attempt.
+        follow: does the next command, and gives the faults.
+    """
+
+    commands: Callable[[House, int], list[list[str]]]
+    follow: Callable[[House, int], list[str]]
+
+
+def again(house: House, number: int, arguments: list[str]) -> list[str]:
+    """The same command does the rest."""
+    status, text = finish(house, arguments)
+    return [] if status == 0 else [f"status {status}: {text[-1500:]}"]
+
+
+def resume(house: House, number: int) -> list[str]:
+    """Killed trainings of this attempt go on, or say why not."""
+    found = []
+    for run in ask(house, runs):
+        if run["kind"] == "train" and run["status"] == "KILLED" and run["seed"] == str(number):
+            status, text = finish(house, ["train", f"resume={run['id']}", house.tracking])
+            said = status == 2 and any(why in text for why in KEPT)
+            if status and not (said and "Traceback" not in text):
+                found.append(f"resume: status {status}: {text[-1500:]}")
+    return found
+
+
+def crossval(house: House, number: int) -> list[str]:
+    """The command of a cross-validation of two folds."""
+    kfold = ["split=signer_kfold", "split.folds=2", "workers=1", f"seed={number}"]
+    return ["crossval", *SMALL, *house.data(), house.tracking, *kfold]
+
+
+def sweep(house: House, number: int) -> list[str]:
+    """The command of a sweep of two trials."""
+    few = ["sweep=quick", "sweep.n_trials=2", "sweep.fixed=['trainer.max_epochs=2']"]
+    name = [f"sweep.name=kills{number}", f"sweep.storage=sqlite:///{house.folder}/optuna.db"]
+    return ["sweep", *house.data(), house.tracking, *few, *name, "trainer=smoke"]
+
+
+def export(house: House, number: int) -> list[str]:
+    """The command of an export; ten share a folder."""
+    folder = house.folder / "exports" / str(number // 10)
+    run = house.known["members"][0]
+    checks = ["export.clips=4", "export.variants=[float16]"]
+    return ["export", f"run={run}", f"export.dir={folder}", *checks, house.tracking]
+
+
+def follow_export(house: House, number: int) -> list[str]:
+    """Most of the time the next export is killed, too."""
+    if number % 5:
+        return []
+    folder = house.folder / "exports" / str(number // 10)
+    found = again(house, number, export(house, number))
+    left = [path.name for path in folder.glob(".*")]
+    return found + [f"{folder}: {left} left"] * bool(left)
+
+
+def ensemble(house: House, number: int) -> list[str]:
+    """The command of an ensemble of two runs."""
+    return ["ensemble", f"runs=[{','.join(house.known['members'])}]", house.tracking]
+
+
+def prepare(house: House, number: int) -> list[str]:
+    """The command that packs a store of its own, in turns as float16 and float32."""
+    return ["prepare", *house.data("packed"), f"data.dtype=float{16 * (1 + number % 2)}"]
+
+
+def follow_prepare(house: House, number: int) -> list[str]:
+    """The same command does the rest; sometimes the next one begins anew."""
+    found = again(house, number, prepare(house, number))
+    if number % 3 == 0:
+        shutil.rmtree(house.folder / "packed")
+    return found
+
+
+def download(house: House, number: int) -> list[str]:
+    """The command that fetches the archive from the stand-in."""
+    return ["download", "data=gislr", f"data.root={house.folder}/downloaded"]
+
+
+def follow_download(house: House, number: int) -> list[str]:
+    """The same command does the rest."""
+    found = again(house, number, download(house, number))
+    shutil.rmtree(house.folder / "downloaded", ignore_errors=True)
+    return found
+
+
+def interrupted(house: House, number: int) -> list[list[str]]:
+    """Two resumes of one run that was killed after its first epoch."""
+    pid = command([*house.train(number), "trainer.max_epochs=40"], house.folder / "killed.log")
+    work = house.folder / "mlruns" / "work"
+    until = time.monotonic() + COMMAND_SECONDS
+    while not list(work.glob("*/last-*.ckpt")) and time.monotonic() < until:
+        time.sleep(0.02)
+    (run,) = {path.parent.name for path in work.glob("*/last-*.ckpt")}
+    kill(pid)
+    return [["train", f"resume={run}", "trainer.max_epochs=4", house.tracking]] * 2
+
+
+def clean_work(house: House, number: int) -> list[str]:
+    """The run goes on; then its files make room for the next attempt's."""
+    found = resume(house, number)
+    shutil.rmtree(house.folder / "mlruns" / "work", ignore_errors=True)
+    return found
+
+
+def twice(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list[list[str]]]:
+    """The same command two times at once."""
+    return lambda house, number: [make(house, number)] * 2
+
+
+def once(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list[list[str]]]:
+    """One command."""
+    return lambda house, number: [make(house, number)]
+
+
+def same(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list[str]]:
+    """The same command does the rest."""
+    return lambda house, number: again(house, number, make(house, number))
+
+
+CASES = {
+    "train": Case(lambda house, number: [house.train(number)], resume),
+    "export": Case(once(export), follow_export),
+    "crossval": Case(once(crossval), same(crossval)),
+    "ensemble": Case(once(ensemble), same(ensemble)),
+    "sweep": Case(once(sweep), same(sweep)),
+    "prepare": Case(once(prepare), follow_prepare),
+    "download": Case(once(download), follow_download),
+    "train and prepare": Case(
+        lambda house, number: [
+            house.train(number),
+            ["prepare", *house.data(), f"data.dtype=float{16 * (1 + number % 2)}"],
+        ],
+        resume,
+    ),
+    "two resumes": Case(interrupted, clean_work),
+    "two exports": Case(twice(export), follow_export),
+    "two crossvals": Case(twice(crossval), same(crossval)),
+    "two sweeps": Case(twice(sweep), same(sweep)),
+}
+
+
+# --- the kills ----------------------------------------------------------------------------------
+
+
+def attempt(house: House, name: str, number: int, longest: float) -> dict[str, Any]:
+    """Kill the commands of a case at a random moment each, and see what holds."""
+    luck, case = random.Random(f"{name} {number}"), CASES[name]
+    began, log = time.monotonic(), house.folder / "killed.log"
+    log.unlink(missing_ok=True)
+    found: list[str] = []
+    moments: list[float] = []
+    statuses: list[int | None] = []
+    house.known["finished"] = [run["id"] for run in ask(house, runs) if run["status"] == "FINISHED"]
+    commands = case.commands(house, number)
+    started = time.monotonic()
+    pids = [command(arguments, log) for arguments in commands]
+    ends = sorted((luck.uniform(0, longest), pid) for pid in pids)
+    for moment, pid in ends:
+        status = wait(pid, started + moment - time.monotonic())
+        if status is None:
+            kill(pid)
+            moments.append(round(moment, 3))
+        elif status not in (0, 2):
+            found.append(f"status {status}: {log.read_text(errors='replace')[-1500:]}")
+        statuses.append(status)
+    try:
+        found += ask(house, faults)
+        found += case.follow(house, number)
+        found += ask(house, faults)
+    except AssertionError as error:
+        found.append(str(error)[-1500:])
+    seconds = round(time.monotonic() - began, 2)
+    line = {"case": name, "number": number, "killed_after": moments, "statuses": statuses}
+    return line | {"faults": found, "seconds": seconds}
+
+
+def set_up(house: House) -> None:
+    """A store, and two finished runs; known to later calls by a file."""
+    file = house.folder / "known.json"
+    if not file.exists():
+        for seed in (1, 2):
+            status, text = finish(house, house.train(seed))
+            assert status == 0, text
+        for dtype in ("float16", "float32"):
+            status, text = finish(house, ["prepare", *house.data("packed"), f"data.dtype={dtype}"])
+            assert status == 0, text
+            house.known.setdefault("fingerprints", []).append(ask(house, _fingerprint))
+        house.known["members"] = [run["id"] for run in ask(house, runs)]
+        _zip(house.folder / "raw", house.folder / "archive.zip")
+        file.write_text(json.dumps(house.known))
+    house.known = json.loads(file.read_text())
+
+
+def _fingerprint(house: House) -> str:
+    from asl.clips.store import ClipStore
+
+    return ClipStore.open(house.folder / "packed").fingerprint
+
+
+def _zip(raw: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(raw.rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                packed.write(file, file.relative_to(raw))
+
+
+def longest_of(house: House, name: str) -> float:
+    """How long the commands of a case take without a kill, and a little more."""
+    commands = CASES[name].commands(house, 10**6)
+    began = time.monotonic()
+    for pid in [command(arguments, house.folder / "killed.log") for arguments in commands]:
+        wait(pid, COMMAND_SECONDS)
+    longest = 1.1 * (time.monotonic() - began)
+    CASES[name].follow(house, 10**6)
+    return longest
+
+
+def serve(folder: Path) -> tuple[int, int]:
+    """A stand-in for Kaggle in a process of its own: its id and port."""
+    server = HTTPServer(("127.0.0.1", 0), Kaggle)
+    server.folder = folder  # type: ignore[attr-defined]
+    parent = os.getpid()
+    pid = os.fork()
+    if not pid:
+        server.timeout = 1
+        while os.getppid() == parent:
+            server.handle_request()
+        os._exit(0)
+    return pid, server.server_port
+
+
+class Kaggle(BaseHTTPRequestHandler):
+    """Sends a client of its API on to the archive."""
+
+    def do_POST(self) -> None:
+        """Answer a client of the API."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(302)
+        self.send_header("Location", f"http://127.0.0.1:{self.connection.getsockname()[1]}/a.zip")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """Send the archive, slowly."""
+        body = (self.server.folder / "archive.zip").read_bytes()  # type: ignore[attr-defined]
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1] or 0)
+        self.send_response(206 if start else 200)
+        for name, value in (("Accept-Ranges", "bytes"), ("ETag", '"one"')):
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        try:
+            for at in range(start, len(body), 65536):
+                self.wfile.write(body[at : at + 65536])
+                time.sleep(0.01)
+        except ConnectionError:
+            pass
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+def stand_in(port: int) -> None:
+    """Point Kaggle's client at the stand-in."""
+    os.environ |= {"KAGGLE_USERNAME": "me", "KAGGLE_KEY": "c0ffee"}
+    from kagglesdk import kaggle_env
+
+    api = f"http://127.0.0.1:{port}"
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = api
+    plenty = type(shutil.disk_usage("/"))(10**12, 0, 10**12)
+    shutil.disk_usage = lambda _: plenty  # type: ignore[assignment]
+
+
+def import_all() -> None:
+    """What commands import, so that a process that is forked starts at once."""
+
+
+def done(file: Path) -> list[dict[str, Any]]:
+    """The recorded attempts."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def summary(lines: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of the kills."""
+    rows = ["| killed | kills | faults |", "|---|---|---|"]
+    for name in CASES:
+        mine = [line for line in lines if line["case"] == name]
+        kills = sum(len(line["killed_after"]) for line in mine)
+        rows.append(f"| {name} | {kills} | {sum(bool(line['faults']) for line in mine)} |")
+    kills = sum(len(line["killed_after"]) for line in lines)
+    rows.append(f"| together | {kills} | {sum(bool(line['faults']) for line in lines)} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Kill commands until there are enough."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("data/kills"))
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--summary", action="store_true", help="print the table so far")
+    options = parser.parse_args()
+    file = options.folder / "kills.jsonl"
+    if options.summary:
+        print(summary(done(file)))
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    house = House(options.folder.resolve())
+    server, port = serve(house.folder)
+    import_all()
+    stand_in(port)
+    set_up(house)
+    for name in options.cases:
+        wanted = -(-SHARES[name] * options.kills // 500)
+        mine = [line for line in done(file) if line["case"] == name]
+        kills, number = sum(len(line["killed_after"]) for line in mine), 100 + len(mine)
+        longest = longest_of(house, name) if kills < wanted else 0
+        while kills < wanted:
+            line = attempt(house, name, number, longest)
+            kills, number = kills + len(line["killed_after"]), number + 1
+            with file.open("a") as out:
+                print(json.dumps(line), file=out)
+            print(name, kills, "of", wanted, line["faults"] or "", flush=True)
+    os.kill(server, signal.SIGKILL)
+    print(summary(done(file)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A disk that is full or read-only: one sentence, the run FAILED, files that exist stay whole."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from asl.errors import disk_failure
+from asl.files import replacing_in
+from asl.tracking.find import find_runs
+from asl.tracking.store import open_tracker
+
+SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
+
+
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_fails_a_training_in_one_sentence(workbench, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert workbench("train", *SMALL, "seed=41") == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("asl train: ")]
+    assert "No space left on device" in line
+    tracker = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    (run,) = [run for run in find_runs(tracker) if run.params.get("seed") == "41"]
+    assert run.status == "FAILED"
+
+
+def test_a_full_disk_leaves_the_evaluation_of_before(workbench, trained, capsys, monkeypatch):
+    folder = workbench.folder / "evaluation-full"
+    arguments = ["evaluate", f"run={trained}", f"evaluate.dir={folder}"]
+    assert workbench(*arguments) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert workbench(*arguments) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_only_errors_of_disks_are_one_sentence():
+    error = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.OperationalError) as of_the_database:
+        error.execute("SELECT * FROM missing")
+    assert disk_failure(of_the_database.value) is None
+    assert disk_failure(ValueError("a fault of the program")) is None
+    assert disk_failure(OSError(13, "Permission denied", "a.txt")) == "a.txt: Permission denied"
+    cause = sqlite3.OperationalError("attempt to write a readonly database")
+    cause.sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+    wrapped = MlflowException("database")
+    wrapped.__cause__ = cause
+    assert "readonly database" in (disk_failure(wrapped) or "")
+
+
+def fail_halfway(folder: Path) -> None:
+    with replacing_in(folder) as scratch:
+        (scratch / "a").write_text("ne")
+        full()
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        fail_halfway(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    with replacing_in(tmp_path) as folder:
+        (folder / "a").write_text("new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+# --- a disk that is really full -----------------------------------------------------------------
+
+# In a name space of its own, where anybody may mount.
+SMALL_DISK = """
+import io, json, subprocess, sys
+from contextlib import redirect_stderr, redirect_stdout
+
+def mount(*options):
+    subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", disk], check=True)
+
+def used():
+    done = subprocess.run(["du", "-sk", disk], stdout=subprocess.PIPE, text=True)
+    return int(done.stdout.split()[0])
+
+def attempt(*arguments):
+    from asl.cli import run
+    with redirect_stderr(io.StringIO()) as error, redirect_stdout(io.StringIO()):
+        return run(arguments), error.getvalue()
+
+disk, out, *train = sys.argv[1:]
+tracking = f"tracking.uri=sqlite:///{disk}/mlruns/mlflow.db"
+mount("-o", "size=64m")
+assert attempt(*train, tracking)[0] == 0
+told = []
+for room in (0, 100, 300):
+    mount("-o", f"remount,size={used() + room}k")
+    told.append(attempt(*train, tracking))
+mount("-o", "remount,size=64m")
+attempt("runs", tracking)
+subprocess.run(["cp", "-r", f"{disk}/mlruns", out], check=True)
+read_only = f"import sys; from asl.cli import run; sys.exit(run({[*train, tracking]}))"
+subprocess.run(["mount", "--bind", disk, disk], check=True)
+subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
+done = subprocess.run([sys.executable, "-c", read_only], stderr=subprocess.PIPE, text=True)
+told.append([done.returncode, done.stderr])
+open(f"{out}/told.json", "w").write(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
+        pytest.skip("this machine does not allow a disk of one's own")
+    (tmp_path / "disk").mkdir()
+    apart = ["unshare", "-rm", sys.executable, "-c", SMALL_DISK]
+    where = [str(tmp_path / "disk"), str(tmp_path)]
+    subprocess.run([*apart, *where, "train", *SMALL, *workbench.data], check=True)
+    for status, printed in json.loads((tmp_path / "told.json").read_text()):
+        assert status in (1, 2)
+        assert "Traceback" not in printed
+        assert "Error executing job" not in printed
+        assert len([x for x in printed.splitlines() if x.startswith("asl train: ")]) == 1
+    tracker = open_tracker({"uri": f"sqlite:///{tmp_path}/mlruns/mlflow.db"})
+    assert {run.status for run in find_runs(tracker)} == {"FINISHED", "FAILED"}
