@@ -23,7 +23,7 @@ Share = Annotated[float, Interval(gt=0, lt=1)]
 Seed = Annotated[int, Ge(0)]
 
 SplitKind = Literal[
-    "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers"
+    "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers", "whole"
 ]
 _LONGEST_LIST = 1000
 NOT_INDEPENDENT = "(not signer-independent)"
@@ -70,6 +70,8 @@ class Split:
         """How the test rows were chosen, in words; results compare only under the same one."""
         if self.kind == "all_signers":
             return "all_signers test=none"
+        if self.kind == "whole":
+            return "whole: every clip"
         if self.kind == "random":
             return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
         number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
@@ -263,6 +265,26 @@ def all_signers(
     validation = Validation(val, val_share, val_signers_from)
     rng = np.random.default_rng(seed)
     return _split_by_signer(signs, signers, "all_signers", [], validation, rng)
+
+
+def whole(signs: Names, signers: Names) -> Split:
+    """Tests on every clip: for a data set that was not trained on. Nothing can be trained with it.
+
+    Args:
+        signs: sign of each clip.
+        signers: signer of each clip.
+    """
+    rows = np.arange(len(signs))
+    return Split(
+        train=rows[:0],
+        val=rows[:0],
+        test=rows,
+        kind="whole",
+        test_signers=tuple(sorted_names(signers)),
+        val_signers=(),
+        test_signer_independent=True,
+        val_signer_independent=True,
+    )
 
 
 def random(

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from asl.config.compose import plain, run_command
 from asl.config.plan import best_among, chosen_data, chosen_split
+from asl.config.schema import EvaluateSettings, checked
 from asl.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,17 +24,22 @@ def main(arguments: Sequence[str]) -> None:
 
 def _evaluate(cfg: DictConfig) -> None:
     from asl.evaluation.report import text_report
-    from asl.runs.evaluate import write_evaluation
+    from asl.runs.evaluate import record_evaluation, write_evaluation
+    from asl.tracking.store import open_tracker
 
     if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
             "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
         )
     measured = _of_run(cfg) if cfg.tflite is None else _of_file(cfg)
-    report = text_report(measured.evaluation, measured.part, measured.split, measured.seen)
+    report = text_report(
+        measured.evaluation, measured.part, measured.split, measured.seen, measured.unknown
+    )
     directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else None
     directory = write_evaluation(measured, report, directory)
     print(report)
+    run_id = record_evaluation(measured, report, open_tracker(plain(cfg.tracking)))
+    print(f"run: {run_id}  (asl runs --kind evaluate)")
     print(f"evaluation: {directory}")
 
 
@@ -48,7 +54,7 @@ def _of_run(cfg: DictConfig) -> "PartEvaluation":
         open_tracker(plain(cfg.tracking)),
         **best_among(cfg),
     )
-    return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg))
+    return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg), **_sign_options(cfg))
 
 
 def _of_file(cfg: DictConfig) -> "PartEvaluation":
@@ -58,4 +64,10 @@ def _of_file(cfg: DictConfig) -> "PartEvaluation":
     data, split = chosen_data(cfg), chosen_split(cfg)
     if data is None or split is None:
         raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
-    return evaluate_file(Path(cfg.tflite), cfg.part, data, split)
+    return evaluate_file(Path(cfg.tflite), cfg.part, data, split, **_sign_options(cfg))
+
+
+def _sign_options(cfg: DictConfig) -> dict[str, Any]:
+    """How signs are matched whose names differ, or that the recognizer does not know."""
+    options = checked(cfg, EvaluateSettings)["evaluate"]
+    return {"signs": options["signs"], "unknown_signs": options["unknown_signs"]}

@@ -4,10 +4,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asl.commands.tables import console, plain_table
 from asl.config.compose import tracking_settings
+from asl.errors import UserError
 
 if TYPE_CHECKING:
     from asl.tracking.averages import Average
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--metric", help="rank by this metric (default test/f1, else val/f1)")
     parser.add_argument("--data", help="only runs on this data set")
     parser.add_argument("--split", help="only runs whose protocol starts with this")
+    parser.add_argument("--kind", help="only runs of this kind: train, crossval, evaluate, …")
+    parser.add_argument("--since", help="only runs started on this day or later: 2026-11-26")
     parser.add_argument("--limit", type=int, default=None, help="at most so many runs")
     parser.add_argument(
         "--mean", action="store_true", help="average runs that differ in seed and held-out signers"
@@ -40,7 +44,9 @@ def main(arguments: Sequence[str]) -> None:
     from asl.tracking.store import open_tracker
 
     tracker = open_tracker(tracking_settings(options.overrides))
-    runs = find_runs(tracker, options.metric, options.data, options.split)[: options.limit]
+    runs = find_runs(tracker, options.metric, options.data, options.split)
+    runs = [run for run in runs if _is_wanted(run, options.kind, _since(options.since))]
+    runs = runs[: options.limit]
     shown = list(METRICS) if options.metric in (None, *METRICS) else [options.metric, *METRICS]
     if options.mean:
         _print_averages(averages(runs), shown, options.json)
@@ -50,6 +56,23 @@ def main(arguments: Sequence[str]) -> None:
         print("no runs yet; `asl train` makes one")
     else:
         _print_table(runs, shown)
+
+
+def _is_wanted(run: "FoundRun", kind: str | None, since: float) -> bool:
+    """Whether a run is listed; evaluations and comparisons of other runs only by their kind."""
+    of_kind = run.tags.get("kind")
+    listed = of_kind == kind if kind else of_kind not in ("evaluate", "compare")
+    return listed and run.started >= since
+
+
+def _since(day: str | None) -> float:
+    """The beginning of a day in milliseconds, as MLflow counts them."""
+    if day is None:
+        return 0
+    try:
+        return datetime.fromisoformat(day).timestamp() * 1000
+    except ValueError:
+        raise UserError(f"--since={day}: write a day as 2026-11-26") from None
 
 
 def _print_table(runs: "Sequence[FoundRun]", metrics: Sequence[str]) -> None:

@@ -95,6 +95,22 @@ class SweepSettings(BaseModel):
     space: dict[str, Any]
 
 
+class SignSettings(BaseModel):
+    """The part `evaluate` of conf/evaluate.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+    dir: str | None
+    signs: dict[str, str] | None
+    unknown_signs: typing.Literal["refuse", "leave_out"]
+
+
+class EvaluateSettings(BaseModel):
+    """The settings of conf/evaluate.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    evaluate: SignSettings
+
+
 class RetrainSettings(BaseModel):
     """The scalars of conf/retrain.yaml."""
 

@@ -10,7 +10,9 @@ from asl.evaluation.predictions import Predictions
 SHOWN_ROWS = 10  # of a table; the files have them all
 
 
-def text_report(evaluation: Evaluation, part: str, split: Split, seen: str) -> str:
+def text_report(
+    evaluation: Evaluation, part: str, split: Split, seen: str, unknown: str = ""
+) -> str:
     """An evaluation as text: metrics, calibration, intervals, and the tables' first rows.
 
     Args:
@@ -18,10 +20,12 @@ def text_report(evaluation: Evaluation, part: str, split: Split, seen: str) -> s
         part: `train`, `val` or `test`.
         split: of the clips.
         seen: the overlap of the part with the training data, in words.
+        unknown: the clips that were left out, in words.
     """
     tables = evaluation.tables
     clips = f"{part} ({split.part_protocol(part)}), {len(evaluation.predictions.signs):,} clips"
-    lines = [clips, f"seen in training: {seen}", *_metrics(evaluation)]
+    lines = [clips, f"seen in training: {seen}", *([unknown] if unknown else [])]
+    lines += _metrics(evaluation)
     lines += _calibration(evaluation, split)
     methods = {"clips": "over clips, Wilson", "signers": "over signers, cluster bootstrap"}
     for row in tables["intervals"].to_dict("records"):

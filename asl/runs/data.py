@@ -1,6 +1,7 @@
 """The clips of a plan: their store, packed when it has to be, and their split."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, landmark_set
 from asl.runs.plan import DataPlan
+
+UnknownSigns = Literal["refuse", "leave_out"]
 
 
 def open_store(data: DataPlan, workers: int | None = None) -> ClipStore:
@@ -84,22 +87,53 @@ def check_layout(name: str, layout: str, store: ClipStore) -> None:
         )
 
 
-def outputs_of_signs(name: str, signs: Sequence[str], store: ClipStore) -> list[int]:
-    """The output of each of the store's signs, by their names.
+class SignMap(NamedTuple):
+    """How a recognizer's outputs and a store's signs belong together.
+
+    Attributes:
+        outputs: the recognizer's outputs in the order of `names`.
+        names: signs that are told apart.
+        labels: for each sign of the store its index in `names`; -1 where the recognizer does not
+            know it.
+    """
+
+    outputs: list[int]
+    names: list[str]
+    labels: np.ndarray
+
+    def known(self, store: ClipStore, rows: np.ndarray) -> np.ndarray:
+        """Those of the rows whose sign the recognizer knows."""
+        return rows[self.labels[store.sign[rows]] >= 0]
+
+
+def outputs_of_signs(
+    name: str,
+    signs: Sequence[str],
+    store: ClipStore,
+    spelling: Mapping[str, str] | None = None,
+    unknown_signs: UnknownSigns = "refuse",
+) -> SignMap:
+    """The outputs of a recognizer that are the store's signs, by their names.
 
     Args:
         name: of the recognizer, `run=NAME` say.
         signs: in the order of its outputs.
         store: the clips.
+        spelling: names of the store's signs to names of the recognizer's.
+        unknown_signs: whether signs that the recognizer does not know are refused or left out.
 
     Raises:
-        UserError: the store has other signs than the recognizer.
+        UserError: the store has other signs than the recognizer, or none that it knows.
     """
-    if sorted(signs) == sorted(store.signs):
-        return [signs.index(sign) for sign in store.signs]
+    spelled = [(spelling or {}).get(sign, sign) for sign in store.signs]
+    if sorted(signs) == sorted(spelled):
+        return SignMap([signs.index(s) for s in spelled], store.signs, np.arange(len(spelled)))
+    if unknown_signs == "leave_out" and set(signs) & set(spelled):
+        labels = [signs.index(sign) if sign in signs else -1 for sign in spelled]
+        return SignMap(list(range(len(signs))), list(signs), np.array(labels))
     only = {
-        "it alone has": [sign for sign in signs if sign not in store.signs],
-        "these clips alone have": [sign for sign in store.signs if sign not in signs],
+        "it alone has": [sign for sign in signs if sign not in spelled],
+        "these clips alone have": [sign for sign in spelled if sign not in signs],
     }
     differences = [f"{who} {listed(some)}" for who, some in only.items() if some]
     what = "; ".join(differences) or f"{len(signs)} and {len(store.signs)}"

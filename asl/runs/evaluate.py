@@ -1,14 +1,15 @@
 """Measuring a run, or an exported .tflite, on a part of a split."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import Split
+from asl.clips.splits import Split, whole
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.evaluation.calibration import fit_temperature
@@ -16,12 +17,26 @@ from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.export.parity.scores import tflite_outputs
 from asl.paths import PROJECT, as_file_name
-from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
+from asl.runs.data import (
+    SignMap,
+    UnknownSigns,
+    check_layout,
+    listed,
+    make_split,
+    open_store,
+    outputs_of_signs,
+)
 from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
 from asl.runtime.labels import LABELS, read_facts, read_labels
 from asl.runtime.litert import load
+from asl.tracking.descriptions import record_description, results_description
+from asl.tracking.inputs import record_inputs
+from asl.tracking.record import log_metrics, record_files, record_params
+from asl.tracking.run import tracked_run
+from asl.tracking.store import Tracker
+from asl.tracking.tags import run_tags
 
 PARTS = ("train", "val", "test")
 
@@ -37,6 +52,7 @@ class PartEvaluation:
         split: their parts.
         evaluation: metrics and tables.
         seen: what the recognizer has seen of the part in training, in words.
+        left_out: clips of the part whose sign the recognizer does not know.
     """
 
     name: str
@@ -45,6 +61,20 @@ class PartEvaluation:
     split: Split
     evaluation: Evaluation
     seen: str
+    left_out: np.ndarray
+
+    @property
+    def unknown(self) -> str:
+        """What was left out, in a sentence; empty where nothing was."""
+        if not len(self.left_out):
+            return ""
+        signs = sorted(set(self.store.clip_signs[self.left_out]))
+        known = len(self.evaluation.predictions.signs)
+        accuracy = self.evaluation.metrics["accuracy"] * known / (known + len(self.left_out))
+        return (
+            f"left out: {len(self.left_out):,} clips of {len(signs)} signs that it does not know "
+            f"({listed(signs)}); with these counted as wrong, accuracy is {accuracy:.4f}"
+        )
 
     @property
     def title(self) -> str:
@@ -57,6 +87,9 @@ def evaluate_run(
     part: str = "test",
     data: DataPlan | None = None,
     split: Callable[..., Split] | None = None,
+    *,
+    signs: Mapping[str, str] | None = None,
+    unknown_signs: UnknownSigns = "refuse",
 ) -> PartEvaluation:
     """Measure a run's recognizer.
 
@@ -64,7 +97,10 @@ def evaluate_run(
         loaded: the run.
         part: of the split.
         data: the clips; those of the run's training where None.
-        split: makes the split; the run's where None.
+        split: makes the split; where None the run's, and of another data set than the run's every
+            clip is a test clip.
+        signs: names of the clips' signs to names that the run knows.
+        unknown_signs: whether signs that the run does not know are refused or left out.
 
     Raises:
         UserError: an unknown part, or one without clips; or clips of another layout or of other
@@ -73,14 +109,20 @@ def evaluate_run(
     store, recognizer = open_store(data or loaded.data), loaded.recognizer
     name = f"run={loaded.run.name}"
     check_layout(name, recognizer.landmarks.layout.name, store)
-    order = outputs_of_signs(name, recognizer.signs, store)
-    parts = make_split(split or loaded.split, store)
+    mapped = outputs_of_signs(name, recognizer.signs, store, signs, unknown_signs)
+    parts = make_split(split or _default_split(loaded, data), store)
     rows, val_rows = _rows(part, parts)
     batches = ClipDataModule(store, parts, recognizer.landmarks)
 
     def predictions_of(some: np.ndarray) -> Predictions:
-        found = predict_batches(recognizer, batches.batches(some), store.signers)
-        return replace(found, scores=found.scores[:, order], names=store.signs)
+        known = batches.batches(mapped.known(store, some))
+        predictions = predict_batches(recognizer, known, store.signers)
+        return replace(
+            predictions,
+            scores=predictions.scores[:, mapped.outputs],
+            signs=mapped.labels[predictions.signs],
+            names=mapped.names,
+        )
 
     predictions = predictions_of(rows)
     val = predictions_of(val_rows) if len(val_rows) else None
@@ -94,8 +136,19 @@ def evaluate_run(
     return _evaluation(loaded.run.name, part, store, parts, predictions, val, seen)
 
 
+def _default_split(loaded: LoadedRun, data: DataPlan | None) -> Callable[..., Split]:
+    """The run's split, or of another data set every clip."""
+    return whole if data and data.name != loaded.run.data else loaded.split
+
+
 def evaluate_file(
-    model: Path, part: str, data: DataPlan, split: Callable[..., Split]
+    model: Path,
+    part: str,
+    data: DataPlan,
+    split: Callable[..., Split],
+    *,
+    signs: Mapping[str, str] | None = None,
+    unknown_signs: UnknownSigns = "refuse",
 ) -> PartEvaluation:
     """Measure a .tflite in LiteRT.
 
@@ -104,28 +157,31 @@ def evaluate_file(
         part: of the split.
         data: the clips.
         split: makes the split.
+        signs: names of the clips' signs to names that the file knows.
+        unknown_signs: whether signs that the file does not know are refused or left out.
 
     Raises:
         UserError: the file cannot be used, or it has other signs than the data set.
     """
     store = open_store(data)
     parts = make_split(split, store)
-    order = _outputs_of_file(model, store)
+    mapped = _outputs_of_file(model, store, signs, unknown_signs)
     rows, val_rows = _rows(part, parts)
-    both = np.concatenate([rows, val_rows])
+    known = mapped.known(store, rows)
+    both = np.concatenate([known, mapped.known(store, val_rows)])
     outputs = tflite_outputs(model, store, both)  # [clips, signs]
-    if outputs.shape[1] != len(store.signs):
+    if outputs.shape[1] != len(mapped.names):
         raise UserError(
-            f"model={model}: gives {outputs.shape[1]} probabilities for {len(store.signs)} signs"
+            f"model={model}: gives {outputs.shape[1]} probabilities for {len(mapped.names)} signs"
         )
     predictions = Predictions(
-        scores=_log_probabilities(outputs[:, order], model),
-        signs=store.sign[both],
+        scores=_log_probabilities(outputs[:, mapped.outputs], model),
+        signs=mapped.labels[store.sign[both]],
         signers=store.clip_signers[both],
         index=both,
-        names=store.signs,
+        names=mapped.names,
     )
-    in_part = np.arange(len(both)) < len(rows)
+    in_part = np.arange(len(both)) < len(known)
     val = predictions.of(~in_part) if len(val_rows) else None
     name = f"{model.resolve().parent.name}-{model.stem}"
     return _evaluation(name, part, store, parts, predictions.of(in_part), val, _provenance(model))
@@ -138,12 +194,31 @@ def check_part(part: str) -> None:
 
 
 def write_evaluation(measured: PartEvaluation, report: str, directory: Path | None = None) -> Path:
-    """Write the report, tables and figures; by default into data/evaluations/NAME-PART."""
-    folder = f"{as_file_name(measured.name)}-{measured.part}"
-    default = PROJECT / "data" / "evaluations" / folder
-    directory = directory or default
+    """Write the report, tables and figures; by default into data/evaluations/NAME-DATA-PART."""
+    folder = as_file_name(f"{measured.name}-{measured.store.name}-{measured.part}")
+    directory = directory or PROJECT / "data" / "evaluations" / folder
     write_results(directory, measured.evaluation, measured.store, measured.title, report)
     return directory
+
+
+def record_evaluation(measured: PartEvaluation, report: str, tracker: Tracker) -> str:
+    """Record an evaluation as a run of kind `evaluate`, and return its id."""
+    store, split = measured.store, measured.split
+    more = {"evaluated": measured.name, "part": measured.part}
+    tags = run_tags("evaluate", store.name, store.fingerprint, split, more)
+    name = f"evaluate-{measured.name}-{store.name}"
+    with tracked_run(tracker, name, tags) as run, TemporaryDirectory() as folder:
+        record_params(run, {"data": store.name, "evaluated": measured.name})
+        record_inputs(run, store.name, str(store.directory), store, split)
+        values = measured.evaluation.metrics.items()
+        log_metrics(run, {f"{measured.part}/{name}": value for name, value in values})
+        files = write_results(Path(folder), measured.evaluation, store, measured.title, report)
+        record_files(run, files, measured.part)
+        what = f"**{measured.name}**, evaluated on the {measured.part} clips of **{store.name}**"
+        note = " ".join(filter(None, [f"Seen in training: {measured.seen}.", measured.unknown]))
+        metrics = {f"{measured.part}/{name}": value for name, value in values}
+        record_description(run, results_description(what, run.id, split, metrics, note))
+    return run.id
 
 
 def _evaluation(
@@ -157,7 +232,8 @@ def _evaluation(
 ) -> PartEvaluation:
     temperature = fit_temperature(val.scores, val.signs) if val else None
     evaluation = evaluate(predictions, store, temperature)
-    return PartEvaluation(name, part, store, split, evaluation, seen)
+    left_out = np.setdiff1d(getattr(split, part), predictions.index)
+    return PartEvaluation(name, part, store, split, evaluation, seen, left_out)
 
 
 def _rows(part: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -184,8 +260,10 @@ def _provenance(model: Path) -> str:
     )
 
 
-def _outputs_of_file(model: Path, store: ClipStore) -> list[int]:
-    """The output of each of the store's signs; raises UserError where the file has other signs."""
+def _outputs_of_file(
+    model: Path, store: ClipStore, spelling: Mapping[str, str] | None, unknown_signs: UnknownSigns
+) -> SignMap:
+    """As `outputs_of_signs`; a file that names no signs has the store's, in their order."""
     load(model)
     try:
         signs = read_labels(model)
@@ -197,8 +275,9 @@ def _outputs_of_file(model: Path, store: ClipStore) -> list[int]:
             f"{store.name} in their order there",
             file=sys.stderr,
         )
-        return list(range(len(store.signs)))
-    return outputs_of_signs(f"model={model}", signs, store)
+        every = list(range(len(store.signs)))
+        return SignMap(every, store.signs, np.array(every))
+    return outputs_of_signs(f"model={model}", signs, store, spelling, unknown_signs)
 
 
 def _log_probabilities(outputs: np.ndarray, model: Path) -> np.ndarray:

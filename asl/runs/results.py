@@ -65,7 +65,7 @@ def record_results(
 
 def write_results(
     directory: Path, evaluation: Evaluation, store: ClipStore, title: str, report: str
-) -> None:
+) -> list[Path]:
     """Write report.txt, metrics.json, predictions.parquet, tables and figures.
 
     Args:
@@ -74,6 +74,9 @@ def write_results(
         store: the clips that it was measured on.
         title: of the figures.
         report: the text of report.txt.
+
+    Returns:
+        The files.
     """
     clips = per_clip(evaluation.predictions, store.clips["path"])
     with replacing_in(directory) as folder:
@@ -86,3 +89,5 @@ def write_results(
             with_literal_texts(figure).savefig(folder / f"{name}.png")
         for name in OPTIONAL_FILES:
             (directory / name).unlink(missing_ok=True)
+        names = [path.name for path in folder.iterdir()]
+    return [directory / name for name in sorted(names)]

@@ -96,6 +96,12 @@ def record_export(tracker: Tracker, run_id: str, files: Sequence[Path]) -> None:
         tracker.client.log_artifact(run_id, str(file), "export")
 
 
+def record_files(run: TrackedRun, files: Sequence[Path], folder: str) -> None:
+    """Log files as artifacts of an open run."""
+    for file in files:
+        run.client.log_artifact(run.id, str(file), folder)
+
+
 def _environment() -> dict[str, Any]:
     """Versions and machine, without anything that names the user."""
     return {

@@ -145,7 +145,8 @@ def copied(workbench, trained, tmp_path):
 
 def test_a_run_is_measured_by_the_names_of_the_signs(copied, workbench, trained, of_run, tmp_path):
     data, folder = copied(lambda signs: signs[::-1]), tmp_path / "out"
-    assert workbench("evaluate", f"run={trained}", *data, f"evaluate.dir={folder}") == 0
+    typed = [*data, "split=signer_holdout", f"evaluate.dir={folder}"]
+    assert workbench("evaluate", f"run={trained}", *typed) == 0
     ours, theirs = (pd.read_parquet(f / "predictions.parquet") for f in (folder, of_run))
     pd.testing.assert_frame_equal(
         ours.drop(columns="scores"), theirs.drop(columns="scores"), check_like=True
@@ -172,3 +173,45 @@ def test_clips_of_another_layout_are_one_sentence(workbench, trained, tmp_path, 
     data = ["data=npz", f"data.root={tmp_path}", f"data.store={tmp_path}/store"]
     assert workbench("evaluate", f"run={trained}", *data, "split=random") == 2
     assert "reads clips of the layout mediapipe_holistic" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def renamed(workbench, trained, tmp_path_factory):
+    """Another data set, in which a sign is called goodbye; overrides, and the sign's known name."""
+    folder = tmp_path_factory.mktemp("other")
+    raw = shutil.copytree(workbench.folder / "raw", folder / "raw")
+    path = raw / "sign_to_prediction_index_map.json"
+    known = sorted(labels := json.loads(path.read_text()), key=labels.get)[0]
+    path.write_text(path.read_text().replace(f'"{known}"', '"goodbye"'))
+    clips = pd.read_csv(raw / "train.csv").replace({"sign": {known: "goodbye"}})
+    clips.to_csv(raw / "train.csv", index=False)
+    return ["data=gislr", "data.name=other", f"data.root={raw}", f"data.store={folder}/s"], known
+
+
+def test_another_set_is_measured_whole_and_tracked(workbench, trained, renamed, tmp_path, capsys):
+    arguments = [f"run={trained}", *renamed[0], f"evaluate.dir={tmp_path}"]
+    assert workbench("evaluate", *arguments, "evaluate.unknown_signs=leave_out") == 0
+    printed = capsys.readouterr().out
+    assert "left out: 12 clips of 1 signs that it does not know (goodbye)" in printed
+    assert "test (whole: every clip), 36 clips" in printed
+    assert len(pd.read_parquet(tmp_path / "predictions.parquet")) == 36
+
+    found = workbench.runs(capsys, "--kind", "evaluate", "--data", "other")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert found[0]["metrics"]["test/accuracy"] == metrics["accuracy"]
+    assert found[0]["params"]["evaluated"] == trained
+    assert not any(run["name"] == found[0]["name"] for run in workbench.runs(capsys))
+
+
+def test_a_sign_with_another_name_is_matched(workbench, trained, renamed, tmp_path):
+    data, known = renamed
+    spelled = [f"evaluate.signs={{goodbye:{known}}}", f"evaluate.dir={tmp_path}"]
+    assert workbench("evaluate", f"run={trained}", *data, *spelled) == 0
+    assert len(pd.read_parquet(tmp_path / "predictions.parquet")) == 48
+
+
+def test_a_file_is_measured_on_another_set(exported, workbench, renamed, tmp_path, capsys):
+    typed = [f"model={exported}/model_float32.tflite", *renamed[0], "split=whole"]
+    leave = ["evaluate.unknown_signs=leave_out", f"evaluate.dir={tmp_path}"]
+    assert workbench("evaluate", *typed, *leave) == 0
+    assert "left out: 12 clips" in capsys.readouterr().out
