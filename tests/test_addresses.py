@@ -103,8 +103,20 @@ def test_ui(monkeypatch, capsys):
     assert run(["ui", f"tracking.uri=http://{SECRET}@host"]) == 0
     assert capsys.readouterr().out.startswith("http://***@host is a server")
     called = []
+
+    class Server:
+        pid = 2**30  # of no process
+
+        def __init__(self, command, env, start_new_session):
+            called.append((command, env))
+
+        def wait(self):
+            return 0
+
     monkeypatch.setattr("asl.tracking.store.open_tracker", lambda tracking: None)
-    monkeypatch.setattr("subprocess.call", lambda command, env: called.append((command, env)))
+    monkeypatch.setattr("asl.tracking.view.prepare_view", lambda tracker: "")
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    monkeypatch.setattr("subprocess.Popen", Server)
     uri = f"postgresql://anna:{SECRET}@host/db"
     run(["ui", f"tracking.uri={uri}"])
     ((command, environment),) = called

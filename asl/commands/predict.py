@@ -6,9 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Column, Table
-
 from asl.runtime.predict import Prediction, predict
 
 REGISTERED = "models:/"
@@ -58,6 +55,9 @@ def _as_objects(predictions: dict[str, Prediction]) -> list[dict[str, object]]:
 
 
 def _print_table(predictions: dict[str, Prediction]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
     table = Table(Column("clip", overflow="fold"), "sign", "probability")
     for clip, best in predictions.items():
         for rank, (sign, probability) in enumerate(best):

@@ -30,7 +30,7 @@ from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
 from asl.runtime.labels import LABELS, read_facts, read_labels
-from asl.runtime.litert import load
+from asl.runtime.predict import check_model
 from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.inputs import record_inputs
 from asl.tracking.record import log_metrics, record_files, record_params
@@ -251,9 +251,9 @@ def _rows(part: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
 def _provenance(model: Path) -> str:
     """What is known of a file's training clips: the data and split of its run."""
     run = read_facts(model).get("run")
-    if not run:
+    if not isinstance(run, dict) or not {"name", "id"} <= run.keys():
         return "not known, as this file does not say what it was trained on"
-    trained_on = ", ".join(run[key] for key in ("data", "split", "val_protocol") if key in run)
+    trained_on = ", ".join(str(run[key]) for key in ("data", "split", "val_protocol") if key in run)
     return (
         f"not known clip by clip; its run {run['name']} was trained on {trained_on}; "
         f"see run={run['id']}"
@@ -264,7 +264,7 @@ def _outputs_of_file(
     model: Path, store: ClipStore, spelling: Mapping[str, str] | None, unknown_signs: UnknownSigns
 ) -> SignMap:
     """As `outputs_of_signs`; a file that names no signs has the store's, in their order."""
-    load(model)
+    check_model(model)
     try:
         signs = read_labels(model)
     except UserError:

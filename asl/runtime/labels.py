@@ -1,6 +1,5 @@
 """The label map of a .tflite: the signs in the order of its outputs, and how it was made."""
 
-import contextlib
 import json
 import zipfile
 from pathlib import Path
@@ -15,29 +14,63 @@ LABELS_TEXT = "labels.txt"
 """The signs alone, one per line, where TFLite's metadata expects them: a zip entry too."""
 
 
+_MOST_BYTES = 10_000_000  # of a label map: a small zip entry may unpack to any size
+
+
 def read_labels(model_path: str | Path) -> list[str]:
     """The signs in the order of the outputs.
 
     They are read from labels.json or labels.txt in the file, else from labels.json beside it.
 
     Raises:
-        UserError: there is no label map in either place.
+        UserError: there is no label map in either place, or it is none.
     """
-    if facts := read_facts(model_path):
-        return list(facts["signs"])
-    with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(model_path) as archive:
-        return archive.read(LABELS_TEXT).decode().splitlines()
+    if LABELS in (entries := _entries(model_path)):
+        return _signs(f"{model_path}: its {LABELS}", entries[LABELS])
+    if LABELS_TEXT in entries:
+        return entries[LABELS_TEXT].decode("utf-8", "replace").splitlines()
     beside = Path(model_path).with_name(LABELS)
     if not beside.is_file():
         raise UserError(f"{model_path}: has no label map inside and no {LABELS} beside it")
-    try:
-        return list(json.loads(beside.read_text(encoding="utf-8"))["signs"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{beside}: must be a JSON object with the list "signs"') from error
+    return _signs(str(beside), beside.read_bytes())
 
 
 def read_facts(model_path: str | Path) -> dict[str, Any]:
-    """The labels.json in a file: signs, inputs, preprocessing, run; empty if it has none."""
-    with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(model_path) as archive:
-        return dict(json.loads(archive.read(LABELS)))
-    return {}
+    """The labels.json in a file: signs, inputs, preprocessing, run; empty if it has none.
+
+    Raises:
+        UserError: it is no JSON object.
+    """
+    entries = _entries(model_path)
+    return _object(f"{model_path}: its {LABELS}", entries[LABELS]) if LABELS in entries else {}
+
+
+def _entries(model_path: str | Path) -> dict[str, bytes]:
+    """The label maps in the zip behind a model; raises UserError where they are damaged."""
+    try:
+        if not zipfile.is_zipfile(model_path):
+            return {}
+        with zipfile.ZipFile(model_path) as archive:
+            found = [info for info in archive.infolist() if info.filename in (LABELS, LABELS_TEXT)]
+            if any(info.file_size > _MOST_BYTES for info in found):
+                raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+            return {info.filename: archive.read(info) for info in found}
+    except Exception as error:  # zipfile has no one exception for damage
+        raise UserError(f"{model_path}: its label map cannot be read ({error})") from error
+
+
+def _signs(where: str, text: bytes) -> list[str]:
+    signs = _object(where, text).get("signs")
+    if not isinstance(signs, list) or not all(isinstance(sign, str) for sign in signs):
+        raise UserError(f'{where}: must be a JSON object with the list "signs", of names')
+    return signs
+
+
+def _object(where: str, text: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is no JSON ({str(error).splitlines()[0]})") from error
+    if not isinstance(facts, dict):
+        raise UserError(f'{where}: must be a JSON object with the list "signs"')
+    return facts

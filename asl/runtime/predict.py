@@ -1,16 +1,24 @@
-"""The most probable signs of clips, by an exported .tflite alone."""
+"""The most probable signs of clips, by an exported .tflite.
 
-import zipfile
-from collections.abc import Sequence
+LiteRT and the readers of clips are native code, which a file from elsewhere may crash. So they run
+in a process of their own, `python -m asl.runtime.recognise`, which answers with a JSON line for the
+model and one for each clip. Where it dies at a clip, another process does the rest.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from asl.errors import UserError
-from asl.runtime.labels import read_labels
-from asl.runtime.litert import load
+from asl.paths import PACKAGE
 
 Prediction = list[tuple[str, float]]
+_CRASH = "LiteRT crashes on this file"
 
 
 def predict(
@@ -20,7 +28,7 @@ def predict(
 
     Args:
         model_path: a .tflite of the GISLR competition's contract, as `asl export` writes it.
-        clip_paths: files that `read_clip` can read.
+        clip_paths: files that `asl.runtime.recognise.read_clip` can read.
         top: number of signs per clip.
 
     Returns:
@@ -28,7 +36,7 @@ def predict(
         that could not be read.
 
     Raises:
-        UserError: the model cannot be used, or `top` is not positive.
+        UserError: the model cannot be used, LiteRT crashes on it, or `top` is not positive.
 
     Example:
         >>> from asl.runtime.predict import predict
@@ -38,52 +46,60 @@ def predict(
     """
     if top < 1:
         raise UserError(f"--top={top}: choose a number from 1 up")
-    predictor, signs = load(model_path), read_labels(model_path)
     predictions: dict[str, Prediction] = {}
     problems: dict[str, str] = {}
-    for path in clip_paths:
-        try:
-            probabilities = predictor(read_clip(path))
-        except (ValueError, OSError) as error:
-            problems[str(path)] = _reason(error)
-            continue
-        if len(probabilities) != len(signs):
-            raise UserError(
-                f"{model_path}: gives {len(probabilities)} probabilities for {len(signs)} labels"
-            )
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        predictions[str(path)] = [(signs[i], float(probabilities[i])) for i in order]
+    rest = [str(path) for path in clip_paths]
+    usable = False
+    while rest or not usable:
+        for answer in _answers(model_path, rest, top):
+            if "fault" in answer:
+                raise UserError(answer["fault"])
+            if "signs" in answer:
+                predictions[rest.pop(0)] = [(sign, p) for sign, p in answer["signs"]]
+            elif "problem" in answer:
+                problems[rest.pop(0)] = answer["problem"]
+            elif "usable" in answer:
+                usable = True
+            elif not usable:
+                raise UserError(f"{model_path}: {_CRASH} ({answer['crash']})")
+            elif rest:
+                what = f"crashed the process that read and recognised it ({answer['crash']})"
+                problems[rest.pop(0)] = what
     return predictions, problems
 
 
-def read_clip(path: str | Path) -> np.ndarray:
-    """One clip, float32 [n, N, 3], of a GISLR parquet, a .npy array or a .npz with one array.
-
-    Raises:
-        ValueError: what is wrong with the file, as the end of a sentence.
-        OSError: it cannot be read.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".parquet":
-        from asl.clips.sources.gislr import read_clip as read_parquet
-
-        return read_parquet(path)
-    if suffix not in (".npy", ".npz"):
-        raise ValueError("must end in .parquet, .npy or .npz")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded.astype(np.float32)
-        with loaded:
-            names = loaded.files
-            if len(names) == 1:
-                return loaded[names[0]].astype(np.float32)
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError("is not a NumPy file of numbers") from error
-    raise ValueError(f"must hold one array, holds {', '.join(names) or 'none'}")
+def check_model(model_path: str | Path) -> None:
+    """Raises UserError where a .tflite cannot be used, or LiteRT crashes on it."""
+    for answer in _answers(model_path, [], 1):
+        if "usable" in answer:
+            return
+        what = answer.get("fault") or f"{model_path}: {_CRASH} ({answer['crash']})"
+        raise UserError(what)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or "cannot be read"
-    return str(getattr(error, "reason", error))
+def _answers(model_path: str | Path, clip_paths: list[str], top: int) -> Iterator[dict[str, Any]]:
+    """The answers of one process: `usable`, then one a clip; `fault` or `crash` where it ends."""
+    # Without -P the process would import modules from the working folder, a stranger's perhaps.
+    command = [sys.executable, "-P", "-m", "asl.runtime.recognise"]
+    places = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            json.dump([str(model_path), list(clip_paths), top], process.stdin)
+            process.stdin.close()
+            yield from map(json.loads, process.stdout)
+        finally:
+            if sys.exc_info()[0] is not None:
+                process.kill()
+    if status := process.returncode:
+        name = signal.Signals(-status).name if status < 0 else f"status {status}"
+        yield {"crash": name}

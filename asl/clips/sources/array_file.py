@@ -59,14 +59,21 @@ class ArrayFile(NamedTuple):
         Raises:
             UserError: the member is damaged, or the disk is full.
         """
+        where = tempfile.gettempdir()
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if shutil.disk_usage(where).free < size:
+            room = f"{size / 1e9:.1f} GB, which {where} has no room for"
+            raise UserError(f"{self.path}: {self.member} unpacks to {room}")
         file = tempfile.TemporaryFile()  # noqa: SIM115 - used for the life of the source
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(str(self.member)) as member:
                 member.read(self.offset)
-                shutil.copyfileobj(member, file, 1 << 20)
+                while size and (block := member.read(min(size, 1 << 20))):
+                    size -= file.write(block)
                 file.flush()
+            if size:
+                raise EOFError("it is cut short")
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            where = tempfile.gettempdir()
             raise UserError(f"{self.path}: cannot be unpacked into {where} ({error})") from error
         return file
 
@@ -92,7 +99,10 @@ def find_array(path: Path, member: str | None) -> ArrayFile:
         raise ValueError("it is cut short")
     if member is None or info.compress_type != zipfile.ZIP_STORED:
         return array
-    return array._replace(compressed=False, offset=offset + _data_offset(path, info))
+    stored = array._replace(compressed=False, offset=offset + _data_offset(path, info))
+    if stored.offset + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise ValueError("it is cut short")
+    return stored
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:

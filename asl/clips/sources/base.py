@@ -13,6 +13,9 @@ import numpy as np
 
 from asl.errors import UserError
 
+MAX_FRAMES = 50_000
+"""Of a clip: half an hour. A few bytes of a damaged or hostile file can stand for more."""
+
 
 class Entry(NamedTuple):
     """One clip that a raw data set lists.

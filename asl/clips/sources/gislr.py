@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from asl.clips.sources.base import BadClip, Entry, Listing, Problem, Reading
+from asl.clips.sources.base import MAX_FRAMES, BadClip, Entry, Listing, Problem, Reading
 from asl.errors import UserError
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 
@@ -113,7 +113,7 @@ def read_sign_map(path: Path) -> list[str]:
         labels = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
         signs = sorted(labels, key=labels.get)
         gapless = [labels[sign] for sign in signs] == list(range(len(signs)))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         gapless = False
     if not gapless or not signs:
         raise UserError(f"{path}: must map every sign to a label of its own, counted from 0")
@@ -266,6 +266,8 @@ def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
 
 
 def _columns(path: Path, parquet: pq.ParquetFile, names: list[str]) -> pa.Table:
+    if parquet.metadata.num_rows > MAX_FRAMES * _SIZE:
+        raise BadClip(path, f"has {parquet.metadata.num_rows:,} rows, which no clip has")
     table = parquet.read(columns=names, use_threads=False)
     if table.num_rows != parquet.metadata.num_rows:
         raise BadClip(path, f"has {table.num_rows} rows of {parquet.metadata.num_rows}")
@@ -425,6 +427,8 @@ def _place_rows(path: Path, table: pa.Table) -> Reading:
     """The clip from rows in any order, with a note where frames are out of order."""
     frames, slots = _values(table["frame"]), _slots(path, table)
     numbers, rank = np.unique(frames, return_inverse=True)
+    if len(numbers) > MAX_FRAMES:
+        raise BadClip(path, f"has {len(numbers):,} frames, which no clip has")
     cells = rank * _SIZE + slots
     counts = np.bincount(cells, minlength=len(numbers) * _SIZE)
     if counts.max() > 1:

@@ -24,6 +24,8 @@ from asl.clips.splits import sorted_names
 from asl.errors import UserError
 from asl.landmarks import layout as layout_of
 
+_MOST_BYTES = 1 << 30  # of names or numbers, one for each clip
+
 
 def described_npz(root: str | Path, **overrides: Any) -> "NpzSource":
     """The NpzSource that `clips.yaml` in `root` describes; arguments override the file."""
@@ -182,6 +184,9 @@ class NpzSource:
             raise UserError(
                 f"{array.path}: {name} has the shape {shape}, but there are {count} clips"
             )
+        if count * array.dtype.itemsize > _MOST_BYTES:
+            size = f"{count * array.dtype.itemsize / 1e9:.1f} GB"
+            raise UserError(f"{array.path}: {name} holds {size}, which no names or numbers need")
         if array.dtype.hasobject:
             raise UserError(
                 f"{array.path}: {name} holds Python objects, which are never unpickled here; save "

@@ -35,7 +35,7 @@ def peak_memory(model: Path, clip: np.ndarray) -> int | None:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "clip.npy"
         np.save(path, clip)
-        command = [sys.executable, "-m", "asl.export.parity.memory", str(model), str(path)]
+        command = [sys.executable, "-P", "-m", "asl.export.parity.memory", str(model), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ExportError(
