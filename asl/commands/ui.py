@@ -20,7 +20,7 @@ SERVER_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "PYTHONWARNINGS": "ignore",
-    "PYTHONSAFEPATH": "1",  # no module of the working folder, which may be a stranger's, is imported
+    "PYTHONSAFEPATH": "1",  # modules of the working folder, a stranger's perhaps, stay out
     # Otherwise ten processes wait for evaluations of language models.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
