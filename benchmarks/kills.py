@@ -9,6 +9,7 @@ in FOLDER/kills.jsonl; the same command goes on where it was stopped, `--summary
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -32,6 +33,15 @@ SHARES = {
     "two crossvals": 10, "two sweeps": 5,
 }  # fmt: skip
 """Kills of each case, of 500."""
+
+IMPORTED = (
+    "asl.api", "asl.commands.crossval", "asl.commands.download", "asl.commands.ensemble",
+    "asl.commands.prepare", "asl.commands.sweep", "asl.commands.train", "asl.config.sweep_plan",
+    "asl.evaluation.plots", "asl.export.export", "asl.export.passes.int8", "asl.fetch.kaggle",
+    "asl.sweeps.run", "alembic.command", "fsspec.implementations.local", "hydra.main",
+    "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store", "onnxruntime", "onnxscript",
+    "pandas", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "torch.onnx",
+)  # fmt: skip
 
 KEPT = ("no checkpoint to go on from", "did it finish?", "no such training run")
 """Why a run that was killed early is not resumed."""
@@ -503,6 +513,8 @@ def stand_in(port: int) -> None:
 
 def import_all() -> None:
     """What commands import, so that a process that is forked starts at once."""
+    for module in IMPORTED:
+        importlib.import_module(module)
 
 
 def done(file: Path) -> list[dict[str, Any]]:
