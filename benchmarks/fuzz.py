@@ -107,9 +107,12 @@ def _tflites(folder: Path) -> Iterator[bytes]:
     for path in sorted((PROJECT / "exports").glob("*/*.tflite")):
         if path.stat().st_size < 3e6:
             yield path.read_bytes()
-    sys.path.insert(0, str(PROJECT / "tests"))
     write = importlib.import_module("conftest").tiny_tflite.__wrapped__()
     yield write(folder / "tiny.tflite").read_bytes()
+    crashing = importlib.import_module("test_strangers").crashing.__wrapped__(folder)
+    content = crashing.read_bytes()
+    crashing.unlink()
+    yield content
 
 
 def _csvs(folder: Path) -> Iterator[bytes]:
@@ -162,7 +165,7 @@ def _zips(folder: Path) -> Iterator[bytes]:
 
 
 def _labels(folder: Path) -> Iterator[bytes]:
-    (tiny,) = list(_tflites(folder))[-1:]
+    tiny = list(_tflites(folder))[-2]
     for text in ('{"signs": ["a", "b", "c"]}', '{"signs": [1, 2, 3]}', "[" * 3000, '{"signs": {}}'):
         path = folder / "labelled.tflite"
         path.write_bytes(tiny)
@@ -380,7 +383,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=PROJECT / "data" / "bench" / "fuzz")
     parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sys.path.insert(0, str(PROJECT / "tests" / "clips"))
+    sys.path[:0] = [str(PROJECT / "tests" / place) for place in ("", "clips", "runtime")]
     if options.read:
         kind, folder, start = options.read
         read_all(kind, Path(folder), int(start))

@@ -257,6 +257,7 @@ ROWS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "no path": lambda raw: ("", "1", "1", SIGN),
     "the folder itself": lambda raw: (FOLDER, "1", "1", SIGN),
     "a name too long": lambda raw: (f"{FOLDER}/{'x' * 300}.parquet", "1", "1", SIGN),
+    "a path with a zero byte": lambda raw: (f"{FOLDER}/1/a\0.parquet", "1", "1", SIGN),
     "a sign that the map lacks": lambda raw: (f"{FOLDER}/1/no.parquet", "1", "1", "dance"),
     "no sign": lambda raw: (f"{FOLDER}/1/no.parquet", "1", "1", ""),
     "a sign with a space": lambda raw: (f"{FOLDER}/1/no.parquet", "1", "1", SIGN + " "),

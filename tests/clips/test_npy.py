@@ -177,7 +177,8 @@ def test_clips_listed_in_a_csv(folder, tmp_path):
 
 
 def test_invalid_rows_are_problems(folder):
-    text = "path,sign\np/no/0.npy,no\np/no/0.npy,yes\n,no\np/no/1.npy,\np/yes/0.npy\n../a.npy,no\n"
+    text = "path,sign\np/no/0.npy,no\np/no/0.npy,yes\n,no\np/no/1.npy,\np/yes/0.npy\n"
+    text += "../a.npy,no\na\0.npy,no\n"
     reader = listed(folder, text, signer="none")
     assert [entry.signer for entry in reader.listing().entries] == ["?"]
     assert {
@@ -186,6 +187,7 @@ def test_invalid_rows_are_problems(folder):
         ("clips.csv", "line 5 has an empty cell"),
         ("clips.csv", "line 6 has an empty cell"),
         ("../a.npy", "should be relative to the folder, and inside it"),
+        ("a\0.npy", "is no name of a file"),
     } <= problems(reader)
 
 

@@ -203,6 +203,8 @@ def _row_fault(row: Entry, signs: set[str], named: set[str]) -> str | None:
     """Why a row of train.csv is invalid (None: it is not), given the paths of rows before."""
     if os.path.isabs(row.path) or ".." in row.path.replace("\\", "/").split("/"):
         return "lies outside the data set"
+    if "\0" in row.path:
+        return "is no name of a file"
     if row.path in named:
         return f"named more than once in {TRAIN_CSV}"
     if not row.signer:

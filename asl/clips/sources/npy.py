@@ -181,6 +181,8 @@ class NpySource:
                 problems.append(Problem(self._files, f"line {number} has an empty cell"))
             elif Path(path).is_absolute() or ".." in Path(path).parts:
                 problems.append(Problem(path, "should be relative to the folder, and inside it"))
+            elif "\0" in path:
+                problems.append(Problem(path, "is no name of a file"))
             elif path in named:
                 problems.append(Problem(path, f"named more than once in {self._files}"))
             else:
