@@ -43,7 +43,14 @@ def working_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", asl.__all__)
+# Each exports a run of its own.
+SLOW = ("export", "predict")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in asl.__all__],
+)
 def test_the_example_of_a_function_runs(name, working_folder):
     assert callable(getattr(asl, name))
     function = getattr(api, name)

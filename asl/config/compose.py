@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from asl.addresses import without_passwords
-from asl.config.keys import group_choices, unknown_keys
+from asl.config.keys import UnknownKeyError, group_choices, unknown_keys
 from asl.config.overrides import format_override, parse_overrides, with_current_names
 from asl.errors import UserError, disk_failure
 from asl.paths import CONF, EXPERIMENTS, PROJECT, raw_data
@@ -69,7 +69,7 @@ def _check_keys(command: str, overrides: Sequence[str]) -> None:
     with _initialized():
         config = hydra.compose(command, group_choices(overrides))
     if sentences := unknown_keys(command, config, overrides):
-        raise UserError("\n".join(sentences))
+        raise UnknownKeyError("\n".join(sentences))
 
 
 def register() -> None:

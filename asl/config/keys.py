@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from asl.config.overrides import Override, parse_overrides
+from asl.errors import UserError
 from asl.paths import CONF
+
+
+class UnknownKeyError(UserError):
+    """Overrides name keys that a command does not have."""
 
 
 def group_choices(overrides: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from asl.clips.splits import Split, deal_signers
 from asl.clips.store import ClipStore
 from asl.config.compose import compose, plain
+from asl.config.keys import UnknownKeyError
 from asl.config.overrides import (
     RENAMED_CHOICES,
     RENAMED_KEYS,
@@ -200,7 +201,7 @@ def _check_trials(space: Space, overrides: tuple[str, ...], folders: Sequence[Pa
         drawn = [format_override(*item) for item in values.items()]
         try:
             plans.append(trial_plan((*overrides, *drawn), False))
-        except HydraException:
+        except (HydraException, UnknownKeyError):
             _check_keys(overrides, values, folders)
             raise
         except UserError as error:
@@ -225,7 +226,7 @@ def _check_keys(overrides: tuple[str, ...], values: Values, folders: Sequence[Pa
     groups = {key: value for key, value in values.items() if _group_choices(key, folders)}
     try:
         cfg = compose("train", [*overrides, *(format_override(*item) for item in groups.items())])
-    except HydraException as error:  # what was typed is composed already
+    except (HydraException, UnknownKeyError) as error:  # what was typed is composed already
         raise UserError(f"sweep.fixed: {str(error).splitlines()[0]}") from None
     for key in values.keys() - groups.keys():
         parent, _, leaf = key.rpartition(".")

@@ -145,6 +145,7 @@ def multirun_and_jobs(folder):
     return multirun, [runs[job.run_id] for job in jobs]
 
 
+@pytest.mark.slow
 def test_a_multirun_ends_in_a_comparison_whatever_came_between(
     workbench, tmp_path, monkeypatch, capsys
 ):
@@ -237,6 +238,7 @@ def weights(folder, *arguments):
 
 
 @pytest.mark.parametrize("scaler", ["clip", "standard"])
+@pytest.mark.slow
 def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, scaler):
     from asl.clips.sources.gislr import write_clip
 
@@ -263,7 +265,7 @@ def test_one_fold_alone_has_no_deviation(workbench, capsys):
     assert "±" not in printed
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_clips_that_change_meanwhile_are_not_mixed_in(workbench, tmp_path, workers):
     raw = shutil.copytree(workbench.folder / "raw", tmp_path / "raw")
     data = ["data=gislr", f"data.root={raw}", f"data.store={tmp_path}/store"]

@@ -95,6 +95,7 @@ def test_hydra_shows_the_composed_config(workbench, capsys):
     assert "asl.recognizer.backbones.recurrent.Recurrent" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_completion_completes_commands_and_choices(tmp_path):
     code = run_bash(
         'eval "$(asl completion bash)"; COMP_WORDS=(asl train model=t); COMP_CWORD=2; '
@@ -134,6 +135,7 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_export_without_its_packages_is_one_sentence(workbench, trained):
     command = [sys.executable, "-c", WITHOUT_EXTRA, "export", f"run={trained}", workbench.tracking]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)

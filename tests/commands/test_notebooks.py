@@ -21,6 +21,7 @@ def test_a_notebook_is_committed_without_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_a_notebook_runs(path, workbench, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("ASL_NOTEBOOK_DATA", " ".join(workbench.data))
     monkeypatch.setenv("ASL_NOTEBOOK_TRACKING", workbench.tracking)

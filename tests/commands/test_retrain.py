@@ -59,6 +59,7 @@ def test_seed_and_epochs_can_be_typed(desk, crossval):
     assert final.metrics["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_the_final_model_is_exported_and_becomes_champion(desk, crossval, tmp_path, capsys):
     call, store = desk
     measured = next(run for run in find_runs(store) if "split.fold" in run.params)

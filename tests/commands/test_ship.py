@@ -93,6 +93,7 @@ def test_mistakes_are_said_before_the_work(workbench, trained, tmp_path, capsys,
     assert not (tmp_path / "files").exists()
 
 
+@pytest.mark.slow
 def test_only_what_the_export_wrote_is_uploaded(workbench, trained, store, tmp_path):
     folder = tmp_path / "home"
     (folder / ".export-killed").mkdir(parents=True)

@@ -199,7 +199,7 @@ def test_a_run_whose_name_is_a_path(received, monkeypatch):
     before = set(received.folder.iterdir())
     assert run(["evaluate", f"run={received.run.run_id}", f"tracking.uri={received.uri}"]) == 0
     (folder,) = (project / "data" / "evaluations").iterdir()
-    assert folder.name == "-..-..-home-test"
+    assert folder.name == "-..-..-home-synthetic-test"
     assert set(received.folder.iterdir()) == before
 
 

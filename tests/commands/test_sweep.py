@@ -312,6 +312,7 @@ DEPTHS = {"model.layers": {"choices": [1, 2]}, "regularization.dropout": {"choic
 SMALLEST = {"against": "size", "sampler": "grid"}  # the name of second_objective in version 0.1
 
 
+@pytest.mark.slow
 def test_two_objectives_give_a_pareto_front_whose_most_accurate_trial_is_tested(
     sweeps, capsys, monkeypatch
 ):

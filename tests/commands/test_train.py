@@ -359,6 +359,7 @@ def terminated(workbench, until: str, *arguments: str) -> int:
     return process.returncode
 
 
+@pytest.mark.slow
 def test_a_terminated_training_exits_with_143_and_resumes(workbench, store):
     assert terminated(workbench, "epoch 2/", "train", *LONG) == 143
     run = last(store, "KILLED")

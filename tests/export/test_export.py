@@ -100,6 +100,7 @@ def test_an_lstm_keeps_no_state(exported, clips):
         check_no_kept_state(path.stem, path, clips["clip 0"])
 
 
+@pytest.mark.slow
 def test_an_lstm_that_counts_frames_is_not_clipped(recognizer_of, clips, tmp_path):
     """TensorFlow's converter clips fused cells at 10, which only trained networks reach."""
     counting = recognizer_of("lstm", hidden=8, frames=MAX_STEPS)  # so it stays one operator

@@ -107,6 +107,7 @@ def wrong(differences: dict[str, float | str]) -> dict[str, float | str]:
     return {name: d for name, d in differences.items() if not (isinstance(d, float) and d < 1e-5)}
 
 
+@pytest.mark.slow
 def test_an_lstm_with_equal_axes_is_silently_wrong_only_without_our_operators(tmp_path):
     write_onnx(tmp_path, NETWORKS)
 
