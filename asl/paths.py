@@ -17,7 +17,7 @@ CONF = _CHECKOUT / "conf" if IN_CHECKOUT else PACKAGE / "conf"
 EXPERIMENTS = _CHECKOUT / "experiments" if IN_CHECKOUT else PACKAGE / "experiments"
 
 
-_LONGEST = 60  # characters: file systems take 255 bytes, and a suffix may follow
+_LONGEST = 200  # bytes of the 255 that file systems take; a suffix may follow
 
 
 def raw_data(name: str) -> str:
@@ -31,4 +31,5 @@ def raw_data(name: str) -> str:
 
 def as_file_name(name: str) -> str:
     """A name of a run or a data set as one part of a path, which cannot lead elsewhere."""
-    return re.sub(r"[^\w.,=+ ()-]", "-", name).lstrip(". ")[:_LONGEST] or "unnamed"
+    safe = re.sub(r"[^\w.,=+ ()-]", "-", name).lstrip(". ")
+    return safe.encode()[:_LONGEST].decode(errors="ignore") or "unnamed"

@@ -195,7 +195,7 @@ def check_part(part: str) -> None:
 
 def write_evaluation(measured: PartEvaluation, report: str, directory: Path | None = None) -> Path:
     """Write the report, tables and figures; by default into data/evaluations/NAME-DATA-PART."""
-    folder = as_file_name(f"{measured.name}-{measured.store.name}-{measured.part}")
+    folder = f"{as_file_name(f'{measured.name}-{measured.store.name}')}-{measured.part}"
     directory = directory or PROJECT / "data" / "evaluations" / folder
     write_results(directory, measured.evaluation, measured.store, measured.title, report)
     return directory

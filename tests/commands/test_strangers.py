@@ -180,7 +180,9 @@ def test_a_network_of_a_package_of_the_user(workbench, capsys, tmp_path, monkeyp
 # --- names, tags and ids that are paths ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["../../up", "/absolute", "..", "", "a/b", "C:\\\\x", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["../../up", "/absolute", "..", "", "a/b", "C:\\\\x", "x" * 300, "ß" * 300]
+)
 def test_a_name_is_one_part_of_a_path(tmp_path, name):
     path = tmp_path / as_file_name(name)
     path.mkdir()
