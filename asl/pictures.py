@@ -1,5 +1,7 @@
 """Texts in pictures are names of signs, signers, runs and files: none of them is a formula."""
 
+import re
+
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -7,5 +9,8 @@ from matplotlib.text import Text
 def with_literal_texts(figure: Figure) -> Figure:
     r"""The figure, in which matplotlib draws `$\frac$` as it is; a formula it could not parse."""
     for text in figure.findobj(Text):
-        text.set_parse_math(False)
+        if text.get_wrap():  # to break its lines, matplotlib measures it as a formula nevertheless
+            text.set_text(re.sub(r"(?<!\\)\$", r"\\$", text.get_text()))
+        else:
+            text.set_parse_math(False)
     return figure

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from asl.cli import run
@@ -109,7 +109,7 @@ def write(odd: OddSet, root: Path) -> list[str]:
         np.savez(root / "all.npz", X=padded, length=lengths, sign=signs, participant_id=signers)
         (root / "clips.yaml").write_text("{layout: kinect20, file: all.npz}")
     landmarks = "gislr118" if odd.reader == "gislr" else "kinect20"
-    places = [f"data.root={root}", f"data.store={root.parent}/store"]
+    places = [f"data.root={root}", f"data.store={root.parent}/store", "data.dtype=float32"]
     return [f"data={odd.reader}", *places, f"data.landmarks={landmarks}"]
 
 
@@ -165,7 +165,11 @@ def check(odd: OddSet, root: Path, uri: str, export: bool) -> None:
 def settled(examples: int):
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(
-        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=quiet
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],  # an example takes seconds: a smaller one is found by hand
+        suppress_health_check=quiet,
     )
 
 
@@ -181,8 +185,9 @@ def test_an_odd_data_set_is_trained_on_or_refused_in_a_sentence(odd, tmp_path, u
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(odd=odd_sets())
-@settled(30)
+@settled(6)
 def test_an_odd_data_set_goes_as_far_as_the_phone(odd, tmp_path, uri):
     checked(odd, tmp_path, uri, export=True)
 

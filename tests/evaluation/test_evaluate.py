@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -24,6 +25,7 @@ from asl.evaluation.metrics import mean_reciprocal_rank, top_accuracy
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.evaluation.report import text_report
 from asl.landmarks import landmark_set
+from asl.pictures import with_literal_texts
 from asl.runs.results import write_results
 
 
@@ -230,3 +232,9 @@ def test_nothing_is_measured_from_scores_that_are_not_finite(synthetic_store):
     scores[3, 1] = np.nan
     with pytest.raises(UserError, match=f"no finite scores for 1 of {len(synthetic_store)} clips"):
         predictions_of(synthetic_store, scores)
+
+
+def test_a_title_of_several_lines_is_drawn_as_it_is(tmp_path):
+    figure = Figure(figsize=(2, 2))
+    figure.suptitle(r"test=[$5 $\frac$ 1,a$_$b 2,$\frac$ 3,$5 4,100%]", wrap=True)
+    with_literal_texts(with_literal_texts(figure)).savefig(tmp_path / "title.png")
