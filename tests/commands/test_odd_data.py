@@ -114,11 +114,11 @@ def write(odd: OddSet, root: Path) -> list[str]:
 
 
 def outcome(*arguments: str) -> tuple[int, str, str]:
-    """Exit status and output of a command, which is 0, or 2 with one sentence."""
+    """Exit status and output of a command: 0, 2 with one sentence, of predict 1 for some clips."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = run(list(arguments))
-    assert status in (0, 2), err.getvalue()
+    assert status in ((0, 1, 2) if arguments[0] == "predict" else (0, 2)), err.getvalue()
     assert "Traceback" not in err.getvalue()
     if status == 2:
         assert f"asl {arguments[0]}: " in err.getvalue()
