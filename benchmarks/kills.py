@@ -78,10 +78,11 @@ def start(function: Callable[[], int], log: Path) -> int:
     """Fork a process group that calls the function; its id. What is imported here it has, too."""
     pid = os.fork()
     if pid:
+        os.setpgid(pid, pid)  # here too, as the kill may come before the child does it
         return pid
     status = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -555,7 +556,8 @@ def main() -> None:
     for name in options.cases:
         wanted = -(-SHARES[name] * options.kills // 500)
         mine = [line for line in done(file) if line["case"] == name]
-        kills, number = sum(len(line["killed_after"]) for line in mine), 100 + len(mine)
+        kills = sum(len(line["killed_after"]) for line in mine)
+        number = 1000 * (1 + list(CASES).index(name)) + len(mine)  # names studies and seeds
         longest = longest_of(house, name) if kills < wanted else 0
         while kills < wanted:
             line = attempt(house, name, number, longest)
