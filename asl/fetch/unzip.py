@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from asl.errors import UserError
 from asl.fetch.disk import byte_bar, check_room
 
 _BLOCK = 1 << 20
+# What zipfile raises: it has no one exception, and an entry without a name is an IndexError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, IndexError, struct.error)
 
 
 class DamagedArchive(UserError):  # noqa: N818 - names a thing in the data
@@ -28,7 +31,7 @@ def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as opened:
             yield opened
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise DamagedArchive(f"{archive}: is damaged ({error})") from error
 
 

@@ -141,3 +141,16 @@ def test_a_zip_that_declares_more_than_the_disk_has(tmp_path):
     with pytest.raises(UserError, match="GB"):
         unzip(tmp_path / "a.zip", tmp_path / "out")
     assert not [path for path in tmp_path.rglob("*") if path.name == "a"]
+
+
+def test_a_zip_with_an_entry_without_a_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a", b"x")
+    content = (tmp_path / "a.zip").read_bytes()
+    entry = content.rindex(b"PK\x01\x02")
+    nameless = bytearray(content[: entry + 46] + content[entry + 47 :])
+    nameless[entry + 28] = 0  # length of the name
+    nameless[-10] -= 1  # length of the list of entries
+    (tmp_path / "a.zip").write_bytes(nameless)
+    with pytest.raises(UserError, match="is damaged"):
+        unzip(tmp_path / "a.zip", tmp_path / "out")
