@@ -127,4 +127,6 @@ def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
         assert "Error executing job" not in printed
         assert len([x for x in printed.splitlines() if x.startswith("asl train: ")]) == 1
     tracker = open_tracker({"uri": f"sqlite:///{tmp_path}/mlruns/mlflow.db"})
-    assert {run.status for run in find_runs(tracker)} == {"FINISHED", "FAILED"}
+    # KILLED: the disk had no room for the status FAILED; the next command ended that run.
+    statuses = {run.status for run in find_runs(tracker)}
+    assert {"FINISHED"} < statuses <= {"FINISHED", "FAILED", "KILLED"}
