@@ -194,7 +194,7 @@ def read_parquet(path: Path) -> str:
 
 def read_numpy(path: Path) -> str:
     """As `np.load` reads it."""
-    from asl.runtime.recognise import read_clip
+    from asl.runtime.clips import read_clip
 
     def by_numpy(path: Path) -> np.ndarray:
         loaded = np.load(path, allow_pickle=False)

@@ -49,6 +49,8 @@ def _of_run(cfg: DictConfig) -> "PartEvaluation":
     from asl.tracking.store import open_tracker
 
     check_part(cfg.part)
+    if cfg.evaluate.labels is not None:
+        raise UserError(f"evaluate.labels={cfg.evaluate.labels}: a run knows its signs; drop it")
     loaded = load_run(
         cfg.run,
         open_tracker(plain(cfg.tracking)),
@@ -64,7 +66,8 @@ def _of_file(cfg: DictConfig) -> "PartEvaluation":
     data, split = chosen_data(cfg), chosen_split(cfg)
     if data is None or split is None:
         raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
-    return evaluate_file(Path(cfg.tflite), cfg.part, data, split, **_sign_options(cfg))
+    options = _sign_options(cfg) | {"labels": cfg.evaluate.labels}
+    return evaluate_file(Path(cfg.tflite), cfg.part, data, split, **options)
 
 
 def _sign_options(cfg: DictConfig) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class SignSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     dir: str | None
+    labels: str | None
     signs: dict[str, str] | None
     unknown_signs: typing.Literal["refuse", "leave_out"]
 

@@ -147,6 +147,7 @@ def evaluate_file(
     data: DataPlan,
     split: Callable[..., Split],
     *,
+    labels: str | None = None,
     signs: Mapping[str, str] | None = None,
     unknown_signs: UnknownSigns = "refuse",
 ) -> PartEvaluation:
@@ -157,6 +158,8 @@ def evaluate_file(
         part: of the split.
         data: the clips.
         split: makes the split.
+        labels: a file with the .tflite's signs, as in `asl.runtime.labels.read_labels`; None for
+            those in it or beside it.
         signs: names of the clips' signs to names that the file knows.
         unknown_signs: whether signs that the file does not know are refused or left out.
 
@@ -165,7 +168,7 @@ def evaluate_file(
     """
     store = open_store(data)
     parts = make_split(split, store)
-    mapped = _outputs_of_file(model, store, signs, unknown_signs)
+    mapped = _outputs_of_file(model, store, labels, signs, unknown_signs)
     rows, val_rows = _rows(part, parts)
     known = mapped.known(store, rows)
     both = np.concatenate([known, mapped.known(store, val_rows)])
@@ -261,14 +264,18 @@ def _provenance(model: Path) -> str:
 
 
 def _outputs_of_file(
-    model: Path, store: ClipStore, spelling: Mapping[str, str] | None, unknown_signs: UnknownSigns
+    model: Path,
+    store: ClipStore,
+    labels: str | None,
+    spelling: Mapping[str, str] | None,
+    unknown_signs: UnknownSigns,
 ) -> SignMap:
     """As `outputs_of_signs`; a file that names no signs has the store's, in their order."""
     check_model(model)
     try:
-        signs = read_labels(model)
+        signs = read_labels(model, labels)
     except UserError:
-        if model.with_name(LABELS).is_file():
+        if labels is not None or model.with_name(LABELS).is_file():
             raise
         print(
             f"{model}: names no signs; its outputs are taken to be the {len(store.signs)} signs of "

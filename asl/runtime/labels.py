@@ -17,22 +17,40 @@ LABELS_TEXT = "labels.txt"
 _MOST_BYTES = 10_000_000  # of a label map: a small zip entry may unpack to any size
 
 
-def read_labels(model_path: str | Path) -> list[str]:
+def read_labels(model_path: str | Path, labels: str | Path | None = None) -> list[str]:
     """The signs in the order of the outputs.
 
-    They are read from labels.json or labels.txt in the file, else from labels.json beside it.
+    Args:
+        model_path: of the .tflite.
+        labels: a file with them: a .json with a list of names, with an object that has such a list
+            as "signs", or with an object from names to places, as the GISLR competition's
+            sign_to_prediction_index_map.json; or text with a name a line. Where None, labels.json
+            or labels.txt in the .tflite are read, else labels.json beside it.
 
     Raises:
-        UserError: there is no label map in either place, or it is none.
+        UserError: there is no label map, or it is none.
     """
+    if labels is not None:
+        return _from_file(Path(labels))
     if LABELS in (entries := _entries(model_path)):
         return _signs(f"{model_path}: its {LABELS}", entries[LABELS])
     if LABELS_TEXT in entries:
         return entries[LABELS_TEXT].decode("utf-8", "replace").splitlines()
     beside = Path(model_path).with_name(LABELS)
     if not beside.is_file():
-        raise UserError(f"{model_path}: has no label map inside and no {LABELS} beside it")
-    return _signs(str(beside), beside.read_bytes())
+        missing = f"has no label map inside and no {LABELS} beside it; --labels FILE names one"
+        raise UserError(f"{model_path}: {missing}")
+    return _from_file(beside)
+
+
+def _from_file(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    if path.suffix.lower() == ".json":
+        return _signs(str(path), text)
+    return text.decode("utf-8", "replace").splitlines()
 
 
 def read_facts(model_path: str | Path) -> dict[str, Any]:
@@ -60,17 +78,28 @@ def _entries(model_path: str | Path) -> dict[str, bytes]:
 
 
 def _signs(where: str, text: bytes) -> list[str]:
-    signs = _object(where, text).get("signs")
+    signs = _json(where, text)
+    if isinstance(signs, dict) and isinstance(signs.get("signs"), list):
+        signs = signs["signs"]
+    if isinstance(signs, dict) and set(map(str, signs.values())) == set(
+        map(str, range(len(signs)))
+    ):
+        signs = sorted(signs, key=lambda sign: int(signs[sign]))
     if not isinstance(signs, list) or not all(isinstance(sign, str) for sign in signs):
-        raise UserError(f'{where}: must be a JSON object with the list "signs", of names')
+        forms = 'a list of names, an object with it as "signs", or one from names to 0, 1, 2, …'
+        raise UserError(f"{where}: must be {forms}")
     return signs
 
 
 def _object(where: str, text: bytes) -> dict[str, Any]:
+    facts = _json(where, text)
+    if not isinstance(facts, dict):
+        raise UserError(f"{where}: must be a JSON object")
+    return facts
+
+
+def _json(where: str, text: bytes) -> Any:
     try:
-        facts = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: is no JSON ({str(error).splitlines()[0]})") from error
-    if not isinstance(facts, dict):
-        raise UserError(f'{where}: must be a JSON object with the list "signs"')
-    return facts

@@ -22,18 +22,23 @@ _CRASH = "LiteRT crashes on this file"
 
 
 def predict(
-    model_path: str | Path, clip_paths: Sequence[str | Path], top: int = 5
+    model_path: str | Path,
+    clip_paths: Sequence[str | Path],
+    top: int = 5,
+    labels: str | Path | None = None,
 ) -> tuple[dict[str, Prediction], dict[str, str]]:
     """The most probable signs of each clip.
 
     Args:
         model_path: a .tflite of the GISLR competition's contract, as `asl export` writes it.
-        clip_paths: files that `asl.runtime.recognise.read_clip` can read.
+        clip_paths: clips that `asl.runtime.clips.read_clip` can read.
         top: number of signs per clip.
+        labels: a file with the signs, as in `asl.runtime.labels.read_labels`; None for those in
+            the model or beside it.
 
     Returns:
         path to its `top` (sign, probability), the most probable first; path to the reason, of clips
-        that could not be read.
+        that could not be read. Logits are made probabilities by softmax.
 
     Raises:
         UserError: the model cannot be used, LiteRT crashes on it, or `top` is not positive.
@@ -51,7 +56,7 @@ def predict(
     rest = [str(path) for path in clip_paths]
     usable = False
     while rest or not usable:
-        for answer in _answers(model_path, rest, top):
+        for answer in _answers(model_path, rest, top, labels):
             if "fault" in answer:
                 raise UserError(answer["fault"])
             if "signs" in answer:
@@ -77,7 +82,9 @@ def check_model(model_path: str | Path) -> None:
         raise UserError(what)
 
 
-def _answers(model_path: str | Path, clip_paths: list[str], top: int) -> Iterator[dict[str, Any]]:
+def _answers(
+    model_path: str | Path, clip_paths: list[str], top: int, labels: str | Path | None = None
+) -> Iterator[dict[str, Any]]:
     """The answers of one process: `usable`, then one a clip; `fault` or `crash` where it ends."""
     # Without -P the process would import modules from the working folder, a stranger's perhaps.
     command = [sys.executable, "-P", "-m", "asl.runtime.recognise"]
@@ -94,7 +101,8 @@ def _answers(model_path: str | Path, clip_paths: list[str], top: int) -> Iterato
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            json.dump([str(model_path), list(clip_paths), top], process.stdin)
+            named = None if labels is None else str(labels)
+            json.dump([str(model_path), list(clip_paths), top, named], process.stdin)
             process.stdin.close()
             yield from map(json.loads, process.stdout)
         finally:

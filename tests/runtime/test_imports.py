@@ -21,7 +21,7 @@ import importlib
 for module in sys.argv[3:]:
     importlib.import_module(f"asl.runtime.{module}")
 from asl.runtime.litert import load
-from asl.runtime.recognise import read_clip
+from asl.runtime.clips import read_clip
 print(load(sys.argv[1])(read_clip(sys.argv[2])).shape)
 """
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from asl.recognizer.preprocessing.scalers import Identity
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.labels import read_labels
 from asl.runtime.predict import predict
+from asl.runtime.recognise import as_probabilities
 
 SIGNS = ["again", "bird", "cat"]
 
@@ -69,6 +71,73 @@ def test_a_genuine_competition_file(folder, shared_data, capsys):
     assert main([str(folder / "model.tflite"), str(sample), "--top", "2"]) == 0
     table = capsys.readouterr().out
     assert sum(sign in table for sign in SIGNS) == 2
+
+
+def test_a_line_for_each_clip_and_csv(folder, capsys):
+    clips = [str(folder / name) for name in ("clip.npy", "clip.npz")]
+    assert main([str(folder / "model.tflite"), *clips, "--top", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == clips
+    assert all(len(line.split("\t")) == 3 for line in lines)
+    assert main([str(folder / "model.tflite"), *clips, "--top", "2", "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["clip"], row["rank"]) for row in rows] == [(c, r) for c in clips for r in "12"]
+    best = [f"{row['sign']} {float(row['probability']):.3f}" for row in rows[:2]]
+    assert lines[0].split("\t")[1:] == best
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.json", json.dumps(SIGNS)),
+        ("ours.json", json.dumps({"signs": SIGNS})),
+        ("map.json", json.dumps({"cat": 2, "again": 0, "bird": 1})),
+        ("names.txt", "again\nbird\ncat\n"),
+    ],
+)
+def test_labels_of_any_form(folder, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    clip = folder / "clip.npy"
+    named, _ = predict(folder / "bare.tflite", [clip], labels=tmp_path / name)
+    assert named == predict(folder / "model.tflite", [clip])[0]
+
+
+@pytest.mark.parametrize("text", ["{}1", "7", '{"cat": 0, "dog": 0}', '["cat", 1]'])
+def test_labels_that_are_none(folder, tmp_path, text):
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(UserError, match=r"labels\.json"):
+        predict(folder / "bare.tflite", [folder / "clip.npy"], labels=tmp_path / "labels.json")
+
+
+def test_outputs_become_probabilities():
+    logits = np.array([2.0, -1.0, 0.5])
+    np.testing.assert_allclose(as_probabilities(logits), np.exp(logits) / np.exp(logits).sum())
+    np.testing.assert_allclose(as_probabilities(np.array([1.0, 3.0])), [0.25, 0.75])
+
+
+def test_clips_that_a_description_names(folder, tmp_path, capsys):
+    """Flat frames in a file each, and one of many clips in an array."""
+    clip = np.load(folder / "clip.npy")
+    frames = tmp_path / "frames"
+    (frames / "anna" / "cat" / "1").mkdir(parents=True)
+    (frames / "clips.yaml").write_text(
+        "{layout: mediapipe_holistic, files: '{signer}/{sign}/{sequence}/{frame}.npy', "
+        "axes: [feature]}"
+    )
+    for number, frame in enumerate(clip):
+        np.save(frames / "anna/cat/1" / f"{number}.npy", frame.reshape(-1))
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / "clips.yaml").write_text("{layout: mediapipe_holistic, file: all.npz, signer: none}")
+    np.savez(many / "all.npz", X=np.stack([clip[::-1], clip]), sign=["cat", "cat"])
+    places = [frames / "anna/cat/1", many / "all.npz:1", many / "all.npz:0"]
+    found, problems = predict(folder / "model.tflite", places)
+    (wanted,) = predict(folder / "model.tflite", [folder / "clip.npy"])[0].values()
+    assert found[str(places[0])] == found[str(places[1])] == wanted != found[str(places[2])]
+    assert not problems
+    _, problems = predict(folder / "model.tflite", [many / "all.npz", frames / "ben"])
+    assert "holds 2 clips; name one of them" in problems[str(many / "all.npz")]
+    assert "is no clip that" in problems[str(frames / "ben")]
 
 
 def test_json_and_a_bad_clip_among_good_ones(folder, capsys):

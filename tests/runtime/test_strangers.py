@@ -184,7 +184,6 @@ def test_odd_clips_cost_only_their_own_answer(model, clip, tmp_path, capsys):
         '{"sign": ["a", "b", "c"]}',
         "{}",
         "[]",
-        '["a", "b", "c"]',
         "null",
         "3",
         "",

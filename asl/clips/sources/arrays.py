@@ -45,7 +45,7 @@ def open_described(
     path = Path(root) / DESCRIPTION
     if not Path(root).is_dir():
         raise UserError(f"data.root={root}: there is no such folder")
-    values = _read_description(path)
+    values = read_description(path)
     overrides = {key: value for key, value in overrides.items() if value is not None}
     for name, value, kind, reason in faults(source, values | overrides, ("root",), strict=True):
         if kind == "missing":
@@ -57,7 +57,12 @@ def open_described(
     return source(root, **values | overrides)
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
+    """The keys and values of a clips.yaml, unchecked; none where there is no such file.
+
+    Raises:
+        UserError: it is not YAML, has aliases, or does not hold keys and values.
+    """
     import yaml
 
     if not path.is_file():

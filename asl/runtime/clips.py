@@ -1,0 +1,121 @@
+"""Reads the clip that a path names: a file of its own, or a clip of a described folder."""
+
+import errno
+import functools
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from asl.clips.sources.array_file import find_array
+from asl.clips.sources.arrays import DESCRIPTION, read_description
+from asl.clips.sources.base import Entry, Source, clip_names
+
+MAX_BYTES = 1 << 30
+"""Of a clip's array: a small compressed file may unpack to any size."""
+
+
+def read_clip(path: str | Path) -> np.ndarray:
+    """One clip, float32 [n, N, 3], NaN = not detected.
+
+    Args:
+        path: a GISLR parquet; a .npy array or a .npz with one array; or, in a folder with a
+            clips.yaml, what that describes: a file, a folder of frames, or a clip of an array of
+            many, `clips.npz:17`.
+
+    Raises:
+        ValueError: what is wrong with the file, as the end of a sentence.
+        UserError: what is wrong with clips.yaml.
+        OSError: it cannot be read.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".parquet" and (root := _described_folder(path)):
+        return _read_described(root, path)
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        from asl.clips.sources.gislr import read_clip as read_parquet
+
+        return read_parquet(path)
+    if suffix not in (".npy", ".npz"):
+        raise ValueError("must end in .parquet, .npy or .npz")
+    clip = _read_numpy(path)
+    if np.isinf(clip).any():
+        raise ValueError("has an infinite coordinate")
+    return clip
+
+
+def _described_folder(path: Path) -> Path | None:
+    """The next folder, at the path or above it, that holds a clips.yaml."""
+    path = path.absolute()
+    folders = (path, *path.parents)
+    return next((folder for folder in folders if (folder / DESCRIPTION).is_file()), None)
+
+
+def _read_described(root: Path, path: Path) -> np.ndarray:
+    source, entries = _described_clips(root)
+    name = path.absolute().relative_to(root).as_posix()
+    if name in entries:
+        return source.read(entries[name]).clip
+    rows = [each for each in entries if each.rpartition(":")[0] == name]
+    if rows:
+        raise ValueError(f"holds {len(rows)} clips; name one of them: {path}:0")
+    raise ValueError(f"is no clip that {root / DESCRIPTION} describes")
+
+
+@functools.cache
+def _described_clips(root: Path) -> tuple[Source, dict[str, Entry]]:
+    """A described folder's source, and its clips by their names."""
+    # These import pyarrow, native code that other clips do without.
+    from asl.clips.sources.npy import described_npy
+    from asl.clips.sources.npz import described_npz
+
+    by_files = "files" in read_description(root / DESCRIPTION)
+    source: Source = described_npy(root) if by_files else described_npz(root)
+    entries = source.listing().entries
+    return source, dict(zip(clip_names(entries), entries, strict=True))
+
+
+def _read_numpy(path: Path) -> np.ndarray:
+    with _numpy_file():
+        members = _members(path)
+    if members is not None and len(members) != 1:
+        names = ", ".join(name.removesuffix(".npy") for name in members)
+        raise ValueError(f"must hold one array, holds {names or 'none'}")
+    with _numpy_file():
+        array = find_array(path, members[0] if members else None)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(array.dtype)
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > MAX_BYTES:
+        raise ValueError(f"holds {size / 1e9:.1f} GB, which no clip has")
+    with _numpy_file(), np.errstate(over="ignore"):
+        loaded = np.load(path, allow_pickle=False)
+        if members is None:
+            return np.asarray(loaded, np.float32)
+        with loaded:
+            return np.asarray(loaded[members[0]], np.float32)
+
+
+def _members(path: Path) -> list[str] | None:
+    """The names of what a zip, which .npz files are, holds; None for another file."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+@contextmanager
+def _numpy_file() -> Iterator[None]:
+    """Faults of a file's content become a ValueError that says so."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # numpy evaluates headers as Python, so any type is possible
+        raise ValueError("is not a NumPy file of numbers") from error
