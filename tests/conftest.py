@@ -16,6 +16,41 @@ def hasty_databases():
             connection.execute("PRAGMA synchronous=OFF")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def copied_databases(tmp_path_factory):
+    """A new database of MLflow is a copy of the first one: its 60 migrations take seconds."""
+    import sqlite3
+    from contextlib import closing
+
+    from mlflow.store.db import utils
+
+    migrated = tmp_path_factory.mktemp("database") / "mlflow.db"
+    migrate = utils._initialize_tables
+
+    def initialize(engine) -> None:
+        first = not migrated.exists()
+        if first:
+            migrate(engine)
+        with closing(sqlite3.connect(migrated)) as copy, closing(engine.raw_connection()) as new:
+            ends = (new.driver_connection, copy)
+            source, target = ends if first else ends[::-1]
+            source.backup(target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_initialize_tables", initialize)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures(tmp_path_factory):
+    """Figures of few pixels, in other processes too: most tests make some and look at none."""
+    folder = tmp_path_factory.mktemp("matplotlib")
+    (folder / "matplotlibrc").write_text("savefig.dpi: 20\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MATPLOTLIBRC", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real clips; a test that asks for it is skipped where there is none."""

@@ -163,6 +163,7 @@ def attempt() -> Iterator[Attempt]:
         parent.stdin.close()
 
 
+@pytest.mark.slow
 def test_resumes_after_a_kill_before_any_disk_operation(several, attempt, tmp_path):
     pack(several, tmp_path / "whole")
     whole, seen = files(tmp_path / "whole"), content(tmp_path / "whole")
@@ -181,6 +182,7 @@ def test_resumes_after_a_kill_before_any_disk_operation(several, attempt, tmp_pa
     assert not {step: names for step, names in wrong.items() if names}
 
 
+@pytest.mark.slow
 def test_an_update_killed_before_any_step_leaves_the_old_store_or_none(several, attempt, tmp_path):
     """A reader sees the old store, the new one or none, never a mixture."""
     raw = shutil.copytree(several, tmp_path / "raw")

@@ -162,6 +162,7 @@ def test_a_typed_target(workbench, capsys):
     assert f"model._target_={SPAWN}: is not allowed here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_network_of_a_package_of_the_user(workbench, capsys, tmp_path, monkeypatch):
     (tmp_path / "my_networks.py").write_text(
         "from asl.recognizer.backbones.cnn import Cnn\nclass Mine(Cnn): pass\n"

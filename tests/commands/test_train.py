@@ -96,6 +96,7 @@ def test_a_runs_tables_agree_with_its_metrics(trained, store, split):
         assert download(store, run.run_id, f"{split}/{name}").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics(workbench, store):
     found = []
     for seed in (5, 5, 6):
@@ -201,6 +202,7 @@ def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, caps
     assert all(child["name"] in recorded.data.tags["mlflow.note.content"] for child in children)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_the_seed_alone_have_their_means_above_them(workbench, store):
     assert workbench("train", "-m", "model=lstm", "model.hidden=8", "seed=21,22") == 0
     seeds = [run for run in find_runs(store) if run.params.get("seed") in ("21", "22")]
@@ -276,6 +278,7 @@ def multirun_after(store, before):
     return parent, [run for run in new if run.is_training]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status"), [(RuntimeError("a fault"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
 )
@@ -312,6 +315,7 @@ os._exit(1)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_multirun_is_ended_by_the_next_one_a_running_one_is_not(workbench, store, capsys):
     from asl.tracking.group import group_run
 

@@ -21,6 +21,7 @@ def exported(recognizer_of, made_up, tmp_path_factory):
     return directory, report
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_agrees(exported):
     _, report = exported
     assert report["not_converted"] == {}
@@ -31,6 +32,7 @@ def test_int8_is_smaller_and_agrees(exported):
     assert parity["mean_difference"] < 0.02
 
 
+@pytest.mark.slow
 def test_products_with_weights_are_of_integers_and_preprocessing_is_not(exported):
     model = parse((exported[0] / "model_int8.tflite").read_bytes())
     (graph,) = model.subgraphs
@@ -44,6 +46,7 @@ def test_products_with_weights_are_of_integers_and_preprocessing_is_not(exported
         assert set(kinds[name]) <= {schema.TensorType.FLOAT32, schema.TensorType.BOOL}
 
 
+@pytest.mark.slow
 def test_setting_logging_up_anew_leaves_the_callers_stderr_open(exported):
     script = f"""
 import io, logging.config, sys
@@ -59,6 +62,7 @@ print(mine.closed)
     assert run.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 3, 500])
 def test_int8_reads_clips_of_any_length(exported, frames):
     recognise = load(exported[0] / "model_int8.tflite")
