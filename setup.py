@@ -9,7 +9,7 @@ setup(
     packages=[*find_packages(include=["asl", "asl.*"]), "asl.conf", "asl.experiments"],
     package_dir={"asl.conf": "conf", "asl.experiments": "experiments"},
     package_data={
-        "asl": ["py.typed", "evaluation/*.html"],
+        "asl": ["py.typed", "clips/*.html", "clips/eda/*.html", "evaluation/*.html"],
         "asl.conf": ["**/*.yaml"],
         "asl.experiments": ["*.yaml"],
     },

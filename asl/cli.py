@@ -23,7 +23,7 @@ COMMANDS = {
         "asl.commands.prepare",
         "pack raw clips into a store that training reads at full speed",
     ),
-    "eda": ("asl.commands.eda", "report what is in the data, with tables and pictures"),
+    "eda": ("asl.commands.eda", "report what is in the data, and which clips look wrong"),
     "train": ("asl.commands.train", "train a run; with -m, one for every combination of choices"),
     "crossval": ("asl.commands.crossval", "train and test every fold of a split"),
     "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),

@@ -1,5 +1,7 @@
 """Texts in pictures are names of signs, signers, runs and files: none of them is a formula."""
 
+import base64
+import io
 import re
 
 from matplotlib.figure import Figure
@@ -14,3 +16,10 @@ def with_literal_texts(figure: Figure) -> Figure:
         else:
             text.set_parse_math(False)
     return figure
+
+
+def as_base64(figure: Figure) -> str:
+    """The figure as a PNG, for a page that brings its pictures with it."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=110)
+    return base64.b64encode(image.getvalue()).decode()

@@ -63,8 +63,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def odd_names() -> list[str]:
-    """Names that rich or matplotlib would not print as they are."""
-    return ["$5", r"$\frac$", "a$_$b", "[bye]", "[/b]", ":smile: 100 %"]
+    """Names that rich, matplotlib or a browser would not show as they are."""
+    return ["$5", r"$\frac$", "a$_$b", "[bye]", "[/b]", ":smile: 100 %", "<i>&amp;"]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """The page of `asl compare`: one HTML file, with its pictures inside."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ import pandas as pd
 from jinja2 import Environment
 from markupsafe import Markup
 from matplotlib.figure import Figure
+
+from asl.pictures import as_base64
 
 SHOWN_CLIPS = 60  # rows of the table of clips that only one recognises
 SHOWN_SIGNS = 12  # signs with the largest gain, and as many with the largest loss
@@ -68,7 +68,7 @@ def comparison_page(
         metrics=metrics,
         choices=choices,
         pairs=pairs,
-        pictures={name: _as_base64(figure) for name, figure in figures.items()},
+        pictures={name: as_base64(figure) for name, figure in figures.items()},
         command=command,
     )
 
@@ -83,9 +83,3 @@ def _extremes(signs: pd.DataFrame) -> pd.DataFrame:
     if len(signs) <= 2 * SHOWN_SIGNS:
         return signs
     return pd.concat([signs.head(SHOWN_SIGNS), signs.tail(SHOWN_SIGNS)])
-
-
-def _as_base64(figure: Figure) -> str:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=110)
-    return base64.b64encode(image.getvalue()).decode()

@@ -1,9 +1,18 @@
 import re
+import shutil
+from html import escape
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from asl.clips.eda import detected_parts, signing_hand, write_report
+from asl.clips.measures import measure
+from asl.clips.prepare import prepare
+from asl.clips.problems import find_problems
+from asl.clips.sources.gislr import GislrSource, read_clip, write_clip
+from asl.clips.sources.npz import NpzSource
 
 
 @pytest.fixture(scope="module")
@@ -11,10 +20,19 @@ def report(synthetic_store, tmp_path_factory):
     return write_report(synthetic_store, tmp_path_factory.mktemp("report"))
 
 
-def test_all_files_named_in_the_report_exist(report):
-    links = re.findall(r"\]\(([^)]+)\)", report.read_text())
-    assert len(links) > 10
-    assert all((report.parent / link).stat().st_size for link in links)
+def test_the_page_is_whole_by_itself(report):
+    page = report.read_text("utf-8")
+    pictures = re.findall(r'src="([^"]+)"', page)
+    assert len(pictures) > 8
+    assert all(picture.startswith("data:image/png;base64,") for picture in pictures)
+    assert not re.search(r"https?://|<script|<link", page)
+
+
+def test_all_tables_named_in_the_page_exist(report):
+    links = re.findall(r'href="([^"]+)"', report.read_text("utf-8"))
+    tables = [link for link in links if not link.startswith("#")]
+    assert len(tables) > 8
+    assert all((report.parent / table).stat().st_size for table in tables)
 
 
 def test_the_tables_count_every_clip(report, synthetic_store):
@@ -32,6 +50,19 @@ def test_missing_parts_and_left_handed_signers_are_detected(synthetic_store, rep
     assert hands["left"].idxmax() == "3"
     table = pd.read_csv(report.parent / "detected.csv", index_col=0)
     assert table.loc["all", "face"] > 0.9
+    assert "Missing, of the frames of a clip on average: face " in report.read_text("utf-8")
+    assert "left-handed by this measure: 3." in report.read_text("utf-8")
+
+
+def test_a_part_that_is_missing_at_the_end_is_seen_over_time(synthetic_raw, tmp_path):
+    raw = Path(shutil.copytree(synthetic_raw, tmp_path / "raw"))
+    for path in raw.glob("train_landmark_files/*/*.parquet"):
+        clip = read_clip(path)
+        clip[len(clip) // 2 :, 489:522] = np.nan
+        write_clip(path, clip)
+    missing = measure(prepare(GislrSource(raw), tmp_path / "store"), range(40)).missing["pose"]
+    assert missing.iloc[0] == 0
+    assert missing.iloc[-1] == 1
 
 
 def test_the_real_words_have_no_face(words15_store):
@@ -40,18 +71,34 @@ def test_the_real_words_have_no_face(words15_store):
     assert detected["right_hand"].mean() > 0.8
 
 
-def test_a_layout_without_hands(shared_data, tmp_path):
-    from asl.clips.prepare import prepare
-    from asl.clips.sources.npz import NpzSource
+def test_a_sample_of_a_layout_without_hands(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("asl.clips.problems.SAMPLED_CLIPS", 40)
+    with np.load(shared_data / "isl30/isl30.npz") as file:
+        signs = file["sign"] < "c"
+        some = {name: file[name][signs][::9] for name in ("X", "length", "sign", "participant_id")}
+    np.savez(tmp_path / "some.npz", **some)
+    store = prepare(NpzSource(tmp_path, file="some.npz", layout="kinect20"), tmp_path / "store")
+    page = write_report(store, tmp_path / "report").read_text("utf-8")
+    assert f"a random sample of 40 of the {len(store)} clips" in page
+    assert "Which hand signs" not in page
+    assert not (tmp_path / "report/hands.csv").exists()
 
-    source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
-    store = prepare(source, tmp_path / "store", workers=1)
-    report = write_report(store, tmp_path / "report")
-    assert "30" in report.read_text()
-    assert "Which hand signs" not in report.read_text()
-    assert not (tmp_path / "report/hands.png").exists()
+
+@pytest.fixture(scope="module")
+def odd_page(odd_store, tmp_path_factory) -> str:
+    return write_report(odd_store, tmp_path_factory.mktemp("odd report")).read_text("utf-8")
 
 
-def test_names_are_drawn_as_they_are(odd_store, tmp_path):
-    report = write_report(odd_store, tmp_path / "report")
-    assert len(list(report.parent.glob("*.png"))) > 5
+def test_names_are_shown_as_they_are_and_are_no_html(odd_page, odd_names):
+    assert all(escape(name) in odd_page for name in odd_names)
+    assert "<i>" not in odd_page
+
+
+def test_clips_of_one_length_are_said_to_be(odd_page):
+    assert "All clips have 5 frames." in odd_page
+
+
+def test_a_store_of_some_landmarks_is_measured(synthetic_raw, tmp_path):
+    store = prepare(GislrSource(synthetic_raw), tmp_path / "store", keep="gislr118")
+    assert find_problems(store).empty
+    assert detected_parts(store, range(40))["left_hand"].mean() > 0
