@@ -21,5 +21,5 @@ def with_literal_texts(figure: Figure) -> Figure:
 def as_base64(figure: Figure) -> str:
     """The figure as a PNG, for a page that brings its pictures with it."""
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=110)
+    figure.savefig(image, format="png")
     return base64.b64encode(image.getvalue()).decode()

@@ -73,7 +73,7 @@ def render(title: str, claim: str, facts: Mapping[str, str], sections: Sequence[
 
 def strip(store: ClipStore, row: int, caption: str) -> Strip:
     """A clip from its first frame to its last."""
-    figure = Figure(figsize=(_STRIP_FRAMES * _STRIP_INCHES, _STRIP_INCHES), dpi=100)
+    figure = Figure(figsize=(_STRIP_FRAMES * _STRIP_INCHES, _STRIP_INCHES), dpi=110)
     axes = figure.add_axes((0, 0, 1, 1))
     draw_strip(axes, store.read(row), store.layout, _STRIP_FRAMES)
     return Strip(caption, as_base64(figure))
