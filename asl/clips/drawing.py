@@ -77,7 +77,7 @@ def landmark_colours(layout: Layout) -> list[str]:
 def clip_limits(clip: np.ndarray, layout: Layout) -> Limits:
     """A square around all landmarks of a clip not far below the hips."""
     shoulders, hips = (
-        np.nanmedian(clip[:, layout.reference[name], 1]) for name in ("shoulders", "hips")
+        _median(clip[:, layout.reference[name], 1]) for name in ("shoulders", "hips")
     )
     down = -1.0 if layout.y_up else 1.0
     x, y = np.moveaxis(clip[..., :2], -1, 0)
@@ -89,3 +89,9 @@ def clip_limits(clip: np.ndarray, layout: Layout) -> Limits:
     middle, half = (low + high) / 2, 0.55 * (high - low).max()
     (left, bottom), (right, top) = middle - half, middle + half
     return (left, top, right, bottom) if down > 0 else (left, bottom, right, top)
+
+
+def _median(values: np.ndarray) -> float:
+    """Of those that are not NaN; NaN where all are."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else np.nan

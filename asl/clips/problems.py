@@ -155,7 +155,8 @@ def _frozen(measures: Measures) -> Iterator[Finding]:
 
 def _far_coordinates(measures: Measures) -> Iterator[Finding]:
     (reach,) = _columns(measures, "reach")
-    typical = usual(reach)
+    if not (typical := usual(reach)):
+        return
     for number in np.flatnonzero((reach > _FAR * typical) | (reach < typical / _FAR)).tolist():
         times = reach[number] / typical
         what = f"has coordinates up to {reach[number]:,.4g}, {times:,.3g} times the usual"
