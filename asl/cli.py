@@ -31,6 +31,7 @@ COMMANDS = {
     "ensemble": ("asl.commands.ensemble", "make one recognizer of several runs"),
     "compare": ("asl.commands.compare", "compare runs or files on the same clips, with a test"),
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
+    "clean": ("asl.commands.clean", "list or remove checkpoints that nobody needs any more"),
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
     "predict": ("asl.commands.predict", "name the signs in clips with a .tflite"),

@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING
 from asl.commands.tables import console, plain_table
 from asl.config.compose import tracking_settings
 from asl.errors import UserError
+from asl.tracking.table import (
+    COLUMNS,
+    METRICS,
+    MIXED_TEST,
+    MIXED_VAL,
+    cell,
+    check_columns,
+    in_order,
+    like_with_like,
+)
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from asl.tracking.averages import Average
     from asl.tracking.find import FoundRun
 
-# Marks numbers that new signers would not reach.
-MIXED_TEST, MIXED_VAL = "†", "‡"
 MIXED_VAL_MEANING = f"{MIXED_VAL} measured on clips of signers that are trained on"
-METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -31,6 +40,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--split", help="only runs whose protocol starts with this")
     parser.add_argument("--kind", help="only runs of this kind: train, crossval, evaluate, …")
     parser.add_argument("--since", help="only runs started on this day or later: 2026-11-26")
+    parser.add_argument("--sort", metavar="COLUMN", help="sort by started, a parameter or a metric")
+    parser.add_argument("--columns", help="columns to show: started,model,optimizer.lr,test/f1")
     parser.add_argument("--limit", type=int, default=None, help="at most so many runs")
     parser.add_argument(
         "--mean", action="store_true", help="average runs that differ in seed and held-out signers"
@@ -46,16 +57,23 @@ def main(arguments: Sequence[str]) -> None:
     tracker = open_tracker(tracking_settings(options.overrides))
     runs = find_runs(tracker, options.metric, options.data, options.split)
     runs = [run for run in runs if _is_wanted(run, options.kind, _since(options.since))]
+    columns = options.columns.split(",") if options.columns else list(COLUMNS)
+    check_columns([*columns, *filter(None, [options.sort])], runs)
+    if options.sort:
+        runs = in_order(runs, options.sort)
+    elif not options.metric:
+        runs = like_with_like(runs)
     runs = runs[: options.limit]
     shown = list(METRICS) if options.metric in (None, *METRICS) else [options.metric, *METRICS]
     if options.mean:
-        _print_averages(averages(runs), shown, options.json)
+        _print_averages(averages(runs, shown[:1]), shown, options.json)
     elif options.json:
         print(json.dumps([run.as_json() for run in runs], indent=2))
     elif not runs:
         print("no runs yet; `asl train` makes one")
     else:
-        _print_table(runs, shown)
+        more = [options.metric] if options.metric and options.metric not in columns else []
+        _print_table(runs, [*columns, *more])
 
 
 def _is_wanted(run: "FoundRun", kind: str | None, since: float) -> bool:
@@ -75,24 +93,24 @@ def _since(day: str | None) -> float:
         raise UserError(f"--since={day}: write a day as 2026-11-26") from None
 
 
-def _print_table(runs: "Sequence[FoundRun]", metrics: Sequence[str]) -> None:
-    table = plain_table("run", "status", "data", "split", numbers=metrics)
+def _print_table(runs: "Sequence[FoundRun]", columns: Sequence[str]) -> None:
+    measured = {name for run in runs for name in run.metrics} | set(METRICS)
+    texts = [column for column in columns if column not in measured]
+    numbers = [column for column in columns if column in measured]
+    table = plain_table("run", *texts, numbers=numbers)
     for run in runs:
-        split = run.split + ("" if run.test_signer_independent else f" {MIXED_TEST}")
-        table.add_row(run.name, run.status, run.data, split, *(_value(run, m) for m in metrics))
+        table.add_row(run.name, *(cell(run, column) for column in [*texts, *numbers]))
+    _print_with_marks(table, runs)
+
+
+def _print_with_marks(table: "Table", rows: "Sequence[FoundRun | Average]") -> None:
+    """The table, and what the marks in it mean."""
     out = console()
     out.print(table)
-    if not all(run.test_signer_independent for run in runs):
+    if not all(row.test_signer_independent for row in rows):
         out.print(f"{MIXED_TEST} not signer-independent: signers stand on both sides")
-    if not all(run.val_signer_independent for run in runs):
+    if not all(row.val_signer_independent for row in rows):
         out.print(MIXED_VAL_MEANING)
-
-
-def _value(run: "FoundRun", metric: str) -> str:
-    if metric not in run.metrics:
-        return ""
-    mixed = metric.startswith("val/") and not run.val_signer_independent
-    return f"{run.metrics[metric]:.4f}" + (MIXED_VAL if mixed else "")
 
 
 def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: bool) -> None:
@@ -104,10 +122,7 @@ def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: b
         choices = " ".join(f"{name}={value}" for name, value in average.choices.items())
         printed = [_mean(average, name) for name in shown]
         table.add_row(choices, average.data, _tests(average), str(average.runs), *printed)
-    out = console()
-    out.print(table)
-    if not all(average.val_signer_independent for average in found):
-        out.print(MIXED_VAL_MEANING)
+    _print_with_marks(table, found)
 
 
 def _tests(average: "Average") -> str:
@@ -116,7 +131,8 @@ def _tests(average: "Average") -> str:
         test.removeprefix(average.split).strip() + (f" × {runs}" if runs > 1 else "")
         for test, runs in sorted(average.tests.items())
     ]
-    return f"{average.split} {'; '.join(tests)}"
+    mark = "" if average.test_signer_independent else f" {MIXED_TEST}"
+    return f"{average.split} {'; '.join(tests)}{mark}"
 
 
 def _mean(average: "Average", metric: str) -> str:
@@ -124,4 +140,5 @@ def _mean(average: "Average", metric: str) -> str:
         return ""
     mean, deviation = average.metrics[metric]
     mixed = metric.startswith("val/") and not average.val_signer_independent
-    return f"{mean:.4f} ± {deviation:.4f}" + (MIXED_VAL if mixed else "")
+    spread = "" if deviation is None else f" ± {deviation:.4f}"
+    return f"{mean:.4f}{spread}" + (MIXED_VAL if mixed else "")

@@ -14,7 +14,7 @@ from asl.recognizer.recognizer import Recognizer
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import DataPlan, current_config, data_plan
 from asl.targets import factory
-from asl.tracking.find import FoundRun, best_run, download, find_run, run_config
+from asl.tracking.find import CHECKPOINT_REMOVED, FoundRun, best_run, download, find_run, run_config
 from asl.tracking.store import Tracker
 from asl.training.checkpoint import load_recognizer
 
@@ -91,6 +91,8 @@ def reading_config(run: FoundRun) -> Iterator[None]:
 
 def kept_checkpoint(run: FoundRun, tracker: Tracker) -> Path:
     """The checkpoint that a run kept; raises UserError where it kept none."""
+    if reason := run.tags.get(CHECKPOINT_REMOVED):
+        raise UserError(f"run={run.name}: `asl clean` removed its checkpoint ({reason})")
     return download(tracker, run.run_id, "checkpoints/best.ckpt")
 
 

@@ -20,7 +20,7 @@ from asl.runs.load import reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.descriptions import record_description, results_description
-from asl.tracking.find import MONITOR, find_run, run_config
+from asl.tracking.find import CHECKPOINT_REMOVED, MONITOR, find_run, run_config
 from asl.tracking.logger import EpochLogger, has_former_curves
 from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_pruned, record_start
@@ -139,6 +139,8 @@ def resume(
     if DDP_RUN in os.environ:
         return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN], resumed=True)
     with tracked_run(tracker, found.name, {}, resume=found.run_id) as run:
+        if CHECKPOINT_REMOVED in found.tags:
+            run.client.delete_tag(run.id, CHECKPOINT_REMOVED)
         return _run(plan, store, split, run, resumed=True, after_epoch=after_epoch, draw=draw)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from asl.tracking.find import FoundRun
+from asl.tracking.find import DEFAULT_METRICS, FoundRun
+from asl.tracking.ranking import rank
 
 # What tells repetitions of one experiment apart.
 REPETITION = {"seed", "split.test", "split.fold", "split.val", "split.seed"}
@@ -21,22 +22,29 @@ class Average:
         data: the data set.
         split: the split's kind, `signer_holdout` say.
         tests: how many of the runs have each test, by its protocol.
+        test_signer_independent: whether no test signer was trained on, in any of the runs.
         val_signer_independent: whether no validation signer was trained on.
         runs: how many there are.
-        metrics: mean and standard deviation (0 for one run) of each metric that all of them have.
+        metrics: mean and standard deviation (None of one run) of each metric that all of them have.
     """
 
     choices: dict[str, str]
     data: str
     split: str
     tests: dict[str, int]
+    test_signer_independent: bool
     val_signer_independent: bool
     runs: int
-    metrics: dict[str, tuple[float, float]]
+    metrics: dict[str, tuple[float, float | None]]
 
 
-def averages(runs: Sequence[FoundRun]) -> list[Average]:
-    """Average finished training runs over seeds and folds, in the order in which they come."""
+def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS) -> list[Average]:
+    """Average finished training runs over seeds and folds, the best mean first.
+
+    Args:
+        runs: of any kinds.
+        metrics: the averages are sorted by the first of these that they have.
+    """
     groups: dict[tuple[str, str, frozenset[tuple[str, str]]], list[FoundRun]] = defaultdict(list)
     for run in runs:
         if run.is_training and run.status == "FINISHED":
@@ -50,21 +58,24 @@ def averages(runs: Sequence[FoundRun]) -> list[Average]:
         for name in chosen
         if len({other.get(name) for other in choices}) > 1
     }
-    return [
+    found = [
         Average(
             choices={name: value for name, value in chosen.items() if name in told_apart},
             data=data,
             split=split,
             tests=dict(Counter(run.split for run in members)),
+            test_signer_independent=all(run.test_signer_independent for run in members),
             val_signer_independent=members[0].val_signer_independent,
             runs=len(members),
             metrics=_statistics(members),
         )
         for chosen, ((data, split, _), members) in zip(choices, groups.items(), strict=True)
     ]
+    means = {id(each): {name: m for name, (m, _) in each.metrics.items()} for each in found}
+    return sorted(found, key=lambda each: rank(means[id(each)], metrics))
 
 
-def _statistics(runs: Sequence[FoundRun]) -> dict[str, tuple[float, float]]:
+def _statistics(runs: Sequence[FoundRun]) -> dict[str, tuple[float, float | None]]:
     shared = set.intersection(*(set(run.metrics) for run in runs))
     values = {name: [run.metrics[name] for run in runs] for name in sorted(shared)}
-    return {n: (mean(v), stdev(v) if len(v) > 1 else 0.0) for n, v in values.items()}
+    return {n: (mean(v), stdev(v) if len(v) > 1 else None) for n, v in values.items()}

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.errors import UserError
+from asl.tracking.ranking import rank
 from asl.tracking.store import Tracker
 
 DEFAULT_METRICS = ("test/f1", "val/f1")
@@ -28,13 +28,9 @@ PROTOCOL = {
 }
 """Tags of runs and versions that must be the same for their numbers to compare, and their words."""
 
+CHECKPOINT_REMOVED = "checkpoint_removed"  # tag: why `asl clean` removed it
 MONITOR = "monitor"  # tag: the metric that chose the epoch
 DEFAULT_MONITOR = "val/f1"
-
-# The last parts of metrics' names of which the smallest is the best; deviations are, too.
-SMALLER_IS_BETTER = (
-    "loss", "ece", "ece_calibrated", "size", "latency", "parameters", "fit_seconds",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,8 @@ class FoundRun:
 
     @property
     def is_recognizer(self) -> bool:
-        """Whether this run keeps a recognizer: one trained and not pruned, or an ensemble."""
-        if "pruned" in self.tags:
+        """Whether it keeps a recognizer: a training, not pruned and not cleaned, or an ensemble."""
+        if "pruned" in self.tags or CHECKPOINT_REMOVED in self.tags:
             return False
         return self.is_training or self.tags.get("kind") == "ensemble"
 
@@ -134,7 +130,7 @@ def find_runs(
         known = sorted({name for run in runs for name in run.metrics})
         raise UserError(f"metric={metric}: no run has it; choose from {', '.join(known) or 'none'}")
     wanted = (metric,) if metric else DEFAULT_METRICS
-    return sorted(runs, key=lambda run: rank(run, wanted))
+    return sorted(runs, key=lambda run: rank(run.metrics, wanted))
 
 
 def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
@@ -142,7 +138,7 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
 
     By default it is chosen by its validation, as a choice made by test numbers would spoil them.
     Numbers compare only between runs on the same clips with the same split, validation and
-    monitor: those of the newest run. How many others there are is printed to stderr.
+    monitor: those of the newest run. Which run that is, and of how many, is printed to stderr.
 
     Raises:
         UserError: there is none.
@@ -161,14 +157,16 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
         raise UserError(f"run=best: there is no finished run{where}; train one with `asl train`")
     newest = max(runs, key=lambda run: run.started)
     comparable = [run for run in runs if run.comparable == newest.comparable]
-    if others := len(runs) - len(comparable):
-        protocol = f"{newest.split}, validation: {newest.tags.get('val_protocol', 'unknown')}"
-        print(
-            f"run=best: of {len(comparable)} on {newest.data}, {protocol}, epoch by "
-            f"{newest.monitor}, as the newest; {others} others have other clips or protocols",
-            file=sys.stderr,
-        )
-    return min(comparable, key=lambda run: rank(run, wanted))
+    best = min(comparable, key=lambda run: rank(run.metrics, wanted))
+    others = len(runs) - len(comparable)
+    protocol = f"{newest.split}, validation: {newest.tags.get('val_protocol', 'unknown')}"
+    print(
+        f"run=best: of {len(comparable)} on {newest.data}, {protocol}, epoch by {newest.monitor}, "
+        f"as the newest: {best.name} by {next(m for m in wanted if m in best.metrics)}"
+        + (f"; {others} others have other clips or protocols" if others else ""),
+        file=sys.stderr,
+    )
+    return best
 
 
 def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
@@ -288,16 +286,3 @@ def found_run(run: Run) -> FoundRun:
         tags=dict(tags),
         started=run.info.start_time,
     )
-
-
-def rank(run: FoundRun, wanted: Sequence[str]) -> tuple[int, float]:
-    """By which runs are sorted, the best first: by the first metric that a run has."""
-    for place, name in enumerate(wanted):
-        if math.isfinite(value := run.metrics.get(name, math.nan)):
-            return place, value if smaller_is_better(name) else -value
-    return len(wanted), 0.0
-
-
-def smaller_is_better(metric: str) -> bool:
-    """Whether the smallest value of a metric is the best."""
-    return metric.rpartition("/")[2] in SMALLER_IS_BETTER or "_std_" in metric

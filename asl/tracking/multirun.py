@@ -7,8 +7,9 @@ from statistics import mean, stdev
 
 from asl.tracking.curves import record_mean_curves
 from asl.tracking.descriptions import jobs_description, record_description
-from asl.tracking.find import FoundRun, children, rank
+from asl.tracking.find import FoundRun, children
 from asl.tracking.inputs import copy_inputs
+from asl.tracking.ranking import rank
 from asl.tracking.record import log_metrics
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
@@ -78,7 +79,7 @@ def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
         return ""
     if len({job.comparable for job in measured}) > 1:
         return f"  no best of {len(jobs)}: they have different clips or protocols"
-    best = min(measured, key=lambda job: rank(job, [metric]))
+    best = min(measured, key=lambda job: rank(job.metrics, [metric]))
     run.client.set_tag(run.id, "best_child", best.run_id)
     log_metrics(run, {metric: best.metrics[metric]} | means)
     copy_inputs(tracker, best.run_id, run)

@@ -1,0 +1,72 @@
+"""A table of runs: its columns, a run's text in each, and the order of the rows."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from asl.errors import unknown
+from asl.tracking.ranking import smaller_is_better
+
+if TYPE_CHECKING:
+    from asl.tracking.find import FoundRun
+
+# Marks numbers that new signers would not reach.
+MIXED_TEST, MIXED_VAL = "†", "‡"
+METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
+COLUMNS = ("status", "data", "split", "parameters", *METRICS)
+FACTS = ("started", "status", "data", "split")  # columns that are neither parameters nor metrics
+
+
+def check_columns(columns: Sequence[str], runs: "Sequence[FoundRun]") -> None:
+    """Raises UserError where no run has a parameter or metric of this name."""
+    for column in columns:
+        if column not in COLUMNS + FACTS and not any(cell(run, column) for run in runs):
+            metrics = sorted({name for run in runs for name in run.metrics})
+            params = sorted({name for run in runs for name in run.params})
+            raise unknown("column", column, [*FACTS, *params, *metrics])
+
+
+def cell(run: "FoundRun", column: str) -> str:
+    """A run's text in a column; empty where it lacks the parameter or metric."""
+    if column == "started":
+        return f"{datetime.fromtimestamp(run.started / 1000):%Y-%m-%d %H:%M}"
+    if column == "split":
+        return run.split + ("" if run.test_signer_independent else f" {MIXED_TEST}")
+    if column in FACTS:
+        return str(getattr(run, column))
+    if column not in run.metrics:
+        return run.params.get(column, "")
+    mixed = column.startswith("val/") and not run.val_signer_independent
+    digits = 0 if column == "parameters" else 4
+    return f"{run.metrics[column]:,.{digits}f}" + (MIXED_VAL if mixed else "")
+
+
+def like_with_like(runs: "Sequence[FoundRun]") -> "list[FoundRun]":
+    """The runs of each data set and kind of split together, in the order that they have in it.
+
+    The data set of the newest run comes first, and in each the signer-independent splits.
+    """
+    newest = {run.data: run.started for run in sorted(runs, key=lambda run: run.started)}
+    return sorted(
+        runs, key=lambda r: (-newest[r.data], r.data, not r.test_signer_independent, r.split_kind)
+    )
+
+
+def in_order(runs: "Sequence[FoundRun]", column: str) -> "list[FoundRun]":
+    """Metrics from the best to the worst, numbers upwards, text from A to Z, newest runs first."""
+    return sorted(runs, key=lambda run: _order(run, column))
+
+
+def _order(run: "FoundRun", column: str) -> tuple[bool, float, str]:
+    """What to sort by; empty cells come last."""
+    if column == "started":
+        return False, -run.started, ""
+    if column in run.metrics:
+        value = run.metrics[column]
+        return math.isnan(value), value if smaller_is_better(column) else -value, ""
+    text = cell(run, column)
+    try:
+        return not text, float(text), ""
+    except ValueError:
+        return not text, math.inf, text

@@ -1,0 +1,69 @@
+"""The table of `asl runs`: like runs together, the columns and the order that a person asks for."""
+
+import pytest
+
+from asl.cli import run as asl
+from asl.tracking.averages import averages
+from asl.tracking.find import find_runs
+from asl.tracking.table import like_with_like
+
+RANDOM = {
+    "split": "random 20 %",
+    "split.kind": "random",
+    "signer_independent": "false",
+}
+
+
+@pytest.fixture
+def shown(uri, request, capsys):
+    """The printed rows of `asl runs` with these options."""
+
+    def shown(*options):
+        tracking = [f"tracking.uri={uri}", f"tracking.experiment={request.node.name}"]
+        status = asl(["runs", *options, *tracking])
+        return status, capsys.readouterr()
+
+    return shown
+
+
+def test_a_random_split_does_not_lead_the_table(add, tracker):
+    add("random", {"test/f1": 1.0}, **RANDOM)
+    add("good", {"test/f1": 0.8})
+    add("better", {"test/f1": 0.9})
+    add("other", {"test/f1": 0.99}, data="another set")
+    ordered = [run.name.partition("-")[0] for run in like_with_like(find_runs(tracker))]
+    assert ordered == ["other", "better", "good", "random"]
+
+
+def test_columns_and_order_are_chosen(add, shown):
+    add("small", {"test/f1": 0.9, "parameters": 1000}, params={"model": "cnn", "lr": 0.1})
+    add("large", {"test/f1": 0.8, "parameters": 2_500_000}, params={"model": "lstm", "lr": 0.02})
+
+    def rows(*options):
+        status, printed = shown(*options)
+        assert status == 0
+        return [line.split()[0].partition("-")[0] for line in printed.out.splitlines()[-2:]]
+
+    assert rows("--columns", "model,test/f1") == ["small", "large"]
+    assert rows("--sort", "lr") == ["large", "small"]
+    assert rows("--sort", "started") == ["large", "small"]
+    assert rows("--sort", "parameters") == ["small", "large"]
+    _, printed = shown("--columns", "model,parameters,started")
+    assert "2,500,000" in printed.out
+    assert "lstm" in printed.out
+    assert "signer_holdout" not in printed.out
+    status, printed = shown("--sort", "nonsense")
+    assert status == 2
+    assert "column=nonsense: choose from started, status, data, split, lr, model" in printed.err
+
+
+def test_averages_are_sorted_by_their_mean_and_marked(add, tracker, shown):
+    add("lucky", {"test/f1": 0.9}, params={"model": "a", "seed": 0})
+    add("lucky", {"test/f1": 0.1}, params={"model": "a", "seed": 1})
+    add("steady", {"test/f1": 0.7}, params={"model": "b", "seed": 0}, **RANDOM)
+    found = averages(find_runs(tracker))
+    assert [each.metrics["test/f1"][0] for each in found] == pytest.approx([0.7, 0.5])
+    _, printed = shown("--mean")
+    assert "0.7000 " in printed.out
+    assert "0.7000 ±" not in printed.out
+    assert "† not signer-independent" in printed.out
