@@ -29,7 +29,7 @@ def reliability(
         One row per bin of confidence, (from, to]: clips, their mean confidence and accuracy, NaN
         for an empty bin.
     """
-    confidence, predicted = _probabilities(scores, temperature).max(dim=1)
+    confidence, predicted = probabilities(scores, temperature).max(dim=1)
     bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
     correct = predicted == torch.from_numpy(signs)
     clips = torch.bincount(bins, minlength=BINS)
@@ -81,7 +81,7 @@ def fit_temperature(scores: NDArray[np.float32], signs: NDArray[np.int64]) -> fl
     low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     for _ in range(40):
         middle = (low + high) / 2
-        expected = (_probabilities(scores, math.exp(middle)) * logits).sum(dim=1).mean()
+        expected = (probabilities(scores, math.exp(middle)) * logits).sum(dim=1).mean()
         low, high = (middle, high) if expected > true else (low, middle)
     return math.exp((low + high) / 2)
 
@@ -91,5 +91,6 @@ def is_clamped(temperature: float) -> bool:
     return not MIN_TEMPERATURE * 1.001 < temperature < MAX_TEMPERATURE / 1.001
 
 
-def _probabilities(scores: NDArray[np.float32], temperature: float) -> Tensor:
+def probabilities(scores: NDArray[np.float32], temperature: float) -> Tensor:
+    """The softmax of scores [clips, signs] at a temperature, float64."""
     return torch.softmax(torch.from_numpy(scores).double() / temperature, dim=1)

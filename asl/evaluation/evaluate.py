@@ -7,8 +7,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from asl.clips.store import ClipStore
+from asl.evaluation.abstention import conformal_sets, not_sure, risk_coverage
 from asl.evaluation.breakdown import by_length, by_missing_hands, missing_hands
-from asl.evaluation.calibration import expected_calibration_error, reliability
+from asl.evaluation.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
+from asl.evaluation.candidates import candidates
 from asl.evaluation.confusion import confused_pairs, confusion, per_sign
 from asl.evaluation.intervals import over_clips, over_signers
 from asl.evaluation.metrics import mean_reciprocal_rank, sign_metrics, top_accuracy
@@ -23,12 +29,12 @@ class Evaluation:
 
     Attributes:
         predictions: what is evaluated.
-        temperature: of `ece_calibrated` and the table `reliability_calibrated`; None where there
-            were no clips to fit it on.
+        temperature: of the calibrated confidences; None where there were no clips to fit it on.
         metrics: by name.
-        tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, by_length,
-            by_missing_hands (if the layout has hands), reliability and, at the temperature,
-            reliability_calibrated.
+        tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, candidates,
+            by_length, by_missing_hands (if the layout has hands), reliability, risk_coverage and,
+            where there are other clips to choose a temperature and thresholds on,
+            reliability_calibrated, not_sure and conformal_sets.
     """
 
     predictions: Predictions
@@ -38,15 +44,16 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: Predictions, store: ClipStore, temperature: float | None = None
+    predictions: Predictions, store: ClipStore, val: Predictions | None = None
 ) -> Evaluation:
     """Compute metrics and tables.
 
     Args:
         predictions: of clips of the store.
         store: the clips, for their lengths and hands.
-        temperature: fitted on other clips, see `asl.evaluation.calibration`.
+        val: of other clips, on which a temperature and thresholds of confidence are chosen.
     """
+    temperature = fit_temperature(val.scores, val.signs) if val else None
     scores, signs, rows = predictions.scores, predictions.signs, predictions.index
     correct = predictions.correct
     measured = metrics(predictions, "")
@@ -56,16 +63,22 @@ def evaluate(
         "confused_pairs": confused_pairs(predictions),
         "confusion": confusion(predictions),
         "intervals": intervals(predictions),
+        "candidates": candidates(scores, signs),
         "by_length": by_length(correct, store.frames[rows]),
         "reliability": reliability(scores, signs),
+        "risk_coverage": risk_coverage(predictions, temperature or 1.0),
     }
+    for row in tables["candidates"].itertuples():
+        measured[f"accuracy_among{row.candidates}"] = float(row.accuracy)
     missing = missing_hands(store, rows)
     if missing is not None:
         tables["by_missing_hands"] = by_missing_hands(correct, missing)
-    if temperature is not None:
+    if val is not None and temperature is not None:
         tables["reliability_calibrated"] = reliability(scores, signs, temperature)
         calibrated = expected_calibration_error(tables["reliability_calibrated"])
         measured["ece_calibrated"] = calibrated
+        tables["not_sure"] = not_sure(predictions, val, temperature)
+        tables["conformal_sets"] = conformal_sets(predictions, val, temperature)
     return Evaluation(predictions, temperature, measured, tables)
 
 

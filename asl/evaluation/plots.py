@@ -93,16 +93,32 @@ def breakdown(lengths: pd.DataFrame, missing: pd.DataFrame | None, title: str) -
     return figure
 
 
-def reliability_diagram(as_is: pd.DataFrame, calibrated: pd.DataFrame | None, title: str) -> Figure:
-    """Draw accuracy against confidence; on the diagonal a recognizer is calibrated.
+def confidence(
+    as_is: pd.DataFrame, calibrated: pd.DataFrame | None, curve: pd.DataFrame, title: str
+) -> Figure:
+    """Draw what a confidence is worth: the reliability diagram and the risk–coverage curve.
 
     Args:
         as_is: a table of `asl.evaluation.calibration.reliability`.
         calibrated: the same at the fitted temperature.
+        curve: a table of `asl.evaluation.abstention.risk_coverage`.
         title: of the figure.
     """
-    figure = _figure(4.2, 4.2, title)
-    axes = figure.subplots()
+    figure = _figure(8.6, 4.2, title)
+    left, right = figure.subplots(1, 2)
+    _reliability(left, as_is, calibrated)
+    right.plot(curve["coverage"], curve["error"], color=_BAR, linewidth=1)
+    right.set(
+        xlabel="coverage: the share of clips that it answers, the surest first",
+        ylabel="error among the answers",
+        xlim=(0, 1.03),
+        ylim=(0, max(0.05, 1.1 * curve["error"].max())),
+    )
+    return figure
+
+
+def _reliability(axes: Axes, as_is: pd.DataFrame, calibrated: pd.DataFrame | None) -> None:
+    """Accuracy against confidence; on the diagonal a recognizer is calibrated."""
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     curves = [("as trained", as_is, _BAR), ("at the fitted temperature", calibrated, _LINE)]
     for label, table, colour in curves:
@@ -113,7 +129,6 @@ def reliability_diagram(as_is: pd.DataFrame, calibrated: pd.DataFrame | None, ti
             axes.scatter(bins["confidence"], bins["accuracy"], s=sizes, color=colour)
     axes.set(xlabel="confidence (size: clips)", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
     axes.legend(loc="upper left", frameon=False, fontsize=8)
-    return figure
 
 
 def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: str) -> Figure:
@@ -201,8 +216,8 @@ def evaluation_figures(
     if brief:
         return figures
     figures["breakdown"] = breakdown(tables["by_length"], tables.get("by_missing_hands"), title)
-    figures["reliability"] = reliability_diagram(
-        tables["reliability"], tables.get("reliability_calibrated"), title
+    figures["confidence"] = confidence(
+        tables["reliability"], tables.get("reliability_calibrated"), tables["risk_coverage"], title
     )
     if examples := _confused_examples(evaluation, store):
         figures["confused_pairs"] = confused_pairs(examples, store.layout, title)

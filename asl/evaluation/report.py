@@ -27,6 +27,7 @@ def text_report(
     lines = [clips, f"seen in training: {seen}", *([unknown] if unknown else [])]
     lines += _metrics(evaluation)
     lines += _calibration(evaluation, split)
+    lines += _with_choices(evaluation)
     methods = {"clips": "over clips, Wilson", "signers": "over signers, cluster bootstrap"}
     for row in tables["intervals"].to_dict("records"):
         interval = f"accuracy {row['accuracy']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
@@ -46,7 +47,8 @@ def text_report(
 def _metrics(evaluation: Evaluation) -> list[str]:
     """Metrics over clips in one line, macro averages in another."""
     macro = ("precision", "recall", "f1")
-    shown = {k: v for k, v in evaluation.metrics.items() if not k.startswith("ece")}
+    own_lines = ("ece", "accuracy_among")
+    shown = {k: v for k, v in evaluation.metrics.items() if not k.startswith(own_lines)}
     return [
         "  ".join(f"{k} {v:.4f}" for k, v in shown.items() if k not in macro),
         "macro: " + "  ".join(f"{k} {shown[k]:.4f}" for k in macro),
@@ -78,6 +80,25 @@ def _calibration(evaluation: Evaluation, split: Split) -> list[str]:
     fitted = f"fitted on {len(split.val):,} validation clips: {split.val_protocol}"
     bound = "; clamped, for the loss has no minimum there" if is_clamped(temperature) else ""
     return [f"{error}; {calibrated:.4f} at temperature {temperature:.3f} ({fitted}{bound})"]
+
+
+def _with_choices(evaluation: Evaluation) -> list[str]:
+    """Accuracy among candidates, and where it may answer "not sure" or with a set of signs."""
+    tables = evaluation.tables
+    among = [f"{r.candidates}: {r.accuracy:.4f}" for r in tables["candidates"].itertuples()]
+    lines = [f"accuracy among k signs drawn at random: {', '.join(among)}"] if among else []
+    if "not_sure" in tables:
+        lines += [
+            f"not sure below confidence {row.confidence:.3f} (accuracy {row.wanted:g} on "
+            f"validation): answers {row.coverage:.1%} of the clips, {row.accuracy:.4f} correct"
+            for row in tables["not_sure"].itertuples()
+        ]
+        lines += [
+            f"sets for coverage {row.wanted:g}: {row.coverage:.4f} here (lowest signer "
+            f"{row.lowest_signer:.4f}), {row.signs:.2f} signs on average, {row.single:.1%} of one"
+            for row in tables["conformal_sets"].itertuples()
+        ]
+    return lines
 
 
 def _table(title: str, table: pd.DataFrame, most: int = SHOWN_ROWS) -> list[str]:

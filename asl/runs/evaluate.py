@@ -12,7 +12,6 @@ from asl.clips.datamodule import ClipDataModule
 from asl.clips.splits import Split, whole
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
-from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.export.parity.scores import tflite_outputs
@@ -233,8 +232,7 @@ def _evaluation(
     val: Predictions | None,
     seen: str,
 ) -> PartEvaluation:
-    temperature = fit_temperature(val.scores, val.signs) if val else None
-    evaluation = evaluate(predictions, store, temperature)
+    evaluation = evaluate(predictions, store, val)
     left_out = np.setdiff1d(getattr(split, part), predictions.index)
     return PartEvaluation(name, part, store, split, evaluation, seen, left_out)
 

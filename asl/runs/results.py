@@ -9,7 +9,7 @@ from asl.clips.store import ClipStore
 from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.plots import evaluation_figures
-from asl.evaluation.predictions import per_clip, predict_batches
+from asl.evaluation.predictions import Predictions, per_clip, predict_batches
 from asl.files import replacing_in
 from asl.pictures import with_literal_texts
 from asl.recognizer.recognizer import Recognizer
@@ -17,7 +17,13 @@ from asl.tracking.record import record_split_results
 from asl.tracking.run import TrackedRun
 
 # Tables and figures that not every evaluation has.
-OPTIONAL_FILES = ("by_missing_hands.csv", "reliability_calibrated.csv", "confused_pairs.png")
+OPTIONAL_FILES = (
+    "by_missing_hands.csv",
+    "reliability_calibrated.csv",
+    "not_sure.csv",
+    "conformal_sets.csv",
+    "confused_pairs.png",
+)
 
 
 def record_results(
@@ -47,18 +53,20 @@ def record_results(
     """
     data = ClipDataModule(store, split, recognizer.landmarks, batch_size=batch_size)
     measured: dict[str, float] = {}
+    val: Predictions | None = None
     for part in ("val", "test") if test else ("val",):
         rows = getattr(split, part)
         if not len(rows):
             continue
         predictions = predict_batches(recognizer, data.batches(rows), store.signers)
-        evaluation = evaluate(predictions, store, measured.get("temperature"))
+        evaluation = evaluate(predictions, store, val)
         measured |= {f"{part}/{name}": value for name, value in evaluation.metrics.items()}
         title = f"{run.name}, {part}: {split.part_protocol(part)}"
         figures = evaluation_figures(evaluation, store, title, brief=part == "val") if draw else {}
         clips = per_clip(predictions, store.clips["path"])
         record_split_results(run, part, clips, evaluation.tables, figures)
         if part == "val":
+            val = predictions
             measured["temperature"] = fit_temperature(predictions.scores, predictions.signs)
     return measured
 

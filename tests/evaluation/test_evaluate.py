@@ -174,7 +174,8 @@ def test_tables_agree_with_the_metrics(synthetic_store):
     store = synthetic_store
     rng = np.random.default_rng(0)
     scores = (rng.normal(size=(40, 4)) + 2 * np.eye(4)[store.sign]).astype(np.float32)
-    evaluation = evaluate(predictions_of(store, scores), store, temperature=2.0)
+    predictions = predictions_of(store, scores)
+    evaluation = evaluate(predictions, store, val=predictions)
     for name in ("per_signer", "by_length", "by_missing_hands"):
         table = evaluation.tables[name]
         pooled = np.average(table["accuracy"], weights=table["clips"])
@@ -204,7 +205,7 @@ def test_names_are_drawn_as_they_are(odd_store, odd_names, tmp_path):
     predictions = Predictions(scores, store.sign[rows], signers, rows, store.signs)
     title = " ".join(odd_names)
 
-    write_results(tmp_path, evaluate(predictions, store, 1.0), store, title, "report")
+    write_results(tmp_path, evaluate(predictions, store, predictions), store, title, "report")
 
     assert {"confusion.png", "per_signer.png"} <= {path.name for path in tmp_path.glob("*.png")}
 
