@@ -18,30 +18,11 @@ import yaml
 from griffe import Docstring
 
 from asl.cli import COMMANDS, run
+from asl.config.help import GROUPS
 from asl.config.schema import GROUP_SCHEMAS
 from asl.paths import CONF
 from asl.targets import PLACES, TARGET, locate
 
-GROUPS = {
-    "data": "The clips, how they are packed and how they are batched.",
-    "split": "Which signers are kept for the test and for validation.",
-    "landmarks": "Which landmarks the recognizer sees.",
-    "handedness": "Whether clips of left-handed signers are mirrored, in the exported file too.",
-    "scaler": "How coordinates are brought to a common place and size.",
-    "features": "What a time step holds, and how a clip comes to a number of time steps.",
-    "model": "The network over time.",
-    "head": "From a clip's summary to a logit for each sign.",
-    "regularization": "Terms added to cross-entropy, and early stopping; brings an `augment`.",
-    "augment": "Changes of training clips, by name and in their order. `p` is the share of clips "
-    "that are changed; 0 turns an operation off: `augment.mirror.p=0`.",
-    "optimizer": "The optimizer, and its learning rate over the steps.",
-    "trainer": "The machine and the number of epochs. `+trainer.KEY=…` passes any other argument "
-    "to Lightning's Trainer.",
-    "sweep": "For `asl sweep`: what varies and how it is searched.",
-    "export": "For `asl export`.",
-    "download": "For `asl download`: the origin of a public data set.",
-    "tracking": "Where runs are recorded.",
-}
 # Groups whose keys are the same in all choices, and the file that explains them.
 EXPLAINED_IN = {
     "data": "data/words15.yaml",

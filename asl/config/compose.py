@@ -29,7 +29,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The config of a command with these overrides; Hydra's own part of it is `cfg.hydra`."""
     register()
     overrides = with_current_names(overrides)
-    with _initialized(), _unknown_keys_explained(command, overrides):
+    with initialized(), _unknown_keys_explained(command, overrides):
         return hydra.compose(command, overrides, return_hydra_config=True)
 
 
@@ -44,7 +44,7 @@ def tracking_settings(overrides: Sequence[str] = ()) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _initialized() -> Iterator[None]:
+def initialized() -> Iterator[None]:
     """Hydra ready to compose: as the running command has set it up, or set up now."""
     if GlobalHydra.instance().is_initialized():
         yield
@@ -66,7 +66,7 @@ def _unknown_keys_explained(command: str, overrides: Sequence[str]) -> Iterator[
 
 
 def _check_keys(command: str, overrides: Sequence[str]) -> None:
-    with _initialized():
+    with initialized():
         config = hydra.compose(command, group_choices(overrides))
     if sentences := unknown_keys(command, config, overrides):
         raise UnknownKeyError("\n".join(sentences))
@@ -96,6 +96,11 @@ def run_command(
     combination of choices. `plugins=[PACKAGE]` is no key of the config, for a config may be a
     stranger's: it counts only where it is typed.
     """
+    if {"-h", "--help"} & set(arguments):
+        from asl.config.help import command_help
+
+        print(command_help(command))
+        return
     register()
     overrides = _hide_passwords(_allow_typed_plugins(with_current_names(arguments)))
     typed = list(sys.argv)

@@ -1,5 +1,6 @@
 """At the terminal: help is fast, a mistake is one sentence and exit status 2."""
 
+import re
 import subprocess
 import sys
 
@@ -143,3 +144,26 @@ def test_export_without_its_packages_is_one_sentence(workbench, trained):
     assert "needs onnx" in done.stderr
     assert "pip install 'asl[export]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
+def test_help_explains_each_group_and_key_in_a_line(command, capsys):
+    assert run([command, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"asl {command}: ")
+    about = next(line for line in lines if line.startswith("  data "))
+    assert "The clips, how they are packed" in about
+    assert "words15" in lines[lines.index(about) + 1]
+    keys = lines[lines.index("Keys:") :]
+    assert any(re.match(r"  \w+: \S+ +# .", line) for line in keys)
+    assert not any("_target_" in line for line in lines)
+    assert len(lines) < 80
+
+
+def test_help_names_what_is_chosen_by_default(capsys):
+    run(["crossval", "--help"])
+    printed = capsys.readouterr().out
+    assert "leave_one_signer_out*" in printed
+    assert "bigru*" in printed
+    assert "monitor: val/f1" in printed  # as `asl train` has
+    assert "asl crossval -m data=words15,isl30" in printed
