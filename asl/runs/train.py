@@ -23,7 +23,13 @@ from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.find import CHECKPOINT_REMOVED, MONITOR, find_run, run_config
 from asl.tracking.logger import EpochLogger, has_former_curves
 from asl.tracking.models import record_model
-from asl.tracking.record import log_metrics, record_checkpoint, record_pruned, record_start
+from asl.tracking.record import (
+    log_metrics,
+    record_checkpoint,
+    record_pruned,
+    record_start,
+    remove_tag,
+)
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.system_metrics import system_metrics
@@ -140,7 +146,7 @@ def resume(
         return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN], resumed=True)
     with tracked_run(tracker, found.name, {}, resume=found.run_id) as run:
         if CHECKPOINT_REMOVED in found.tags:
-            run.client.delete_tag(run.id, CHECKPOINT_REMOVED)
+            remove_tag(run, CHECKPOINT_REMOVED)
         return _run(plan, store, split, run, resumed=True, after_epoch=after_epoch, draw=draw)
 
 

@@ -90,6 +90,11 @@ def record_pruned(run: TrackedRun, reason: str) -> None:
     run.client.set_tag(run.id, PRUNED, reason)
 
 
+def remove_tag(run: TrackedRun, name: str) -> None:
+    """Remove a tag that no longer holds."""
+    run.client.delete_tag(run.id, name)
+
+
 def record_export(tracker: Tracker, run_id: str, files: Sequence[Path]) -> None:
     """Log files that an export wrote under the run that was exported."""
     for file in files:
