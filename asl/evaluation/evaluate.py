@@ -68,8 +68,8 @@ def evaluate(
         "reliability": reliability(scores, signs),
         "risk_coverage": risk_coverage(predictions, temperature or 1.0),
     }
-    for row in tables["candidates"].itertuples():
-        measured[f"accuracy_among{row.candidates}"] = float(row.accuracy)
+    among = tables["candidates"].set_index("candidates")["accuracy"]
+    measured |= {f"accuracy_among{k}": value for k, value in among.to_dict().items()}
     missing = missing_hands(store, rows)
     if missing is not None:
         tables["by_missing_hands"] = by_missing_hands(correct, missing)
