@@ -481,7 +481,7 @@ def corrupted(table: pa.Table, name: str, seed: int) -> pa.Table:
         return table
 
 
-FEW, MANY = 30, 1500
+FEW, MANY = 60, 1500
 SLOWLY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 

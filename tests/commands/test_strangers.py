@@ -245,9 +245,10 @@ def test_names_in_the_table_of_runs(received, odd_names, capsys):
     assert all(name in table for name in odd_names)
 
 
-def test_names_in_the_table_of_predictions(odd_names, capsys):
-    from asl.commands.predict import _print_table
-
-    _print_table({"[/b].npy": [(name, 0.5) for name in odd_names]})
-    table = capsys.readouterr().out
-    assert all(name in table for name in ["[/b].npy", *odd_names])
+def test_names_in_the_lines_of_predictions(odd_names, capsys, monkeypatch):
+    predictions = {"[/b].npy": [(name, 0.5) for name in [*odd_names, "two\nlines\x1b[2J"]]}
+    monkeypatch.setattr("asl.commands.predict.predict", lambda *_: (predictions, {}))
+    assert run(["predict", "model.tflite", "[/b].npy"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert all(name in line for name in ["[/b].npy", *odd_names])
+    assert "two lines [2J" in line
