@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from asl.clips.odd import NOTHING
 from asl.clips.shards import Shard
 from asl.clips.sources.base import Entry, Problem, clip_names
 
@@ -9,8 +10,8 @@ from asl.clips.sources.base import Entry, Problem, clip_names
 def find_copies(entries: Sequence[Entry], shards: Iterable[Shard]) -> list[Problem]:
     """A problem for each clip with the content of an earlier one.
 
-    Under two signers, such a clip is trained on and tested on at once. Clips with another problem,
-    in which nothing was detected for example, are not compared.
+    Under two signers, such a clip is trained on and tested on at once. Clips in which nothing was
+    detected are not compared.
 
     Args:
         entries: the listing of the raw data set.
@@ -20,7 +21,7 @@ def find_copies(entries: Sequence[Entry], shards: Iterable[Shard]) -> list[Probl
         clip.key: clip.digest
         for shard in shards
         for clip in shard.clips
-        if clip.frames and not clip.reason
+        if clip.frames and clip.reason != NOTHING
     }
     first: dict[str, tuple[str, Entry]] = {}
     problems = []

@@ -16,7 +16,7 @@ from asl.clips.changes import find_changes
 from asl.clips.copies import find_copies
 from asl.clips.packing import pack_shards
 from asl.clips.packing_progress import packing_progress, summarise
-from asl.clips.shards import Packing, Shard, ShardTask, remove_temporary_files
+from asl.clips.shards import REFUSE_ODD, Packing, Shard, ShardTask, remove_temporary_files
 from asl.clips.sources.base import Listing, Problem, Source
 from asl.clips.store import FORMAT, SHARDS, ClipStore, is_store, read_manifest
 from asl.clips.store_writer import Index, make_index, write_index, writing
@@ -34,6 +34,7 @@ def prepare(
     dtype: Dtype = "float32",
     keep: str = "all",
     on_problem: OnProblem = "skip",
+    refuse_odd: bool = False,
     workers: int | None = None,
     name: str | None = None,
     echo: Callable[[str], None] = print,
@@ -46,6 +47,8 @@ def prepare(
         dtype: of the coordinates on disk.
         keep: the landmarks that are stored: `all`, or those that a landmark set loads.
         on_problem: skip invalid and corrupt clips, or fail at the first one.
+        refuse_odd: whether clips that are odd by themselves (`asl.clips.odd`) count as invalid;
+            otherwise they are packed and reported.
         workers: number of processes that read; one for each core where None.
         name: of the data set; the folder's where None.
         echo: prints the summary line by line; the last one ends with the rate in clips/s.
@@ -66,6 +69,8 @@ def prepare(
         "landmarks": _rows_to_keep(source.layout, keep),
         "source": source.settings,
     }
+    if refuse_odd:  # no key otherwise: stores of earlier versions stay up to date
+        settings[REFUSE_ODD] = True
     packing = Packing(source, store_dir / SHARDS, settings)
     if is_store(store_dir) and not os.access(store_dir, os.W_OK):
         return _open_unchanged(packing, store_dir, on_problem, name)

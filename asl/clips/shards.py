@@ -18,12 +18,16 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import xxhash
 
+from asl.clips.odd import NOTHING, oddity
 from asl.clips.sources.base import BadClip, Entry, Source
 from asl.files import TEMPORARY, replacing
 from asl.landmarks import layout
 
 # Coordinates of this size are no landmarks: they are infinite in float16, their squares in float32.
 _TOO_LARGE = {"float16": 65_520, "float32": 1e9}
+
+REFUSE_ODD = "refuse_odd"
+"""Among the settings where clips that are odd by themselves are not packed."""
 
 
 class FileState(NamedTuple):
@@ -107,7 +111,8 @@ class Packing(NamedTuple):
         source: the raw data set.
         folder: of the shards.
         settings: everything besides the raw files that decides a shard's bytes: `layout`, `dtype`,
-            `landmarks` (raw rows, None for all), and the source's own settings.
+            `landmarks` (raw rows, None for all), the source's own settings, and `refuse_odd` where
+            that is true.
     """
 
     source: Source
@@ -227,11 +232,14 @@ def _pack_clip(
     except OSError as error:  # perhaps temporary: without a state, the next run reads it again
         return None, record._replace(state=None, reason=f"cannot be read ({error.strerror})")
     rows, dtype = packing.settings["landmarks"], packing.settings["dtype"]
+    odd = oddity(clip, layout(packing.settings["layout"]))
+    if odd and packing.settings.get(REFUSE_ODD):
+        return None, record._replace(reason=odd)
     if rows:
         clip = clip.take(rows, axis=1)
     if (np.abs(clip) >= _TOO_LARGE[dtype]).any():
         return None, record._replace(reason=f"has a coordinate too large for {dtype}")
-    note = note or ("no landmark was detected in any frame" if np.isnan(clip).all() else "")
+    note = note or odd or (NOTHING if np.isnan(clip).all() else "")
     packed = np.ascontiguousarray(clip, dtype)
     digest = xxhash.xxh3_128_hexdigest(packed.data)
     return packed, record._replace(frames=len(packed), digest=digest, reason=note)

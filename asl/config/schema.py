@@ -47,6 +47,7 @@ class DataSettings(BaseModel):
     dtype: typing.Literal["float32", "float16"]
     keep: str
     on_problem: typing.Literal["skip", "fail"]
+    refuse_odd: bool
     batch_size: PositiveInt
     workers: Annotated[int, Field(ge=0)]
     bucket_by_length: bool

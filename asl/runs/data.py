@@ -31,6 +31,7 @@ def open_store(data: DataPlan, workers: int | None = None) -> ClipStore:
         dtype=data.dtype,
         keep=data.keep,
         on_problem=data.on_problem,
+        refuse_odd=data.refuse_odd,
         workers=workers,
         name=data.name,
     )

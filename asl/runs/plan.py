@@ -42,6 +42,7 @@ class DataPlan:
         dtype: `float32` or `float16`, of the packed coordinates.
         keep: `all`, or the landmark set that is packed.
         on_problem: `skip` unreadable clips, or `fail` at the first.
+        refuse_odd: whether clips that are odd by themselves count as unreadable.
         batch_size: clips a batch.
         workers: processes that load batches.
         bucket_by_length: whether training batches hold clips of similar length.
@@ -54,6 +55,7 @@ class DataPlan:
     dtype: Dtype = "float32"
     keep: str = "all"
     on_problem: OnProblem = "skip"
+    refuse_odd: bool = False
     batch_size: int = 64
     workers: int = 0
     bucket_by_length: bool = False
@@ -113,6 +115,7 @@ def data_plan(data: Mapping[str, Any]) -> DataPlan:
         dtype=data["dtype"],
         keep=data["keep"],
         on_problem=data["on_problem"],
+        refuse_odd=data.get("refuse_odd", False),  # not in the configs of earlier runs
         batch_size=data["batch_size"],
         workers=data["workers"],
         bucket_by_length=data["bucket_by_length"],

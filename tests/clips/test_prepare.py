@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asl.clips.prepare import prepare
-from asl.clips.sources.gislr import GislrSource, read_clip
+from asl.clips.sources.gislr import GislrSource, read_clip, write_clip
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.landmarks import landmark_set
@@ -192,6 +192,40 @@ def test_a_clip_without_any_detection_is_kept_and_counted(raw, tmp_path):
     ]
 
 
+def without_hands(clip: np.ndarray) -> np.ndarray:
+    clip[:, [*range(468, 489), *range(522, 543)]] = np.nan
+    return clip
+
+
+ODD = {
+    "has one frame": lambda clip: clip[len(clip) // 2][None],
+    "does not move": lambda clip: np.repeat(clip[len(clip) // 2][None], 9, axis=0),
+    "no hand was detected": without_hands,
+    "has coordinates of pixels": lambda clip: clip * np.array([640, 480, 1], np.float32),
+}
+
+
+@pytest.mark.parametrize("reason", ODD)
+def test_a_clip_that_is_odd_by_itself_is_kept_and_named_or_refused(reason, raw, tmp_path):
+    odd = paths(raw)[5]
+    name = odd.relative_to(raw).as_posix()
+    write_clip(odd, ODD[reason](read_clip(odd)))
+    kept, _ = pack(raw, tmp_path / "store")
+    assert name in set(kept.clips["path"])
+    ((path, (message, is_kept)),) = problems(tmp_path / "store").items()
+    assert (path, is_kept) == (name, "yes")
+    assert message.startswith(reason)
+
+    refused, _ = pack(raw, tmp_path / "store", refuse_odd=True)
+    assert len(refused) == 39
+    assert name not in set(refused.clips["path"])
+    assert problems(tmp_path / "store")[name] == (message, "no")
+    with pytest.raises(UserError, match=odd.name):
+        pack(raw, tmp_path / "store", refuse_odd=True, on_problem="fail")
+    again, _ = pack(raw, tmp_path / "store")
+    assert again.fingerprint == kept.fingerprint
+
+
 def test_only_invalid_clips_is_one_sentence(raw, tmp_path):
     for path in paths(raw):
         path.write_bytes(b"")
@@ -332,5 +366,6 @@ def test_a_clip_that_crashes_its_reader_is_reported_and_the_others_are_packed(tm
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "298"
     reported = problems(tmp_path / "store")
-    assert sorted(reported) == ["250.npy", "7.npy"]
+    skipped = [path for path, (_, kept) in reported.items() if kept == "no"]
+    assert sorted(skipped) == ["250.npy", "7.npy"]
     assert "ends the process that reads it" in reported["7.npy"][0]
