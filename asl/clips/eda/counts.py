@@ -10,6 +10,7 @@ from asl.clips.eda.page import (
     SECOND,
     Section,
     box_plot,
+    counted,
     name_ticks,
     new_figure,
     shortened,
@@ -54,7 +55,7 @@ def signers(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     text, files = f"Clips of a signer: {_spread(table['clips'])}", ["signers.csv", "coverage.csv"]
     least, most = coverage.to_numpy().min(), coverage.to_numpy().max()
     if least == most:
-        each = "1 clip" if least == 1 else f"{least:,} clips"
+        each = counted(int(least), "clip")
         return Section("Signers", f"{text}; {each} of each sign by each signer.", files=files)
     empty = np.argwhere(coverage.to_numpy() == 0)
     figure = new_figure(9, min(9.0, 1.5 + 0.22 * len(coverage)))
@@ -77,7 +78,9 @@ def lengths(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     quantiles.rename_axis("quantile").to_csv(folder / "lengths.csv")
     shortest, longest = int(frames.min()), int(frames.max())
     if shortest == longest:
-        return Section("Lengths", f"All clips have {_frames(shortest)}.", files=["lengths.csv"])
+        return Section(
+            "Lengths", f"All clips have {counted(shortest, 'frame')}.", files=["lengths.csv"]
+        )
     figure = new_figure(9, 3)
     left, right = side_by_side(figure, 2)
     top = max(quantiles[0.99] * 1.05, shortest + 10)
@@ -88,7 +91,7 @@ def lengths(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     box_plot(right, frames, clips["signer"], store.signers)
     right.set(title="by signer", xlabel="signer", ylabel="frames")
     text = (
-        f"Clips have {shortest:,} to {_frames(longest)}, with a median of {quantiles[0.5]:,.0f}; "
+        f"Clips have {shortest:,} to {counted(longest, 'frame')}, with a median of {quantiles[0.5]:,.0f}; "
         f"the longest twentieth has {quantiles[0.95]:,.0f} or more."
     )
     if longest > top:
@@ -103,7 +106,3 @@ def _spread(counts: pd.Series) -> str:
     least, most = (shortened(str(name)) for name in (counts.idxmin(), counts.idxmax()))
     middle = f"with a median of {counts.median():,.0f}"
     return f"from {low:,} ({least}) to {high:,} ({most}), {middle}"
-
-
-def _frames(number: int) -> str:
-    return "1 frame" if number == 1 else f"{number:,} frames"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from asl.clips.eda.page import Section, Strip, strip
+from asl.clips.eda.page import Section, Strip, counted, strip
 from asl.clips.problems import KINDS
 from asl.clips.store import PROBLEMS, ClipStore
 
@@ -39,7 +39,7 @@ def raw_files(store: ClipStore) -> Section | None:
     if table is None or table.empty:
         return None
     skipped = int((table["kept"] == "no").sum())
-    text = f"Of these {len(table):,} raw files, asl prepare skipped {skipped:,}."
+    text = f"Skipped: {skipped:,}. Odd, and kept: {len(table) - skipped:,}."
     return Section(f"What asl prepare reported ({PROBLEMS})", text, table=table)
 
 
@@ -69,4 +69,5 @@ def _drawn(some: pd.DataFrame, store: ClipStore) -> Iterator[Strip]:
 
 def _caption(store: ClipStore, row: int) -> str:
     whose = f"{store.clip_signs[row]} · signer {store.clip_signers[row]}"
-    return f"{whose} · {store.clips['path'].iloc[row]} · {store.frames[row]} frames"
+    length = counted(int(store.frames[row]), "frame")
+    return f"{whose} · {store.clips['path'].iloc[row]} · {length}"

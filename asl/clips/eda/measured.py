@@ -14,6 +14,7 @@ from asl.clips.eda.page import (
     SECOND,
     Section,
     box_plot,
+    counted,
     name_ticks,
     new_figure,
     shortened,
@@ -110,7 +111,7 @@ def hands(measures: Measures, store: ClipStore, folder: Path) -> Section | None:
     lefties = [shortened(str(who)) for who in shares.index[shares["left"] > shares["right"]]]
     who = f"left-handed by this measure: {', '.join(lefties)}" if lefties else "none is left-handed"
     text = (
-        f"Of {_counted(len(shares), 'signer')}, {who}. MediaPipe's left and right are the "
+        f"Of {counted(len(shares), 'signer')}, {who}. MediaPipe's left and right are the "
         "signer's, unless the recording was mirrored."
     )
     return Section("Which hand signs", text, [figure], files=["hands.csv"])
@@ -132,7 +133,7 @@ def coordinates(measures: Measures, store: ClipStore, folder: Path) -> Section:
     text = (
         "1 % to 99 % of the coordinates of each clip, without the face: a line a clip, "
         f"thick the signer's median. Outside the dotted lines, "
-        f"{_FENCE:.0f} interquartile ranges beyond the quartiles: {_counted(count, 'clip')}."
+        f"{_FENCE:.0f} interquartile ranges beyond the quartiles: {counted(count, 'clip')}."
     )
     shown = clips.loc[outside, ["clip", "sign", "signer", *columns]]
     shown = shown.loc[clips["reach"][outside].sort_values(ascending=False).index]
@@ -240,7 +241,3 @@ def _detected(measures: Measures) -> pd.DataFrame:
     table = measures.detected.copy()
     table.insert(0, "signer", measures.clips["signer"])
     return table
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -115,6 +115,11 @@ def box_plot(axes: Axes, values: pd.Series, signers: pd.Series, names: Sequence[
     name_ticks(axes, "x", names)
 
 
+def counted(number: int, what: str) -> str:
+    """The number with the noun, in the plural where there is not one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def shortened(name: str) -> str:
     """The name on one line, cut where it is too long for a figure."""
     name = " ".join(name.split())
