@@ -24,6 +24,7 @@ COMMANDS = {
         "pack raw clips into a store that training reads at full speed",
     ),
     "eda": ("asl.commands.eda", "report what is in the data, and which clips look wrong"),
+    "show": ("asl.commands.show", "draw a clip: a page that plays it, a strip or a GIF"),
     "train": ("asl.commands.train", "train a run; with -m, one for every combination of choices"),
     "crossval": ("asl.commands.crossval", "train and test every fold of a split"),
     "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),

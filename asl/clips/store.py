@@ -148,6 +148,30 @@ class ClipStore:
         """Name of each clip's signer, str [clips]."""
         return np.array(self.signers, dtype=str)[self.signer]
 
+    def find(self, name: str) -> int:
+        """The row of a clip.
+
+        Args:
+            name: the clip's name, as predictions have it; its file without the folders, with or
+                without the suffix; or its row.
+
+        Raises:
+            UserError: no clip is called so, or several are.
+        """
+        paths = self._table["path"].to_pylist()
+        found: list[int] = []
+        for part in (str, lambda path: Path(path).name, lambda path: Path(path).stem):
+            found = found or [row for row, path in enumerate(paths) if part(path) == name]
+        if not found and name.isdecimal() and int(name) < len(paths):
+            found = [int(name)]
+        if len(found) == 1:
+            return found[0]
+        example = paths[found[0] if found else 0]
+        raise UserError(
+            f"clip={name}: {len(found) or 'no'} clips of {self.name} are called so; type a name "
+            f"such as {example}, or a row from 0 to {len(paths) - 1:,}"
+        )
+
     def rows(self, landmarks: Sequence[int] | np.ndarray) -> np.ndarray:
         """Indices of raw landmarks on the landmark axis of `view`, int64 [landmarks].
 

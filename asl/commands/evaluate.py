@@ -51,11 +51,7 @@ def _of_run(cfg: DictConfig) -> "PartEvaluation":
     check_part(cfg.part)
     if cfg.evaluate.labels is not None:
         raise UserError(f"evaluate.labels={cfg.evaluate.labels}: a run knows its signs; drop it")
-    loaded = load_run(
-        cfg.run,
-        open_tracker(plain(cfg.tracking)),
-        **best_among(cfg),
-    )
+    loaded = load_run(cfg.run, open_tracker(plain(cfg.tracking)), **best_among(cfg))
     return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg), **_sign_options(cfg))
 
 

@@ -31,11 +31,7 @@ def _export(cfg: DictConfig) -> None:
     from asl.tracking.store import open_tracker
 
     tracker = open_tracker(plain(cfg.tracking))
-    loaded = load_run(
-        cfg.run,
-        tracker,
-        **best_among(cfg),
-    )
+    loaded = load_run(cfg.run, tracker, **best_among(cfg))
     exported = export_run(loaded, tracker, **export_arguments(cfg))
     _print_table(exported.report)
     if exported.published:

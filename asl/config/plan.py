@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from asl.clips.splits import Split
 from asl.config.compose import compose, plain
 from asl.config.overrides import Override, parse_overrides
-from asl.config.schema import PrepareSettings, checked
+from asl.config.schema import PrepareSettings, ShowSettings, checked
+from asl.errors import UserError
 from asl.paths import CONF, EXPERIMENTS
 from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_config
 from asl.targets import factory
@@ -81,6 +82,31 @@ def export_arguments(cfg: DictConfig) -> dict[str, Any]:
         **settings,
         "directory": Path(directory) if directory else None,
         "data": chosen_data(cfg),
+    }
+
+
+def show_arguments(cfg: DictConfig) -> dict[str, Any]:
+    """The config of `asl show` as arguments of `asl.runs.show.show`, with the run loaded.
+
+    Raises:
+        UserError: no clip is named, a value is unsound, or there is no such run.
+    """
+    settings = checked(cfg, ShowSettings)
+    if settings["clip"] is None:
+        raise UserError("show needs a clip: asl show CLIP data=…")
+    run = None
+    if settings["run"] is not None:
+        from asl.runs.load import load_run  # with PyTorch and MLflow, which a clip alone needs not
+        from asl.tracking.store import open_tracker
+
+        run = load_run(str(settings["run"]), open_tracker(settings["tracking"]), **best_among(cfg))
+    return {
+        "name": str(settings["clip"]),
+        "data": chosen_data(cfg),
+        "out": Path(settings["out"]) if settings["out"] else None,
+        "run": run,
+        "model": Path(settings["tflite"]) if settings["tflite"] else None,
+        "every": settings["every"],
     }
 
 

@@ -113,6 +113,17 @@ class EvaluateSettings(BaseModel):
     evaluate: SignSettings
 
 
+class ShowSettings(BaseModel):
+    """The scalars of conf/show.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    clip: str | int | None
+    out: str | None
+    run: str | int | None
+    tflite: str | None
+    every: PositiveInt
+
+
 class RetrainSettings(BaseModel):
     """The scalars of conf/retrain.yaml."""
 
