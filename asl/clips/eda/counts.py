@@ -91,8 +91,8 @@ def lengths(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     box_plot(right, frames, clips["signer"], store.signers)
     right.set(title="by signer", xlabel="signer", ylabel="frames")
     text = (
-        f"Clips have {shortest:,} to {counted(longest, 'frame')}, with a median of {quantiles[0.5]:,.0f}; "
-        f"the longest twentieth has {quantiles[0.95]:,.0f} or more."
+        f"Clips have {shortest:,} to {counted(longest, 'frame')}, with a median of "
+        f"{quantiles[0.5]:,.0f}; the longest twentieth has {quantiles[0.95]:,.0f} or more."
     )
     if longest > top:
         text += " The last bar of the histogram holds all that are longer."
