@@ -34,7 +34,9 @@ from asl.targets import TARGET, current_path, current_value
 
 # Keys that the sweep sets itself, or that no trial differs by.
 _NOT_A_TRIALS = ("sweep", "status", "tracking", "hydra", "test", "resume")
-_NOT_IN_IDENTITY = (*_NOT_A_TRIALS, *NOT_A_CHOICE, "data.source", "data.workers")
+# What clips there are is in the fingerprint of the packed ones.
+_IN_FINGERPRINT = ("data.source", "data.refuse_odd")
+_NOT_IN_IDENTITY = (*_NOT_A_TRIALS, *NOT_A_CHOICE, *_IN_FINGERPRINT, "data.workers")
 _SAME_FOR_ALL = ("data", "data.root", "data.store", "data.name", "split", "monitor", "test")
 _SHOWN = ("sampler", "pruner", "second_objective", "folds", "seeds", "max_failures")
 

@@ -179,7 +179,7 @@ def group_digests(
     choices = copy.deepcopy(
         {key: value for key, value in plan.config.items() if key not in ("resume", "seed")}
     )
-    for key in ("root", "store", "source"):  # the clips are in the store's fingerprint
+    for key in ("root", "store", "source", "refuse_odd"):  # the clips are in the fingerprint
         choices.get("data", {}).pop(key, None)
     choices.get("trainer", {}).pop("enable_progress_bar", None)
     former = former_spelling(choices)
