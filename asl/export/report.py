@@ -1,6 +1,7 @@
 """report.json in words: report.md, and the sentences that `asl export` prints."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -15,7 +16,8 @@ MARKS = {"val": "‡", "test": "†"}
 
 @contextlib.contextmanager
 def timed(report: dict[str, Any], part: str) -> Iterator[None]:
-    """Record in the report the seconds that this part of the export takes."""
+    """Print that this part of the export begins, and record the seconds that it takes."""
+    print(f"export: {part}", file=sys.stderr, flush=True)
     started = time.perf_counter()
     yield
     report["seconds"][part] = time.perf_counter() - started
