@@ -62,6 +62,8 @@ class RunSettings(BaseModel):
         "val/f1", "val/accuracy", "val/accuracy_top5", "val/precision", "val/recall", "val/loss"
     ]
     test: bool
+    init_from: str | None
+    frozen_epochs: Annotated[int, Field(ge=0)]
 
 
 class CrossvalSettings(RunSettings):

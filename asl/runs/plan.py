@@ -77,6 +77,8 @@ class RunPlan:
         monitor: the validation metric by which the kept epoch is chosen.
         seed: of weights, batches and augmentation.
         test: whether the kept epoch is measured on the test clips.
+        init_from: id or name of the run whose network training starts from; None for fresh weights.
+        frozen_epochs: the first epochs, in which that network stays as it is.
         params: what the run shows as its parameters.
         tags: what else the run is tagged with.
         config: all of this as nested plain values, recorded as config.yaml.
@@ -94,6 +96,8 @@ class RunPlan:
     monitor: str = "val/f1"
     seed: int = 0
     test: bool = True
+    init_from: str | None = None
+    frozen_epochs: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -151,9 +155,16 @@ def plan_of_config(
         monitor=config["monitor"],
         seed=config["seed"],
         test=config["test"],
+        init_from=config.get("init_from"),
+        frozen_epochs=config.get("frozen_epochs", 0),
         params=dict(params),
         # Not part of what is recorded: an address may hold a password.
-        config={key: value for key, value in config.items() if key != "tracking"},
+        config={
+            key: value
+            for key, value in config.items()
+            # Unused, it would only make a study of version 0.1 look like another one.
+            if key != "tracking" and (value or key not in ("init_from", "frozen_epochs"))
+        },
         tracking=dict(config["tracking"] if tracking is None else tracking),
     )
 

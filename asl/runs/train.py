@@ -16,7 +16,8 @@ from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.build import build_recognizer
 from asl.runs.data import check_landmarks, check_trainable, make_split, open_store
-from asl.runs.load import reading_config
+from asl.runs.fine_tune import initial_run, start_from
+from asl.runs.load import LoadedRun, reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.descriptions import record_description, results_description
@@ -99,14 +100,18 @@ def train(
     split = make_split(plan.split, store)
     check_trainable(store, split)
     check_landmarks(plan.recognizer["landmarks"]["name"], store)
+    if plan.frozen_epochs and not plan.init_from:
+        raise UserError(f"frozen_epochs={plan.frozen_epochs}: needs init_from=RUN")
     if DDP_RUN in os.environ:
         return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN])
     more = {MONITOR: plan.monitor, **plan.tags, **(tags or {})}
     all_tags = run_tags("train", plan.data.name, store.fingerprint, split, more)
-    with tracked_run(tracker or open_tracker(plan.tracking), plan.name, all_tags, parent) as run:
+    tracker = tracker or open_tracker(plan.tracking)
+    start = initial_run(plan, tracker, store, split) if plan.init_from else None
+    with tracked_run(tracker, plan.name, all_tags, parent) as run:
         if on_start:
             on_start(run.id)
-        return _run(plan, store, split, run, after_epoch=after_epoch, draw=draw)
+        return _run(plan, store, split, run, start=start, after_epoch=after_epoch, draw=draw)
 
 
 def resume(
@@ -185,10 +190,14 @@ def _run(
     run: TrackedRun,
     *,
     resumed: bool = False,
+    start: LoadedRun | None = None,
     after_epoch: AfterEpoch | None,
     draw: bool,
 ) -> TrainedRun:
     classifier, data = build(plan, store, split)
+    if start:
+        copied = start_from(classifier.recognizer, start)
+        print(f"init_from: {copied}", file=sys.stderr)
     sizes = _parameter_counts(classifier)
     if not resumed:
         record_start(run, plan.params, plan.config, store, split)
@@ -206,6 +215,7 @@ def _run(
                 logger=EpochLogger(run),
                 resume=resumed,
                 after_epoch=after_epoch,
+                frozen_epochs=plan.frozen_epochs,
             )
     except Pruned as reason:
         record_pruned(run, str(reason))
@@ -255,7 +265,16 @@ def _train_ddp_worker(
 ) -> TrainedRun:
     """Train as one of the extra processes of a data-parallel run, which the first one records."""
     classifier, data = build(plan, store, split)
-    fit(classifier, data, Path(work), plan.trainer, plan.monitor, logger=False, resume=resumed)
+    fit(
+        classifier,
+        data,
+        Path(work),
+        plan.trainer,
+        plan.monitor,
+        logger=False,
+        resume=resumed,
+        frozen_epochs=plan.frozen_epochs,
+    )
     return TrainedRun("", "", {}, split)
 
 

@@ -4,14 +4,17 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from asl.recognizer.recognizer import Recognizer
 
 InGracePeriod = Callable[[int], bool]
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
@@ -52,6 +55,32 @@ class RandomState(Callback):
         np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+class FrozenBackbone(Callback):
+    """Keeps a pretrained network as it is for the first epochs, in which only the head is trained.
+
+    Gradients are dropped instead of never computed, as data-parallel training wants one for every
+    parameter; optimizers leave parameters without one alone, weight decay included.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the statistics of batch normalisation, too."""
+        self._backbone(pl_module).train(trainer.current_epoch >= self._epochs)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Drop the gradients."""
+        if trainer.current_epoch < self._epochs:
+            for parameter in self._backbone(pl_module).parameters():
+                parameter.grad = None
+
+    def _backbone(self, pl_module: pl.LightningModule) -> nn.Module:
+        return cast("Recognizer", pl_module.recognizer).backbone
 
 
 class AveragedWeights(WeightAveraging):

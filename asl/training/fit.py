@@ -22,6 +22,7 @@ from asl.training.callbacks import (
     BestCheckpoint,
     EarlyStoppingWithGrace,
     EpochEndCallback,
+    FrozenBackbone,
     RandomState,
     TrainingRates,
 )
@@ -52,6 +53,7 @@ def fit(
     logger: Logger | bool,
     resume: bool = False,
     after_epoch: AfterEpoch | None = None,
+    frozen_epochs: int = 0,
 ) -> FitResult:
     """Train and return the kept epoch's checkpoint.
 
@@ -70,6 +72,7 @@ def fit(
         resume: continue from the directory's last checkpoint.
         after_epoch: called with every epoch's number, the first being 0, and metrics; it may raise
             `Pruned`, which passes through.
+        frozen_epochs: the first epochs, in which only the head is trained.
 
     Raises:
         UserError: there is no checkpoint to resume from, or no such device; `Diverged` where the
@@ -98,6 +101,8 @@ def fit(
     if (stopping := regularization.early_stopping) and validated:
         grace = regularization.in_grace_period
         callbacks.append(EarlyStoppingWithGrace(grace, monitor, mode=mode, **asdict(stopping)))
+    if frozen_epochs:
+        callbacks.append(FrozenBackbone(frozen_epochs))
     if after_epoch:
         callbacks.append(EpochEndCallback(after_epoch))
     if settings.get("enable_progress_bar"):
