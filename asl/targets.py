@@ -22,6 +22,7 @@ CLASSES = {
     "augment": ("asl.training.augment",),
     "features": ("asl.recognizer.preprocessing.features",),
     "handedness": ("asl.recognizer.preprocessing.handedness",),
+    "impute": ("asl.recognizer.preprocessing.impute",),
     "head": ("asl.recognizer.heads",),
     "model": ("asl.recognizer.backbones",),
     "origin": ("asl.fetch",),

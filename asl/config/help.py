@@ -16,6 +16,8 @@ GROUPS = {
     "split": "Which signers are kept for the test and for validation.",
     "landmarks": "Which landmarks the recognizer sees.",
     "handedness": "Whether clips of left-handed signers are mirrored, in the exported file too.",
+    "impute": "Whether landmarks that were not detected are filled from the frames around them, in "
+    "the exported file too.",
     "scaler": "How coordinates are brought to a common place and size.",
     "features": "What a time step holds, and how a clip comes to a number of time steps.",
     "model": "The network over time.",

@@ -17,6 +17,7 @@ from asl.targets import factory
 
 # Parameters of every run, typed or not: people sort and filter by them.
 ALWAYS_SHOWN = ("model.hidden", "optimizer.lr", "data.batch_size", "trainer.max_epochs")
+NOT_SHOWN = (("impute", "none"),)  # runs of version 0.1 had no such parameter and averaged alike
 # Keys of the commands themselves, which no run differs by.
 _COMMAND_KEYS = ("folds", "seeds", "workers", "sweep", "status", "hydra")
 
@@ -126,7 +127,7 @@ def chosen_params(cfg: DictConfig) -> dict[str, Any]:
     choices = {
         group: choice
         for group, choice in cfg.hydra.runtime.choices.items()
-        if choice and _is_group(group)
+        if choice and _is_group(group) and (group, choice) not in NOT_SHOWN
     }
     keys = {
         override.key: "removed" if override.removes else OmegaConf.select(cfg, override.key)

@@ -17,6 +17,7 @@ from asl.training.regularization import Regularization
 # What a group's class or function is given beside its config.
 SUPPLIED = {
     "handedness": ("landmarks",),
+    "impute": ("landmarks",),
     "scaler": ("landmarks",),
     "model": ("inputs",),
     "head": ("width", "signs"),

@@ -9,7 +9,7 @@ from asl.recognizer.recognizer import Recognizer
 from asl.targets import factory
 
 # The parts of a spec; the config groups of the same names choose them.
-PARTS = ("landmarks", "handedness", "scaler", "features", "model", "head")
+PARTS = ("landmarks", "handedness", "impute", "scaler", "features", "model", "head")
 
 
 def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognizer:
@@ -18,7 +18,8 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognize
     Args:
         spec: for each of `PARTS` a mapping that names its class and options
             (`asl.targets.factory`), or for landmarks their `name`; an ensemble's spec has `members`
-            that are such specs. Without `handedness` clips stay as recorded.
+            that are such specs. Without `handedness` clips stay as recorded, without `impute`
+            missing landmarks stay missing.
         signs: in the order of the logits.
 
     Raises:
@@ -29,7 +30,7 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognize
     landmarks = landmark_set(spec["landmarks"]["name"])
     features = factory(spec["features"], "features")(landmarks=landmarks)
     backbone = factory(spec["model"], "model")(inputs=features.size(landmarks.size))
-    handedness = spec.get("handedness")
+    handedness, impute = spec.get("handedness"), spec.get("impute")
     return Recognizer(
         landmarks=landmarks,
         scaler=factory(spec["scaler"], "scaler")(landmarks=landmarks),
@@ -38,4 +39,5 @@ def build_recognizer(spec: Mapping[str, Any], signs: Sequence[str]) -> Recognize
         head=factory(spec["head"], "head")(width=backbone.width, signs=len(signs)),
         signs=signs,
         handedness=factory(handedness, "handedness")(landmarks=landmarks) if handedness else None,
+        impute=factory(impute, "impute")(landmarks=landmarks) if impute else None,
     )

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.handedness import AsRecorded
+from asl.recognizer.preprocessing.impute import AsDetected
 from asl.recognizer.preprocessing.presence import presence
 from asl.recognizer.preprocessing.scalers import FittedScaler
 
 
 class Recognizer(nn.Module):
-    """Mirrors, scales, makes features, encodes them over time, classifies.
+    """Mirrors, fills, scales, makes features, encodes them over time, classifies.
 
     It holds everything that travels with the weights, so that training, evaluation and the exported
     file share one implementation of the preprocessing.
@@ -30,6 +31,7 @@ class Recognizer(nn.Module):
         head: from the summary to logits `[B, S]`; one of `asl.recognizer.heads`.
         signs: their names, in the order of the logits.
         handedness: one of `asl.recognizer.preprocessing.handedness`; clips as recorded where None.
+        impute: one of `asl.recognizer.preprocessing.impute`; missing landmarks stay so where None.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Recognizer(nn.Module):
         head: nn.Module,
         signs: Sequence[str],
         handedness: nn.Module | None = None,
+        impute: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.landmarks = landmarks
         self.signs = list(signs)
         self.handedness = handedness or AsRecorded(landmarks)
+        self.impute = impute or AsDetected(landmarks)
         self.scaler = scaler
         self.features = features
         self.backbone = backbone
@@ -109,4 +113,5 @@ class Recognizer(nn.Module):
         present = presence(clips, lengths)
         # Where presence is 0, so is the value: a tensor of zeros costs more on a phone.
         values = torch.where(present > 0, clips, present)
-        return self.handedness(values, present)
+        values, present = self.handedness(values, present)
+        return self.impute(values, present, lengths)

@@ -8,12 +8,12 @@ from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
 from asl.runs.load import LoadedRun, leakage, load_run
-from asl.runs.plan import RunPlan, current_config
+from asl.runs.plan import DEFAULTS, RunPlan, current_config
 from asl.tracking.find import run_config
 from asl.tracking.store import Tracker
 
 # Parts of a spec that decide what the network sees; weights mean nothing to other inputs.
-INPUT_PARTS = ("landmarks", "handedness", "scaler", "features")
+INPUT_PARTS = ("landmarks", "handedness", "impute", "scaler", "features")
 
 
 def initial_run(plan: RunPlan, tracker: Tracker, store: ClipStore, split: Split) -> LoadedRun:
@@ -27,8 +27,9 @@ def initial_run(plan: RunPlan, tracker: Tracker, store: ClipStore, split: Split)
     found = load_run(str(plan.init_from), tracker)
     config = current_config(run_config(tracker, found.run.run_id))
     for part in INPUT_PARTS:
-        if part in config and config[part] != plan.recognizer.get(part):
-            there, here = _difference(config[part], plan.recognizer.get(part) or {})
+        theirs, ours = config.get(part, DEFAULTS.get(part)), plan.recognizer.get(part, {})
+        if theirs and theirs != ours:
+            there, here = _difference(theirs, ours)
             raise UserError(
                 f"{key}: its {part} differ: {there} there, {here} here; choose the same"
             )

@@ -17,13 +17,20 @@ from asl.clips.prepare import Dtype, OnProblem
 from asl.clips.sources.base import Source
 from asl.clips.splits import Split
 from asl.recognizer.build import PARTS
-from asl.targets import factory
+from asl.targets import TARGET, factory
 from asl.training.regularization import Regularization
 
 # Where things lie and what is printed: no result differs by it.
 NOT_A_CHOICE = (
     "tracking", "resume", "data.root", "data.store", "trainer.enable_progress_bar",
 )  # fmt: skip
+# Choices that are younger than version 0.1, and their defaults. A recorded config is without them,
+# so that a study which that version began is found again.
+DEFAULTS: dict[str, Any] = {
+    "init_from": None,
+    "frozen_epochs": 0,
+    "impute": {TARGET: "asl.recognizer.preprocessing.impute.AsDetected"},
+}
 RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
     ("data", "like_length"): "bucket_by_length",
     ("regularization", "settle"): "grace_epochs",
@@ -162,8 +169,7 @@ def plan_of_config(
         config={
             key: value
             for key, value in config.items()
-            # Unused, it would only make a study of version 0.1 look like another one.
-            if key != "tracking" and (value or key not in ("init_from", "frozen_epochs"))
+            if key != "tracking" and not (key in DEFAULTS and value == DEFAULTS[key])
         },
         tracking=dict(config["tracking"] if tracking is None else tracking),
     )

@@ -30,7 +30,16 @@ class Recognise(nn.Module):
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
 @pytest.mark.parametrize(("model", "scaler", "features"), CHOICES)
 def test_exported_graph_is_the_recognizer(model, scaler, features, build):
-    recognizer = build(model=model, scaler=scaler, features=features)
+    check_graph(build(model=model, scaler=scaler, features=features))
+
+
+@pytest.mark.filterwarnings("ignore:.*were assigned during export")
+@pytest.mark.parametrize("impute", [name for name in choices("impute") if name != "none"])
+def test_exported_graph_fills_what_is_missing(impute, build):
+    check_graph(build(model="cnn", scaler="body", features="motion", impute=impute))
+
+
+def check_graph(recognizer):
     size = recognizer.landmarks.layout.size
     recognise = Recognise(recognizer)
     frames = torch.export.Dim("frames", min=1)
