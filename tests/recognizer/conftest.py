@@ -43,9 +43,11 @@ def build() -> Callable[..., Recognizer]:
         scaler: str = "body",
         landmarks: str | None = None,
         features: str = "motion",
+        impute: str = "none",
         options: dict | None = None,
     ) -> Recognizer:
         names = {"model": model, "scaler": scaler, "features": features, "head": "linear"}
+        names["impute"] = impute
         spec = {group: group_config(group, name) for group, name in names.items()}
         for group, changes in (options or {}).items():
             spec[group] |= changes
