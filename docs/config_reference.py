@@ -33,7 +33,9 @@ EXPLAINED_IN = {
     "tracking": "tracking/local.yaml",
     "landmarks": "landmarks/auto.yaml",
 }
-SUPPLIED = {"landmarks", "inputs", "width", "signs", "signers", "parameters", "steps", "self"}
+SUPPLIED = {
+    "landmarks", "inputs", "width", "signs", "signers", "columns", "parameters", "steps", "self",
+}  # fmt: skip
 
 
 class Config(NamedTuple):

@@ -81,6 +81,9 @@ def summarise(
         names = ", ".join(store.signs[sign] for sign in unsigned[:10])
         echo(f"{len(unsigned)} signs without a clip: {names}{', …' if len(unsigned) > 10 else ''}")
     _list_problems(store, problems, echo)
+    if store.columns:
+        kinds = [f"{name} ({len(set(values)):,})" for name, values in store.columns.items()]
+        echo(f"columns, with their numbers of values: {', '.join(kinds)}")
     clips = sum(len(shard.clips) for shard in packed)
     if clips:
         speed = f"{_raw_bytes(packed) / seconds / 1e6:.0f} MB/s"

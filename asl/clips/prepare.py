@@ -7,12 +7,13 @@ finished shards of an interrupted run; the result depends only on the raw files 
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from asl.clips.changes import find_changes
+from asl.clips.columns import ColumnChoice, choose_columns
 from asl.clips.copies import find_copies
 from asl.clips.packing import pack_shards
 from asl.clips.packing_progress import packing_progress, summarise
@@ -35,6 +36,7 @@ def prepare(
     keep: str = "all",
     on_problem: OnProblem = "skip",
     refuse_odd: bool = False,
+    columns: ColumnChoice | None = None,
     workers: int | None = None,
     name: str | None = None,
     echo: Callable[[str], None] = print,
@@ -49,6 +51,8 @@ def prepare(
         on_problem: skip invalid and corrupt clips, or fail at the first one.
         refuse_odd: whether clips that are odd by themselves (`asl.clips.odd`) count as invalid;
             otherwise they are packed and reported.
+        columns: those of the recordings that are kept, see `asl.clips.columns.choose_columns`;
+            where None those that the store has, `all` in a new one.
         workers: number of processes that read; one for each core where None.
         name: of the data set; the folder's where None.
         echo: prints the summary line by line; the last one ends with the rate in clips/s.
@@ -73,15 +77,16 @@ def prepare(
         settings[REFUSE_ODD] = True
     packing = Packing(source, store_dir / SHARDS, settings)
     if is_store(store_dir) and not os.access(store_dir, os.W_OK):
-        return _open_unchanged(packing, store_dir, on_problem, name)
+        return _open_unchanged(packing, store_dir, on_problem, name, columns)
     with writing(store_dir):
         remove_temporary_files(packing.folder)
-        listing = source.listing()
+        choice = _choice(columns, read_manifest(store_dir) or {})
+        listing = _with_columns(source.listing(), choice)
         _fail_on(listing.problems, on_problem, source.root)
         tasks, unchanged = find_changes(packing, listing.entries)
         _fail_on(_clip_problems(unchanged.values()), on_problem, source.root)
         packed = _pack_all(packing, tasks, workers, on_problem)
-        index = _index(packing, store_dir, listing, unchanged | packed, name)
+        index = _index(packing, store_dir, listing, unchanged | packed, name, choice)
         changed = write_index(source.root, store_dir, index)
         store = ClipStore.open(store_dir)  # before another command replaces it
     seconds = time.perf_counter() - start
@@ -90,15 +95,24 @@ def prepare(
 
 
 def _open_unchanged(
-    packing: Packing, store_dir: Path, on_problem: OnProblem, name: str | None
+    packing: Packing,
+    store_dir: Path,
+    on_problem: OnProblem,
+    name: str | None,
+    columns: ColumnChoice | None,
 ) -> ClipStore:
-    """Opens a store on a disk that cannot be written; raises UserError where it is out of date."""
-    listing = packing.source.listing()
+    """Opens a store on a disk that cannot be written; raises UserError where it is out of date.
+
+    One that was packed before columns were kept is not out of date for want of them.
+    """
+    manifest = read_manifest(store_dir) or {}
+    choice = _choice(columns, manifest) if "columns" in manifest else []
+    listing = _with_columns(packing.source.listing(), choice)
     tasks, shards = find_changes(packing, listing.entries)
     if not tasks:
-        index = _index(packing, store_dir, listing, shards, name)
+        index = _index(packing, store_dir, listing, shards, name, choice)
         _fail_on(index.problems, on_problem, packing.source.root)
-        if index.manifest == read_manifest(store_dir):
+        if index.manifest == manifest:
             return ClipStore.open(store_dir)
     raise UserError(
         f"{store_dir}: is not up to date with the raw clips and settings, and cannot be written; "
@@ -106,13 +120,27 @@ def _open_unchanged(
     )
 
 
+def _choice(columns: ColumnChoice | None, manifest: Mapping[str, Any]) -> ColumnChoice:
+    choice: ColumnChoice = manifest.get("columns", "all") if columns is None else columns
+    return choice
+
+
+def _with_columns(listing: Listing, choice: ColumnChoice) -> Listing:
+    return listing._replace(columns=choose_columns(listing.columns, choice))
+
+
 def _index(
-    packing: Packing, store_dir: Path, listing: Listing, shards: dict[int, Shard], name: str | None
+    packing: Packing,
+    store_dir: Path,
+    listing: Listing,
+    shards: dict[int, Shard],
+    name: str | None,
+    choice: ColumnChoice,
 ) -> Index:
     ordered = [shard for _, shard in sorted(shards.items())]
     problems = listing.problems + _clip_problems(ordered)
     problems += find_copies(listing.entries, ordered)
-    return make_index(packing, store_dir, listing.entries, ordered, problems, name)
+    return make_index(packing, store_dir, listing, ordered, problems, name, choice)
 
 
 def _rows_to_keep(layout: str, keep: str) -> list[int] | None:

@@ -1,18 +1,22 @@
-"""Splits of a store's rows into training, validation and test, by signer.
+"""Splits of a store's rows into training, validation and test, by signer or by another column.
 
 A split depends only on the names, the counts and a seed, so it is the same on every machine.
 Signers compare as text: 3 and "3" are one signer.
 """
 
+import csv
 import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Interval
 
+from asl.clips.columns import UNKNOWN
 from asl.errors import UserError, unknown
 
 Names = Sequence[str] | np.ndarray
@@ -21,12 +25,14 @@ ValSigners = Signers | Literal["none"] | None
 TestSigners = ValSigners
 Share = Annotated[float, Interval(gt=0, lt=1)]
 Seed = Annotated[int, Ge(0)]
+Columns = Mapping[str, Names]
 
 SplitKind = Literal[
     "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers", "whole"
 ]
 _LONGEST_LIST = 1000
 NOT_INDEPENDENT = "(not signer-independent)"
+SIGNER = "signer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +44,20 @@ class Split:
         val: rows for choosing the epoch; may be empty.
         test: rows to test on, once; empty where `kind` is all_signers.
         kind: name of the function that made the split.
-        test_signers: names; empty where `kind` is random.
+        test_signers: names; empty where `kind` is random or `by` is another column.
         val_signers: names; empty where validation has no signers of its own.
-        test_signer_independent: whether no test signer is in the training rows.
-        val_signer_independent: whether no validation signer is; true where `val` is empty.
+        test_signer_independent: whether no test signer is in the training or validation rows.
+        val_signer_independent: whether no validation signer is in the training rows; true where
+            `val` is empty.
         fold: index of the fold that is the test; None where the split has no folds.
         folds: number of folds; None where the split has none.
         share: of the clips that are test clips, where `kind` is random.
         val_share: of the other clips that are validation clips, where these have no own signers.
         seed: of a random split.
+        by: what training, validation and test are kept apart by: `signer`, or a column.
+        test_groups: values of that column that the test has; empty where it is `signer`.
+        val_groups: values that validation has; empty where validation has none of its own.
+        by_digest: hash of the column; empty where it is `signer`.
         notes: remarks for a reader of the results, on missing signs for example.
     """
 
@@ -63,7 +74,16 @@ class Split:
     share: float | None = None
     val_share: float | None = None
     seed: int | None = None
+    by: str = SIGNER
+    test_groups: tuple[str, ...] = ()
+    val_groups: tuple[str, ...] = ()
+    by_digest: str = ""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def family(self) -> str:
+        """Its kind, and what it goes by where that is not the signer."""
+        return self.kind if self.by == SIGNER else f"{self.kind} by={self.by}"
 
     @property
     def protocol(self) -> str:
@@ -75,7 +95,9 @@ class Split:
         if self.kind == "random":
             return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
         number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
-        return f"{self.kind} {number}test={_listed(self.test_signers)}"
+        mixed = "" if self.test_signer_independent else f" {NOT_INDEPENDENT}"
+        tested = self.test_signers if self.by == SIGNER else self.test_groups
+        return f"{self.family} {number}test={_listed(tested, self.by)}{mixed}"
 
     @property
     def val_protocol(self) -> str:
@@ -84,7 +106,11 @@ class Split:
             return "none"
         if self.val_signers:
             return f"signers {_listed(self.val_signers)}"
-        whose = "other clips" if self.kind == "random" else "training signers' clips"
+        if self.val_groups:
+            mixed = "" if self.val_signer_independent else f" {NOT_INDEPENDENT}"
+            return f"{self.by}={_listed(self.val_groups, self.by)}{mixed}"
+        whose = "training signers' clips" if self.by == SIGNER else "training clips"
+        whose = "other clips" if self.kind == "random" else whose
         return f"{self.val_share:.0%} of the {whose} {NOT_INDEPENDENT}"
 
     def part_protocol(self, part: str) -> str:
@@ -112,6 +138,8 @@ def signer_holdout(
     signs: Names,
     signers: Names,
     *,
+    by: str = SIGNER,
+    columns: Columns = MappingProxyType({}),
     test: TestSigners = None,
     val: ValSigners = None,
     test_share: Share = 0.2,
@@ -124,6 +152,9 @@ def signer_holdout(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
+        by: the column whose values are kept apart instead of signers; `signer` for signers. The
+            other options name its values then.
+        columns: further columns, a value of each clip by name.
         test: signers to test on; a seeded share of all signers, at least one, where None; "none"
             to train on everybody, as `all_signers` does.
         val: see `Validation`.
@@ -140,28 +171,32 @@ def signer_holdout(
         return all_signers(
             signs,
             signers,
+            by=by,
+            columns=columns,
             val=val,
             val_share=val_share,
             val_signers_from=val_signers_from,
             seed=seed,
         )
-    signs, signers = _as_text(signs), _as_text(signers)
-    names = sorted_names(signers)
+    clips = _clips(signs, signers, by, columns)
+    names = clips.names
     rng = np.random.default_rng(seed)
     if test is None:
         if len(names) < 2:
-            raise UserError(f"split: only signer {names[0]} is there, so none can be held out")
+            raise UserError(f"split: only {by} {names[0]} is there, so none can be held out")
         tested = _draw_signers(names, test_share, rng)
     else:
         tested = _checked_signers("split.test", test, names)
     validation = Validation(val, val_share, val_signers_from)
-    return _split_by_signer(signs, signers, "signer_holdout", tested, validation, rng)
+    return _split_by_group(clips, "signer_holdout", tested, validation, rng)
 
 
 def signer_kfold(
     signs: Names,
     signers: Names,
     *,
+    by: str = SIGNER,
+    columns: Columns = MappingProxyType({}),
     folds: Annotated[int, Ge(2)] = 5,
     fold: Annotated[int, Ge(0)] = 0,
     val: ValSigners = None,
@@ -174,6 +209,9 @@ def signer_kfold(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
+        by: the column whose values are kept apart instead of signers; `signer` for signers. The
+            other options name its values then.
+        columns: further columns, a value of each clip by name.
         folds: number of folds.
         fold: index of the fold to test on, from 0.
         val: see `Validation`.
@@ -185,22 +223,24 @@ def signer_kfold(
         UserError: there are fewer signers than folds, the fold does not exist, or as
             `signer_holdout` raises.
     """
-    signs, signers = _as_text(signs), _as_text(signers)
-    names = sorted_names(signers)
-    if folds > len(names):
-        raise UserError(f"split.folds={folds}: there are only {len(names)} signers")
+    clips = _clips(signs, signers, by, columns)
+    if folds > len(clips.names):
+        of = "signers" if by == SIGNER else f"values of {by}"
+        raise UserError(f"split.folds={folds}: there are only {len(clips.names)} {of}")
     if fold >= folds:
         raise unknown("split.fold", fold, range(folds))
-    tested = deal_signers(signers, folds)[fold]
+    tested = deal_signers(clips.groups, folds)[fold]
     rng = np.random.default_rng(seed)
     validation = Validation(val, val_share, val_signers_from)
-    return _split_by_signer(signs, signers, "signer_kfold", tested, validation, rng, fold, folds)
+    return _split_by_group(clips, "signer_kfold", tested, validation, rng, fold, folds)
 
 
 def leave_one_signer_out(
     signs: Names,
     signers: Names,
     *,
+    by: str = SIGNER,
+    columns: Columns = MappingProxyType({}),
     fold: Annotated[int, Ge(0)] = 0,
     test: Signers | None = None,
     val: ValSigners = None,
@@ -213,6 +253,9 @@ def leave_one_signer_out(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
+        by: the column whose values are kept apart instead of signers; `signer` for signers. The
+            other options name its values then.
+        columns: further columns, a value of each clip by name.
         fold: index of the signer in the order of names, from 0.
         test: the signer by name, instead of `fold`.
         val: see `Validation`.
@@ -224,25 +267,25 @@ def leave_one_signer_out(
         UserError: the fold does not exist, more than one signer is named, or as `signer_holdout`
             raises.
     """
-    signs, signers = _as_text(signs), _as_text(signers)
-    names = sorted_names(signers)
+    clips = _clips(signs, signers, by, columns)
+    names = clips.names
     if test is None and fold >= len(names):
         raise unknown("split.fold", fold, range(len(names)))
     tested = [names[fold]] if test is None else _checked_signers("split.test", test, names)
     if len(tested) != 1:
-        raise UserError(f"split.test={_listed(tested)}: leave_one_signer_out tests on one signer")
+        raise UserError(f"split.test={_listed(tested)}: leave_one_signer_out tests on one {by}")
     rng = np.random.default_rng(seed)
     validation = Validation(val, val_share, val_signers_from)
     fold, folds = names.index(tested[0]), len(names)
-    return _split_by_signer(
-        signs, signers, "leave_one_signer_out", tested, validation, rng, fold, folds
-    )
+    return _split_by_group(clips, "leave_one_signer_out", tested, validation, rng, fold, folds)
 
 
 def all_signers(
     signs: Names,
     signers: Names,
     *,
+    by: str = SIGNER,
+    columns: Columns = MappingProxyType({}),
     val: ValSigners = "none",
     val_share: Share = 0.2,
     val_signers_from: Annotated[int, Ge(2)] = 4,
@@ -253,6 +296,9 @@ def all_signers(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
+        by: the column whose values are kept apart instead of signers; `signer` for signers. The
+            other options name its values then.
+        columns: further columns, a value of each clip by name.
         val: see `Validation`; with "none" the last epoch is kept.
         val_share: see `Validation`.
         val_signers_from: see `Validation`.
@@ -261,10 +307,10 @@ def all_signers(
     Raises:
         UserError: a named validation signer does not exist, or nobody is left to train on.
     """
-    signs, signers = _as_text(signs), _as_text(signers)
+    clips = _clips(signs, signers, by, columns)
     validation = Validation(val, val_share, val_signers_from)
     rng = np.random.default_rng(seed)
-    return _split_by_signer(signs, signers, "all_signers", [], validation, rng)
+    return _split_by_group(clips, "all_signers", [], validation, rng)
 
 
 def whole(signs: Names, signers: Names) -> Split:
@@ -409,18 +455,62 @@ def _draw_signers(choices: list[str], share: float, rng: np.random.Generator) ->
     return sorted(rng.permutation(choices)[:count].tolist(), key=_natural)
 
 
-def _listed(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
+    """The names with commas between them, those that hold commas in quotes, as in a csv file."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def _listed(names: Sequence[str], by: str = SIGNER) -> str:
     """The names; a digest stands for what is too long for a tag of MLflow."""
-    text = ",".join(names)
+    text = joined(names)
     if len(text) > _LONGEST_LIST:
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        text = f"{text[:_LONGEST_LIST]}… {len(names)} signers, {digest}"
+        what = "signers" if by == SIGNER else f"of {by}"
+        text = f"{text[:_LONGEST_LIST]}… {len(names)} {what}, {digest}"
     return f"[{text}]"
 
 
-def _split_by_signer(
-    signs: np.ndarray,
-    signers: np.ndarray,
+def groups_of(by: str, signers: Names, columns: Columns) -> np.ndarray:
+    """What a split keeps apart: the signer of each clip, or its value in a column, str [clips].
+
+    Raises:
+        UserError: there is no such column, or it does not say the value of a clip.
+    """
+    if by == SIGNER:
+        return _as_text(signers)
+    if by not in columns:
+        raise unknown("split.by", by, [SIGNER, *columns])
+    groups = _as_text(columns[by])
+    if unsaid := int((groups == UNKNOWN).sum()):
+        raise UserError(
+            f"split.by={by}: {unsaid:,} of {len(groups):,} clips have no {by}, so nothing says "
+            "which side they belong on"
+        )
+    return groups
+
+
+class _Clips(NamedTuple):
+    """Sign and signer of each clip, and what they are kept apart by, each str [clips]."""
+
+    signs: np.ndarray
+    signers: np.ndarray
+    by: str
+    groups: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """The different groups."""
+        return sorted_names(self.groups)
+
+
+def _clips(signs: Names, signers: Names, by: str, columns: Columns) -> _Clips:
+    return _Clips(_as_text(signs), _as_text(signers), by, groups_of(by, signers, columns))
+
+
+def _split_by_group(
+    clips: _Clips,
     kind: SplitKind,
     tested: list[str],
     validation: Validation,
@@ -428,39 +518,58 @@ def _split_by_signer(
     fold: int | None = None,
     folds: int | None = None,
 ) -> Split:
-    """The split with these test signers: draws validation, and trains on the rest."""
-    names = sorted_names(signers)
+    """The split with these test groups: draws validation, and trains on the rest."""
+    names = clips.names
     others = [name for name in names if name not in tested]
     if not others:
         raise UserError(f"split.test={_listed(tested)}: nobody is left to train on")
-    rest = np.flatnonzero(np.isin(signers, others))
+    rest = np.flatnonzero(np.isin(clips.groups, others))
     val, share, signers_from = validation
-    val_signers: list[str] = []
+    val_groups: list[str] = []
     if val == "none":
         held = rest[:0]
     elif val is None and (len(names) < signers_from or len(others) < 2):
-        held = _share_of_each_sign(rest, signs, share, rng)
+        held = _share_of_each_sign(rest, clips.signs, share, rng)
     else:
-        val_signers = (
+        val_groups = (
             _draw_signers(others, share, rng)
             if val is None
             else _checked_signers("split.val", val, others)
         )
-        held = np.flatnonzero(np.isin(signers, val_signers))
+        held = np.flatnonzero(np.isin(clips.groups, val_groups))
     split = Split(
         train=np.setdiff1d(rest, held),
         val=held,
-        test=np.flatnonzero(np.isin(signers, tested)),
+        test=np.flatnonzero(np.isin(clips.groups, tested)),
         kind=kind,
         test_signers=tuple(tested),
-        val_signers=tuple(val_signers),
+        val_signers=tuple(val_groups),
         test_signer_independent=True,
-        val_signer_independent=bool(val_signers) or not len(held),
+        val_signer_independent=bool(val_groups) or not len(held),
         fold=fold,
         folds=folds,
         val_share=share,
     )
-    return _with_notes(split, signs, signers)
+    if clips.by != SIGNER:
+        split = _as_split_by_column(split, clips)
+    return _with_notes(split, clips.signs, clips.signers)
+
+
+def _as_split_by_column(split: Split, clips: _Clips) -> Split:
+    """The facts of a split whose groups are no signers: who stands on both sides is counted."""
+    train, val, test = (clips.signers[rows] for rows in (split.train, split.val, split.test))
+    digest = hashlib.sha256("\n".join(clips.groups).encode()).hexdigest()
+    return replace(
+        split,
+        test_signers=(),
+        val_signers=(),
+        test_signer_independent=not np.isin(test, [*train, *val]).any(),
+        val_signer_independent=split.val_signer_independent and not np.isin(val, train).any(),
+        by=clips.by,
+        test_groups=split.test_signers,
+        val_groups=split.val_signers,
+        by_digest=digest[:16],
+    )
 
 
 def _share_of_each_sign(

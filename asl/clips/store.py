@@ -5,7 +5,7 @@ On disk a store is a folder:
     manifest.json    format, name, layout, dtype, landmarks, signs, signers, fingerprint, the names
                      of the other files
     clips-*.arrow    a row for each clip: path (`FILE:ROW` where a file holds several), sign,
-                     signer, sequence_id, frames, shard, start
+                     signer, sequence_id, frames, shard, start, and the columns of the recordings
     shards/*.npy     [frames of all its clips, landmarks, 3], float32 or float16
     shards/*.json    the raw files of each shard; only `prepare` reads these
     problems.csv     problems of the raw files
@@ -36,6 +36,7 @@ FORMAT = 2
 MANIFEST, PROBLEMS, SHARDS, LOCK = "manifest.json", "problems.csv", "shards", ".lock"
 _MISSING = "is missing or cut short (`asl prepare` repairs it)"
 _NUMBERS = ("sign", "signer", "frames", "shard", "start")
+_TEXTS = ("path", "sequence_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,15 @@ class ClipStore:
             f"clip={name}: {len(found) or 'no'} clips of {self.name} are called so; type a name "
             f"such as {example}, or a row from 0 to {len(paths) - 1:,}"
         )
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """What else is said of the clips: by the column's name its texts, object [clips].
+
+        `?` where nothing is said. Empty in a store that was packed before columns were kept.
+        """
+        names = [name for name in self._table.column_names if name not in (*_NUMBERS, *_TEXTS)]
+        return {name: np.array(self._table[name].to_pylist(), dtype=object) for name in names}
 
     def rows(self, landmarks: Sequence[int] | np.ndarray) -> np.ndarray:
         """Indices of raw landmarks on the landmark axis of `view`, int64 [landmarks].

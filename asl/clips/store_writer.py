@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,10 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from asl.clips.columns import ColumnChoice
 from asl.clips.readers import shards_of, unread, with_shards
 from asl.clips.shards import ClipRecord, Packing, Shard, flush, write_text
-from asl.clips.sources.base import Entry, Problem, Source, clip_names
+from asl.clips.sources.base import Listing, Problem, Source, clip_names
 from asl.clips.splits import sorted_names
 from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
 from asl.errors import UserError
@@ -105,22 +107,26 @@ class Index(NamedTuple):
 def make_index(
     packing: Packing,
     store_dir: Path,
-    entries: list[Entry],
+    listing: Listing,
     shards: list[Shard],
     problems: list[Problem],
     name: str | None,
+    choice: ColumnChoice,
 ) -> Index:
     """The index of a store whose shards are committed.
+
+    Columns are not in the fingerprint: the clips are the same with and without them.
 
     Args:
         packing: what the shards have in common.
         store_dir: the store's folder.
-        entries: the listing of the raw data set.
+        listing: of the raw data set, with the columns that are kept.
         shards: all of the store.
         problems: of the raw files.
         name: of the data set; the folder's where None.
+        choice: how these columns were chosen; the next run without a choice takes it.
     """
-    table, signers, content = _clip_table(packing.source, entries, shards)
+    table, signers, content = _clip_table(packing.source, listing, shards)
     data = [packing.folder / f"{shard.name}.npy" for shard in shards]
     sizes = {path.name: path.stat().st_size for path in data if path.exists()}
     identity = [packing.settings, packing.source.signs, content]
@@ -132,20 +138,24 @@ def make_index(
         "frames": sum(clip.frames for shard in shards for clip in shard.clips),
         "signers": signers,
         "signs": packing.source.signs,
-        "table": f"clips-{_table_digest(fingerprint, entries)}.arrow",
+        "table": f"clips-{_table_digest(fingerprint, listing)}.arrow",
         "shards": sizes,
+        **({"columns": choice} if listing.columns else {}),
     }
     return Index(manifest, with_shards(table, list(sizes)), shards, problems)
 
 
-def _table_digest(fingerprint: str, entries: list[Entry]) -> str:
-    """That of the table, whose names have rows where a file holds several clips.
+def _table_digest(fingerprint: str, listing: Listing) -> str:
+    """That of the table, whose names have rows where a file holds several clips, and columns.
 
     They had none in version 0.1, whose stores have the same fingerprint.
     """
-    if len({entry.path for entry in entries}) == len(entries):
+    several = len({entry.path for entry in listing.entries}) < len(listing.entries)
+    if not several and not listing.columns:
         return fingerprint
-    return hashlib.sha256(f"{fingerprint} path:row".encode()).hexdigest()[:16]
+    identity = f"{fingerprint} path:row" if several else fingerprint
+    identity += json.dumps(dict(listing.columns)) if listing.columns else ""
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def write_index(root: Path, store_dir: Path, index: Index) -> bool:
@@ -216,7 +226,7 @@ def _write_table(path: Path, table: pa.Table) -> None:
 
 
 def _clip_table(
-    source: Source, entries: list[Entry], shards: list[Shard]
+    source: Source, listing: Listing, shards: list[Shard]
 ) -> tuple[pa.Table, list[str], list[list[str]]]:
     """The clips in the listing's order; the signers; and what identifies each clip."""
     files = [shard for shard in shards if any(clip.frames for clip in shard.clips)]
@@ -226,15 +236,16 @@ def _clip_table(
         for clip in shard.clips
         if clip.frames
     }
+    entries = listing.entries
+    packed = [(entry.path, entry.row) in records for entry in entries]
     rows = [
         (name, entry, *records[entry.path, entry.row])
-        for name, entry in zip(clip_names(entries), entries, strict=True)
-        if (entry.path, entry.row) in records
+        for name, entry in compress(zip(clip_names(entries), entries, strict=True), packed)
     ]
     signers = sorted_names([entry.signer for _, entry, *_ in rows])
     signer_of = {signer: i for i, signer in enumerate(signers)}
     label_of = {sign: i for i, sign in enumerate(source.signs)}
-    columns = {
+    table = {
         "path": _texts([name for name, *_ in rows]),
         "sign": _numbers([label_of[e.sign] for _, e, *_ in rows]),
         "signer": _numbers([signer_of[e.signer] for _, e, *_ in rows]),
@@ -242,9 +253,10 @@ def _clip_table(
         "frames": _numbers([clip.frames for *_, clip in rows]),
         "shard": _numbers([shard for *_, shard, _ in rows]),
         "start": _numbers([clip.start for *_, clip in rows]),
+        **{name: _texts(list(compress(texts, packed))) for name, texts in listing.columns.items()},
     }
     content = [[*map(str, entry), clip.digest] for _, entry, _, clip in rows]
-    return pa.table(columns), signers, content
+    return pa.table(table), signers, content
 
 
 # pa.array imports pandas when it is first called, which takes as long as packing 500 clips.

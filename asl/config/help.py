@@ -13,7 +13,7 @@ from asl.paths import CONF
 
 GROUPS = {
     "data": "The clips, how they are packed and how they are batched.",
-    "split": "Which signers are kept for the test and for validation.",
+    "split": "Which signers, or values of a column, are kept for the test and for validation.",
     "landmarks": "Which landmarks the recognizer sees.",
     "handedness": "Whether clips of left-handed signers are mirrored, in the exported file too.",
     "impute": "Whether landmarks that were not detected are filled from the frames around them, in "

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
+from asl.clips.columns import ColumnChoice
 from asl.errors import UserError
 from asl.signatures import faults as call_faults
 from asl.targets import PLACES, TARGET, locate
@@ -21,7 +22,7 @@ SUPPLIED = {
     "scaler": ("landmarks",),
     "model": ("inputs",),
     "head": ("width", "signs"),
-    "split": ("signs", "signers"),
+    "split": ("signs", "signers", "columns"),
     "optimizer": ("parameters", "steps"),
 }
 
@@ -49,6 +50,7 @@ class DataSettings(BaseModel):
     keep: str
     on_problem: typing.Literal["skip", "fail"]
     refuse_odd: bool
+    columns: ColumnChoice | None
     batch_size: PositiveInt
     workers: Annotated[int, Field(ge=0)]
     bucket_by_length: bool

@@ -1,7 +1,8 @@
 """The clips of a plan: their store, packed when it has to be, and their split."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def open_store(data: DataPlan, workers: int | None = None) -> ClipStore:
         keep=data.keep,
         on_problem=data.on_problem,
         refuse_odd=data.refuse_odd,
+        columns=data.columns,
         workers=workers,
         name=data.name,
     )
@@ -45,9 +47,12 @@ def make_split(split: Callable[..., Split], store: ClipStore) -> Split:
         store: the clips.
 
     Raises:
-        UserError: the split cannot be made of these signers.
+        UserError: the split cannot be made of these signers and columns.
     """
-    return split(signs=store.clip_signs, signers=store.clip_signers)
+    clips: dict[str, Any] = {"signs": store.clip_signs, "signers": store.clip_signers}
+    if "columns" in inspect.signature(split).parameters:
+        clips["columns"] = store.columns
+    return split(**clips)
 
 
 def check_landmarks(name: str, store: ClipStore) -> None:

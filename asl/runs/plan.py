@@ -13,16 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asl.clips.columns import ColumnChoice
 from asl.clips.prepare import Dtype, OnProblem
 from asl.clips.sources.base import Source
-from asl.clips.splits import Split
+from asl.clips.splits import SIGNER, Split
 from asl.recognizer.build import PARTS
 from asl.targets import TARGET, factory
 from asl.training.regularization import Regularization
 
 # Where things lie and what is printed: no result differs by it.
 NOT_A_CHOICE = (
-    "tracking", "resume", "data.root", "data.store", "trainer.enable_progress_bar",
+    "tracking", "resume", "data.root", "data.store", "data.columns", "trainer.enable_progress_bar",
 )  # fmt: skip
 # Choices that are younger than version 0.1, and their defaults. A recorded config is without them,
 # so that a study which that version began is found again.
@@ -50,6 +51,7 @@ class DataPlan:
         keep: `all`, or the landmark set that is packed.
         on_problem: `skip` unreadable clips, or `fail` at the first.
         refuse_odd: whether clips that are odd by themselves count as unreadable.
+        columns: of the recordings, that are kept; those that the store has where None.
         batch_size: clips a batch.
         workers: processes that load batches.
         bucket_by_length: whether training batches hold clips of similar length.
@@ -63,6 +65,7 @@ class DataPlan:
     keep: str = "all"
     on_problem: OnProblem = "skip"
     refuse_odd: bool = False
+    columns: ColumnChoice | None = None
     batch_size: int = 64
     workers: int = 0
     bucket_by_length: bool = False
@@ -127,6 +130,7 @@ def data_plan(data: Mapping[str, Any]) -> DataPlan:
         keep=data["keep"],
         on_problem=data["on_problem"],
         refuse_odd=data.get("refuse_odd", False),  # not in the configs of earlier runs
+        columns=data.get("columns"),
         batch_size=data["batch_size"],
         workers=data["workers"],
         bucket_by_length=data["bucket_by_length"],
@@ -183,6 +187,9 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             current[group][new] = current[group].pop(old)
     current.setdefault("data", {}).setdefault("bucket_by_length", False)
     current["data"].setdefault("keep", "all")
+    # Configs without this key, of before it was there, are of the same split.
+    if (split := current.get("split", {})).get("by") == SIGNER:
+        del split["by"]
     return current
 
 

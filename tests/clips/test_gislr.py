@@ -137,7 +137,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_listing_of_the_real_words(shared_data):
     source = GislrSource(shared_data / "words15")
-    entries, problems = source.listing()
+    entries, problems, _ = source.listing()
     assert len(entries) == 1350
     assert not problems
     assert source.signs[:3] == ["a", "can", "coffee"]
@@ -150,7 +150,7 @@ def test_a_train_csv_that_does_not_match_its_folder(raw):
     unknown_sign = ",".join([*lines[2].split(",")[:3], "dance"])
     twice = ",".join([first[0], first[1], "77", first[3]])
     (raw / "train.csv").write_text("\n".join([lines[0], lines[1], unknown_sign, twice]) + "\n")
-    entries, problems = GislrSource(raw).listing()
+    entries, problems, _ = GislrSource(raw).listing()
     assert [entry.path for entry in entries] == [first[0]]
     reasons = [problem.reason for problem in problems]
     assert reasons[0] == "sign 'dance' is not in sign_to_prediction_index_map.json"

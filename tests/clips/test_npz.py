@@ -93,7 +93,7 @@ def test_arrays_may_be_npy_files(tmp_path, arrays):
         " length: frames.npy, signer: none, signs: [no, 'yes']}".replace("[no", "['no'")
     )
     reader = described_npz(tmp_path)
-    entries, problems = reader.listing()
+    entries, problems, _ = reader.listing()
     assert reader.signs == ["no", "yes"]
     assert [entry.sign for entry in entries] == ["yes", "no", "yes"]
     assert {entry.signer for entry in entries} == {"?"}
@@ -192,7 +192,7 @@ def test_a_large_array_is_never_loaded_as_a_whole(tmp_path, arrays, save):
 
 def test_the_real_kinect_clips(shared_data):
     real = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
-    entries, problems = real.listing()
+    entries, problems, _ = real.listing()
     assert len(entries) == 2700
     assert len(real.signs) == 30
     assert not problems
@@ -212,7 +212,7 @@ def test_a_clip_has_the_name_of_its_file_and_its_row(tmp_path, arrays):
     assert store.clips["path"].tolist() == ["clips.npz:0", "clips.npz:2", "clips.npz:3"]
     scores, rows = np.zeros((2, 2), np.float32), np.array([1, 2])
     predictions = Predictions(scores, store.sign[rows], store.clip_signers[rows], rows, store.signs)
-    named = per_clip(predictions, store.clips["path"])["clip"]
+    named = per_clip(predictions, store)["clip"]
     assert named.tolist() == ["clips.npz:2", "clips.npz:3"]
 
 

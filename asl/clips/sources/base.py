@@ -5,8 +5,9 @@ imports torch.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -58,10 +59,18 @@ class Problem(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The clips of a raw data set, and the problems of its list."""
+    """The clips of a raw data set, and the problems of its list.
+
+    Attributes:
+        entries: the clips.
+        problems: of the list.
+        columns: what else is said of the clips: by the column's name a text for each of `entries`,
+            empty where nothing is said.
+    """
 
     entries: list[Entry]
     problems: list[Problem]
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Reading(NamedTuple):

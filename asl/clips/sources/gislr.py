@@ -54,7 +54,7 @@ class GislrSource:
         self.settings: dict[str, Any] = {}
 
     def listing(self) -> Listing:
-        """All rows of train.csv in their order.
+        """All rows of train.csv in their order, with its further columns.
 
         Problems are a row without a signer, with a sign that the map lacks, or with a file that is
         listed twice or outside the folder; and a parquet file under `train_landmark_files` that
@@ -63,18 +63,19 @@ class GislrSource:
         Raises:
             UserError: train.csv is missing or lacks a column.
         """
-        rows = _read_train_csv(self.root / TRAIN_CSV)
+        rows, columns = _read_train_csv(self.root / TRAIN_CSV)
         signs, named = set(self.signs), set[str]()
-        entries, problems = [], []
-        for row in rows:
+        kept, problems = [], []
+        for number, row in enumerate(rows):
             if fault := _row_fault(row, signs, named):
                 problems.append(Problem(row.path, fault))
             else:
-                entries.append(row)
+                kept.append(number)
             named.add(row.path)
         strays = sorted(_parquet_files(self.root) - named)
         problems += [Problem(path, f"not named in {TRAIN_CSV}") for path in strays]
-        return Listing(entries, problems)
+        further = {name: [values[number] for number in kept] for name, values in columns.items()}
+        return Listing([rows[number] for number in kept], problems, further)
 
     def read(self, entry: Entry) -> Reading:
         """The clip of one row of train.csv; raises as `read_clip` does, and OSError."""
@@ -174,29 +175,34 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _read_train_csv(path: Path) -> list[Entry]:
+def _read_train_csv(path: Path) -> tuple[list[Entry], dict[str, list[str]]]:
+    """The rows, and every further column whose name stands there once."""
     columns = _CSV_COLUMNS
     if not path.is_file():
         raise UserError(f"{path}: the list of clips is missing")
     # Without threads, because the process may be forked afterwards.
     single_threaded = pa.csv.ReadOptions(use_threads=False)
-    options = pa.csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()),
-        include_columns=columns,
-        strings_can_be_null=False,
-    )
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        # A comment in another encoding does not make the list unreadable.
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             header = next(csv.reader(file), [])
         if any(header.count(name) != 1 for name in columns):
             raise KeyError
+        once = [name for name in header if header.count(name) == 1 and "\ufffd" not in name]
+        further = [name for name in once if name and name not in columns]
+        types = dict.fromkeys(columns, pa.string()) | dict.fromkeys(further, pa.binary())
+        options = pa.csv.ConvertOptions(
+            column_types=types, include_columns=[*types], strings_can_be_null=False
+        )
         parsing = pa.csv.ParseOptions(newlines_in_values=True)
         table = pa.csv.read_csv(path, single_threaded, parsing, options)
     except KeyError as error:
         raise UserError(f"{path}: must have the columns {', '.join(columns)}, once each") from error
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a csv file ({_first_line(error)})") from error
-    return [Entry(*row) for row in zip(*(table[c].to_pylist() for c in columns), strict=True)]
+    rows = [Entry(*row) for row in zip(*(table[c].to_pylist() for c in columns), strict=True)]
+    texts = {n: [b.decode("utf-8", "replace") for b in table[n].to_pylist()] for n in further}
+    return rows, texts
 
 
 def _row_fault(row: Entry, signs: set[str], named: set[str]) -> str | None:

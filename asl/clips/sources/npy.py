@@ -4,6 +4,7 @@ import csv
 import os
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ from asl.errors import UserError, unknown
 from asl.landmarks import layout as layout_of
 
 FIELDS = ("signer", "sign", "sequence", "frame")
+
+_Row = tuple[Entry, dict[str, str]]  # a clip, and its columns
 
 
 def described_npy(root: str | Path, **overrides: Any) -> "NpySource":
@@ -63,8 +66,9 @@ class NpySource:
             root: the folder.
             layout: of the clips.
             files: pattern of the paths, such as `{signer}/{sign}/{sequence}.npy`, where `*` matches
-                anything; `{frame}`, alone in a file's name, is the number of a frame. Or a csv
-                file that lists the clips.
+                anything; `{frame}`, alone in a file's name, is the number of a frame, and any
+                other name, `{view}` say, is a column. Or a csv file that lists the clips; what
+                else it says of them are columns.
             axes: of an array. Where None: `time, landmark, coordinate`, without `time` where a
                 file is a frame.
             coordinates: of a landmark.
@@ -119,17 +123,20 @@ class NpySource:
         else:
             rows, problems = self._from_csv(paths)
             signers = self._columns["signer"] != "none"
-        entries = []
-        for row in rows:
+        entries, further = [], []
+        for row, values in rows:
             sign = self._names.get(row.sign) if self._names else row.sign
             if sign is None:
                 problems.append(Problem(row.path, f"sign {row.sign!r} is not in signs"))
             else:
                 entries.append(row._replace(sign=sign))
+                further.append(values)
         if not signers:
             problems.append(Problem(self._files, NO_SIGNERS, kept=True))
         self.signs = list(self._names.values()) or sorted_names([e.sign for e in entries])
-        return Listing(entries, problems)
+        names = further[0] if further else ()
+        columns = {name: [values[name] for values in further] for name in names}
+        return Listing(entries, problems, columns)
 
     def read(self, entry: Entry) -> Reading:
         """One clip.
@@ -173,10 +180,10 @@ class NpySource:
                 numbers[number] = name
         return numbers
 
-    def _from_csv(self, paths: list[str]) -> tuple[list[Entry], list[Problem]]:
+    def _from_csv(self, paths: list[str]) -> tuple[list[_Row], list[Problem]]:
         rows, problems = [], []
         named: set[str] = set()
-        for number, (path, sign, signer) in enumerate(self._csv_rows(), start=2):
+        for number, (path, sign, signer, further) in enumerate(self._csv_rows(), start=2):
             if not path or not sign or not signer:
                 problems.append(Problem(self._files, f"line {number} has an empty cell"))
             elif Path(path).is_absolute() or ".." in Path(path).parts:
@@ -186,13 +193,13 @@ class NpySource:
             elif path in named:
                 problems.append(Problem(path, f"named more than once in {self._files}"))
             else:
-                rows.append(Entry(path, signer, path.removesuffix(".npy"), sign))
+                rows.append((Entry(path, signer, path.removesuffix(".npy"), sign), further))
             named.add(path)
         strays = [path for path in paths if path not in named]
         return rows, problems + [Problem(path, f"not named in {self._files}") for path in strays]
 
-    def _csv_rows(self) -> Iterator[tuple[str, str, str]]:
-        """Path, label and signer of each row; empty cells are empty texts."""
+    def _csv_rows(self) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+        """Path, label, signer and further cells of each row; empty cells are empty texts."""
         columns = self._columns
         path = self.root / self._files
         if not path.is_file():
@@ -204,10 +211,13 @@ class NpySource:
                 for key, column in columns.items():
                     if column not in names and (key, column) != ("signer", "none"):
                         raise unknown(key, column, names)
+                others = [name for name in names if name and name not in columns.values()]
                 for row in reader:
-                    signer = row.get(columns["signer"], UNKNOWN_SIGNER)
+                    signer = row.get(columns["signer"], UNKNOWN_SIGNER) or ""
                     place = Path(row[columns["path"]] or "").as_posix()
-                    yield "" if place == "." else place, row[columns["sign"]] or "", signer or ""
+                    further = {name: row[name] or "" for name in others}
+                    sign = row[columns["sign"]] or ""
+                    yield "" if place == "." else place, sign, signer, further
             except (csv.Error, UnicodeDecodeError) as error:
                 raise UserError(f"{path}: is not a csv file ({error})") from error
 
@@ -232,11 +242,11 @@ class _Pattern(NamedTuple):
 
 def _pattern(files: str) -> _Pattern:
     fields = re.findall(r"\{(.*?)\}", files)
-    if not files.endswith(".npy") or set(fields) - set(FIELDS) or "sign" not in fields:
+    if not files.endswith(".npy") or not all(map(_is_field, fields)) or "sign" not in fields:
         names = ", ".join(f"{{{name}}}" for name in FIELDS)
         raise UserError(
             f"files={files}: should be a csv file, or a path that ends in .npy and has {{sign}} in "
-            f"it; choose from {names} and *"
+            f"it; choose from {names} and *; any other {{NAME}} is a column"
         )
     folder, _, name = files.rpartition("/")
     frame = None
@@ -245,6 +255,12 @@ def _pattern(files: str) -> _Pattern:
             raise UserError(f"files={files}: {{frame}} should be alone, in the file's name")
         frame = _regex(name, "")
     return _Pattern(files, set(fields), _regex(files, "?"), _regex(files, ""), frame)
+
+
+def _is_field(name: str) -> bool:
+    """Whether this may be a part of a path: not if it is nearly, but not quite, one of `FIELDS`."""
+    misspelt = get_close_matches(name, FIELDS, cutoff=0.8) and name not in FIELDS
+    return name.isidentifier() and not misspelt
 
 
 def _regex(files: str, lazy: str) -> re.Pattern[str]:
@@ -265,8 +281,8 @@ def _regex(files: str, lazy: str) -> re.Pattern[str]:
     return re.compile("".join(pieces))
 
 
-def _by_pattern(pattern: _Pattern, paths: list[str]) -> tuple[list[Entry], list[Problem]]:
-    rows: dict[str, Entry] = {}
+def _by_pattern(pattern: _Pattern, paths: list[str]) -> tuple[list[_Row], list[Problem]]:
+    rows: dict[str, _Row] = {}
     problems = []
     for path in paths:
         match, other = pattern.shortest.fullmatch(path), pattern.longest.fullmatch(path)
@@ -277,8 +293,9 @@ def _by_pattern(pattern: _Pattern, paths: list[str]) -> tuple[list[Entry], list[
         else:
             clip = path.rpartition("/")[0] if pattern.frame else path
             fields = match.groupdict()
-            signer = fields.get("signer", UNKNOWN_SIGNER)
-            rows[clip] = Entry(clip, signer, clip.removesuffix(".npy"), fields["sign"])
+            sign, signer = fields.pop("sign"), fields.pop("signer", UNKNOWN_SIGNER)
+            fields.pop("frame", None)
+            rows[clip] = Entry(clip, signer, clip.removesuffix(".npy"), sign), fields
     return list(rows.values()), problems
 
 

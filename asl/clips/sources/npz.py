@@ -97,6 +97,7 @@ class NpzSource:
         self._signer = None if signer == "none" else self._column(signer)
         repetition = repetition or self._if_present("repetition")
         self._repetition = self._column(repetition) if repetition else None
+        self._known = {clips, length or "length", sign, signer}
         self._names = sign_names(signs)
         self.signs = list(self._names.values()) or sorted_names(self._sign)
         # Lengths may come from another file than the clips; prepare would not see it change.
@@ -104,7 +105,10 @@ class NpzSource:
         self.settings = self._form.settings | {"clips": clips, "length": digest}
 
     def listing(self) -> Listing:
-        """All clips of the array in its order; one whose label has no name is a problem."""
+        """All clips of the array in its order; one whose label has no name is a problem.
+
+        Every further array with a name or a number for each clip is a column.
+        """
         entries, problems = [], []
         path = self._array.path.relative_to(self.root).as_posix()
         for row, label in enumerate(self._sign):
@@ -118,7 +122,8 @@ class NpzSource:
                 entries.append(Entry(path, signer, f"{sign}-{signer}-{number}", sign, row))
         if not self._signer:
             problems.append(Problem(path, NO_SIGNERS, kept=True))
-        return Listing(entries, problems)
+        columns, unreadable = self._further_columns([entry.row for entry in entries])
+        return Listing(entries, problems + unreadable, columns)
 
     def read(self, entry: Entry) -> Reading:
         """One clip, cut to its length.
@@ -129,6 +134,25 @@ class NpzSource:
         name, row = f"{entry.path}:{entry.row}", entry.row
         frames = None if self._length is None else int(self._length[row])
         return self._form.read(name, self._array.read(row, self._axis, self._unpacked), frames)
+
+    def _further_columns(self, rows: list[int]) -> tuple[dict[str, list[str]], list[Problem]]:
+        """The further arrays with a value for each clip, at these rows; those that hold none."""
+        columns, problems = {}, []
+        beside = (path.name for path in self.root.glob("*.npy"))
+        for name in self._members if self._file else sorted(beside):
+            if name in self._known:
+                continue
+            try:
+                if self._locate(name).shape != (self._array.shape[self._axis],):
+                    continue
+                values = _as_texts(self._load(name), name)
+            except UserError as error:
+                place = self._file or name
+                reason = str(error).removeprefix(f"{self.root / place}: ")
+                problems.append(Problem(place, f"{reason}; it is no column", kept=True))
+                continue
+            columns[name.removesuffix(".npy")] = [values[row] for row in rows]
+        return columns, problems
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_unpacked"}
@@ -207,11 +231,20 @@ class NpzSource:
     def _column(self, name: str) -> list[str]:
         """An array with a name or a whole number for each clip, as text."""
         array = self._load(name)
-        if array.dtype.kind == "S":
-            array = np.strings.decode(array, "utf-8", "replace")
-        if array.dtype.kind != "U":
-            array = _whole(array, name).astype(str)
-        return [str(value) for value in array]
+        if array.dtype.kind not in "SU":
+            array = _whole(array, name)
+        return _as_texts(array, name)
+
+
+def _as_texts(array: np.ndarray, name: str) -> list[str]:
+    """Names, numbers or truth values as text: whole numbers without a point, NaN as empty."""
+    if array.dtype.kind == "S":
+        array = np.strings.decode(array, "utf-8", "replace")
+    if array.dtype.kind == "f" and (array == np.round(array))[~np.isnan(array)].all():
+        return ["" if np.isnan(value) else f"{value:.0f}" for value in array]
+    if array.dtype.kind not in "Uiufb":
+        raise UserError(f"{name} holds {array.dtype}, not names or numbers")
+    return ["" if str(value) == "nan" else str(value) for value in array]
 
 
 def _whole(array: np.ndarray, name: str) -> np.ndarray:
