@@ -1,13 +1,17 @@
-"""Accuracy by clip length and by missing hands."""
+"""Accuracy by clip length, by missing hands, and by the columns of the recordings."""
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from asl.clips.splits import sorted_names
 from asl.clips.store import ClipStore
 from asl.evaluation.intervals import over_clips
 
 GROUPS = 5  # of clips by length, of equal size as far as ties allow
+MOST_VALUES = 50  # a column with more is not broken down
 HANDS_MISSING = (0.0, 0.25, 0.5, 0.75, 1.0)  # upper bounds of the groups
 
 
@@ -58,6 +62,34 @@ def by_missing_hands(correct: NDArray[np.bool_], missing: NDArray[np.float64]) -
         As `by_length`, with the lowest and highest share in each group.
     """
     return _table(correct, missing, np.searchsorted(HANDS_MISSING, missing))
+
+
+def by_column(
+    correct: NDArray[np.bool_], columns: Mapping[str, NDArray[np.object_]]
+) -> pd.DataFrame:
+    """Accuracy of the clips with each value of each column that `broken_down` names.
+
+    Args:
+        correct: [clips], whether each was recognised.
+        columns: texts [clips] by name.
+
+    Returns:
+        One row per column and value, values in the order of `sorted_names`: column, value, clips,
+        accuracy, and low and high, its interval by `over_clips`.
+    """
+    rows = []
+    for name in broken_down(columns):
+        for value in sorted_names(columns[name]):
+            part = correct[columns[name] == value]
+            low, high = over_clips(part)
+            row = {"column": name, "value": value, "clips": len(part)}
+            rows.append(row | {"accuracy": part.mean(), "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def broken_down(columns: Mapping[str, Iterable[str]]) -> list[str]:
+    """The columns with few enough values for a row each."""
+    return [name for name, values in columns.items() if len(set(values)) <= MOST_VALUES]
 
 
 def _table(correct: NDArray[np.bool_], values: NDArray, group: NDArray[np.int64]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ class Pair:
         claim: what may be said, in a sentence.
         signers: `asl.evaluation.paired.by_group` of signers.
         signs: likewise of signs.
+        columns: likewise by each column of the clips.
         only_one: clips that only one of both recognises.
     """
 
@@ -31,6 +32,7 @@ class Pair:
     claim: str
     signers: pd.DataFrame
     signs: pd.DataFrame
+    columns: Mapping[str, pd.DataFrame]
     only_one: pd.DataFrame
 
 

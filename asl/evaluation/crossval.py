@@ -5,35 +5,59 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from asl.clips.splits import SIGNER, joined, sorted_names
+from asl.evaluation.breakdown import broken_down
 from asl.evaluation.evaluate import Predictions, metrics
 
-# Of a table of predictions with one row per clip and run.
+TESTS = ("signers", "test")  # columns of a table of folds that say what a fold was tested on
+# Of a table of predictions with one row per clip and run; others are columns of the recordings.
 COLUMNS = ("fold", "seed", "clip", "signer", "sign", "predicted", "scores")
+NO_METRICS = ("fold", *TESTS, "seed", "clips")  # of a table of folds
 FOLDS_SHOWN = 4  # with more folds a comparison has no columns of them
 
 
-def fold_table(clips: pd.DataFrame) -> pd.DataFrame:
+def fold_table(clips: pd.DataFrame, by: str = SIGNER) -> pd.DataFrame:
     """Metrics of each fold and seed.
 
     Args:
         clips: out-of-fold predictions, see `COLUMNS`; `clips.attrs["signs"]` names the signs.
+        by: what folds were kept apart by; where that is a column, `test` names its values.
     """
     rows = []
     for (fold, seed), part in clips.groupby(["fold", "seed"]):
-        signers = ",".join(sorted(part["signer"].unique()))
+        test = {"signers": joined(sorted(part["signer"].unique()))}
+        if by != SIGNER:
+            test["test"] = f"{by}={joined(sorted_names(part[by].to_numpy()))}"
         values = metrics(table_predictions(part, clips.attrs["signs"]), "")
-        rows.append({"fold": fold, "signers": signers, "seed": seed, "clips": len(part), **values})
+        rows.append({"fold": fold, **test, "seed": seed, "clips": len(part), **values})
     return pd.DataFrame(rows)
 
 
 def signer_table(clips: pd.DataFrame) -> pd.DataFrame:
     """Each signer's clips and out-of-fold accuracy, by ascending accuracy."""
+    table = _group_table(clips, "signer").rename_axis("signer").reset_index()
+    return table.sort_values("accuracy", kind="stable").reset_index(drop=True)
+
+
+def column_table(clips: pd.DataFrame) -> pd.DataFrame:
+    """Clips and out-of-fold accuracy of each value of each column that `broken_down` names."""
+    columns = {str(name): clips[name].to_numpy() for name in clips if name not in COLUMNS}
+    tables = {
+        name: _group_table(clips, name).loc[sorted_names(columns[name])]
+        for name in broken_down(columns)
+    }
+    if not tables:
+        return pd.DataFrame()
+    return pd.concat(tables, names=["column", "value"]).reset_index()
+
+
+def _group_table(clips: pd.DataFrame, name: str) -> pd.DataFrame:
+    """By value of a column: clips, and the accuracy's mean and deviation over seeds."""
     correct = clips["predicted"] == clips["sign"]
-    by_seed = correct.groupby([clips["signer"], clips["seed"]]).agg(["mean", "size"])
-    table = by_seed.groupby("signer").agg(
+    by_seed = correct.groupby([clips[name], clips["seed"]]).agg(["mean", "size"])
+    return by_seed.groupby(level=0).agg(
         clips=("size", "first"), accuracy=("mean", "mean"), deviation=("mean", _deviation)
     )
-    return table.reset_index().sort_values("accuracy", kind="stable").reset_index(drop=True)
 
 
 def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
@@ -43,7 +67,7 @@ def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
     seed there is none.
     """
     figures: dict[str, float] = {}
-    names = [name for name in folds.columns if name not in ("fold", "signers", "seed", "clips")]
+    names = [name for name in folds.columns if name not in NO_METRICS]
     for name in names:
         figures[f"test/{name}"] = float(folds[name].mean())
         for over, other in (("folds", "fold"), ("seeds", "seed")):
@@ -57,9 +81,9 @@ def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
 def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Compares cross-validations on the same clips with the first one.
 
-    A difference is the mean over pairs of runs with the same seed and the same test signers, and
-    its error that mean's standard error: what affects both runs of a pair, a difficult signer say,
-    cancels out.
+    A difference is the mean over pairs of runs with the same seed and the same test signers (or
+    values of another column), and its error that mean's standard error: what affects both runs of
+    a pair, a difficult signer say, cancels out.
 
     Args:
         folds: a `fold_table` of each.
@@ -69,11 +93,12 @@ def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
         of the means over folds), test [SIGNERS] (accuracy of each fold, where there are few),
         difference and difference_error (of the accuracy), pairs. Undefined values are NaN.
     """
-    tests = list(dict.fromkeys(signers for table in folds for signers in table["signers"]))
+    folds = [table.assign(test=_tests(table)) for table in folds]
+    tests = list(dict.fromkeys(test for table in folds for test in table["test"]))
     rows = []
     for table in folds:
-        by_test = table.groupby("signers")["accuracy"].mean()
-        by_fold = {f"test [{signers}]": by_test.get(signers, np.nan) for signers in tests}
+        by_test = table.groupby("test")["accuracy"].mean()
+        by_fold = {f"test [{test}]": by_test.get(test, np.nan) for test in tests}
         rows.append(
             {
                 "runs": len(table),
@@ -87,10 +112,15 @@ def comparison(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _tests(folds: pd.DataFrame) -> pd.Series:
+    """What each fold was tested on, in words."""
+    return folds["test"] if "test" in folds else folds["signers"]
+
+
 def _difference(one: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
     if one is base:
         return {"difference": np.nan, "difference_error": np.nan, "pairs": 0}
-    pairs = one.merge(base, on=["signers", "seed"], suffixes=("", "_of_base"))
+    pairs = one.merge(base, on=["test", "seed"], suffixes=("", "_of_base"))
     differences = pairs["accuracy"] - pairs["accuracy_of_base"]
     return {
         "difference": float(differences.mean()),

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from asl.clips.store import ClipStore
 from asl.evaluation.abstention import conformal_sets, not_sure, risk_coverage
-from asl.evaluation.breakdown import by_length, by_missing_hands, missing_hands
+from asl.evaluation.breakdown import by_column, by_length, by_missing_hands, missing_hands
 from asl.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -32,8 +32,8 @@ class Evaluation:
         temperature: of the calibrated confidences; None where there were no clips to fit it on.
         metrics: by name.
         tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, candidates,
-            by_length, by_missing_hands (if the layout has hands), reliability, risk_coverage and,
-            where there are other clips to choose a temperature and thresholds on,
+            by_length, by_missing_hands (if the layout has hands), by_column (if the clips have
+            columns of few values), reliability, risk_coverage and, where there are other clips to choose a temperature and thresholds on,
             reliability_calibrated, not_sure and conformal_sets.
     """
 
@@ -50,7 +50,7 @@ def evaluate(
 
     Args:
         predictions: of clips of the store.
-        store: the clips, for their lengths and hands.
+        store: the clips, for their lengths, hands and columns.
         val: of other clips, on which a temperature and thresholds of confidence are chosen.
     """
     temperature = fit_temperature(val.scores, val.signs) if val else None
@@ -73,6 +73,9 @@ def evaluate(
     missing = missing_hands(store, rows)
     if missing is not None:
         tables["by_missing_hands"] = by_missing_hands(correct, missing)
+    columns = by_column(correct, {name: texts[rows] for name, texts in store.columns.items()})
+    if len(columns):
+        tables["by_column"] = columns
     if val is not None and temperature is not None:
         tables["reliability_calibrated"] = reliability(scores, signs, temperature)
         calibrated = expected_calibration_error(tables["reliability_calibrated"])

@@ -88,13 +88,14 @@ def compare_pair(new: pd.DataFrame, base: pd.DataFrame, seed: int = 0) -> Paired
     )
 
 
-def claim(new: str, base: str, test: PairedTest) -> str:
+def claim(new: str, base: str, test: PairedTest, new_signers: bool = True) -> str:
     """What may be said of the difference, in a sentence or two.
 
     Args:
         new: name of the one recognizer.
         base: name of the other.
         test: of `new` against `base`.
+        new_signers: whether neither was trained on signers of these clips.
     """
     better, worse, sign = (new, base, 1) if test.difference >= 0 else (base, new, -1)
     points = f"{abs(test.difference) * 100:.1f} points"
@@ -107,6 +108,8 @@ def claim(new: str, base: str, test: PairedTest) -> str:
             f"are within chance ({evidence})."
         )
     first = f"On {clips}, {better} is more accurate than {worse} by {points} ({evidence})."
+    if not new_signers:
+        return f"{first} Nothing may be claimed of new signers, as these were trained on."
     if test.signer_interval is None:
         return f"{first} Nothing may be claimed of new signers, as there are only {signers}."
     low, high = sorted(sign * 100 * end for end in test.signer_interval)
@@ -117,12 +120,12 @@ def claim(new: str, base: str, test: PairedTest) -> str:
 
 
 def by_group(new: pd.DataFrame, base: pd.DataFrame, group: str) -> pd.DataFrame:
-    """Accuracy of both and the difference by signer or by sign, the largest gain first.
+    """Accuracy of both and the difference by signer, say, the largest gain first.
 
     Args:
         new: `accuracy_by_clip` of one.
         base: that of the other.
-        group: `signer` or `sign`.
+        group: `signer`, `sign`, or another column of `new`.
     """
     both = new.join(base[["accuracy"]], rsuffix="_base", how="inner")
     table = both.groupby(group).agg(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from asl.clips.datamodule import Batch
+from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
 
@@ -85,12 +86,12 @@ def predict_batches(
     return Predictions(scores[order], signs[order], names, index[order], list(recognizer.signs))
 
 
-def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
-    """The predictions as a table: clip, signer, sign, predicted, scores.
+def per_clip(predictions: Predictions, store: ClipStore) -> pd.DataFrame:
+    """The predictions as a table: clip, signer, sign, predicted, the clips' columns, scores.
 
     Args:
-        predictions: of some clips.
-        clips: the names of the store's clips.
+        predictions: of clips of the store.
+        store: the clips.
 
     Returns:
         One row per clip; `attrs["signs"]` names the signs in the order of the scores.
@@ -98,10 +99,11 @@ def per_clip(predictions: Predictions, clips: pd.Series) -> pd.DataFrame:
     names = np.array(predictions.names)
     table = pd.DataFrame(
         {
-            "clip": clips.to_numpy()[predictions.index],
+            "clip": store.clips["path"].to_numpy()[predictions.index],
             "signer": predictions.signers,
             "sign": names[predictions.signs],
             "predicted": names[predictions.top],
+            **{name: texts[predictions.index] for name, texts in store.columns.items()},
             "scores": list(predictions.scores),
         }
     )

@@ -41,7 +41,19 @@ def text_report(
         lines += _table("by share of frames without a hand", tables["by_missing_hands"])
     else:
         lines += ["", "by share of frames without a hand: the layout has no hands"]
+    lines += _columns(tables.get("by_column"))
     return "\n".join(lines)
+
+
+def _columns(table: pd.DataFrame | None) -> list[str]:
+    """A table of each column; its rows are few and in their own order, so all are shown."""
+    if table is None:
+        return []
+    return [
+        line
+        for name, part in table.groupby("column", sort=False)
+        for line in _table(f"by {name} (95 % intervals over clips)", part.iloc[:, 1:], len(part))
+    ]
 
 
 def _metrics(evaluation: Evaluation) -> list[str]:

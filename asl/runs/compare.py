@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from asl.evaluation.crossval import comparison
+from asl.evaluation.crossval import TESTS, comparison
 from asl.tracking.comparison import markdown, record_comparison
 from asl.tracking.find import FoundRun, download, find_run
 from asl.tracking.multirun import JobResult
@@ -80,7 +80,7 @@ def _read_folds(file: Path) -> pd.DataFrame:
     """A `fold_table`; pandas alone would take signers called NA or null for missing values."""
     texts = pd.read_csv(file, dtype=str, keep_default_na=False)
     columns = map(str, texts.columns)
-    numbers = {name: pd.to_numeric(texts[name]) for name in columns if name != "signers"}
+    numbers = {name: pd.to_numeric(texts[name]) for name in columns if name not in TESTS}
     return texts.assign(**numbers)
 
 
@@ -88,7 +88,7 @@ def _text(tables: Mapping[str, pd.DataFrame], command: str) -> str:
     parts = [f"{title}:\n\n{markdown(table)}" for title, table in tables.items()]
     meaning = (
         "Accuracy is the mean over folds and seeds, ± the standard deviation over seeds of the "
-        "mean over folds. A difference is the mean over pairs of runs with the same test signers "
-        "and seed, ± its standard error."
+        "mean over folds. A difference is the mean over pairs of runs with the same test and seed, "
+        "± its standard error."
     )
     return "\n\n".join([*parts, meaning, f"    {command}"]) + "\n"

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from asl.clips.splits import Split
 from asl.errors import UserError
+from asl.evaluation.breakdown import broken_down
 from asl.evaluation.comparison_page import Pair, comparison_page
-from asl.evaluation.crossval import table_predictions
+from asl.evaluation.crossval import COLUMNS, table_predictions
 from asl.evaluation.evaluate import metrics
 from asl.evaluation.intervals import over_signers, wilson
 from asl.evaluation.paired import accuracy_by_clip, by_group, claim, compare_pair, only_one
@@ -42,6 +43,7 @@ class Candidate:
         answers: a row a clip and seed, see `asl.evaluation.predictions.per_clip`.
         protocol: which clips these are.
         fingerprint: of the packed clips.
+        signer_independent: whether these are of signers whom it was not trained on.
         run: None for a file.
     """
 
@@ -49,6 +51,7 @@ class Candidate:
     answers: pd.DataFrame = field(repr=False)
     protocol: str
     fingerprint: str
+    signer_independent: bool
     run: FoundRun | None = None
 
 
@@ -141,16 +144,18 @@ def _candidate(
         answers = pd.read_parquet(download(tracker, run.run_id, path))
     except UserError:
         raise UserError(f"runs: {run.name} was tested on no clips, so nothing compares") from None
-    return Candidate(run.name, answers, run.split, run.tags["data.fingerprint"], run)
+    fingerprint, independent = run.tags["data.fingerprint"], run.test_signer_independent
+    return Candidate(run.name, answers, run.split, fingerprint, independent, run)
 
 
 def _file(model: Path, data: DataPlan | None, split: Callable[..., Split] | None) -> Candidate:
     if data is None or split is None:
         raise UserError(f"{model}: say with data= and split= which clips it is compared on")
     measured = evaluate_file(model, "test", data, split)
-    answers = per_clip(measured.evaluation.predictions, measured.store.clips["path"])
-    protocol, fingerprint = measured.split.protocol, measured.store.fingerprint
-    return Candidate(measured.name, answers, protocol, fingerprint)
+    answers = per_clip(measured.evaluation.predictions, measured.store)
+    parts, fingerprint = measured.split, measured.store.fingerprint
+    independent = parts.test_signer_independent
+    return Candidate(measured.name, answers, parts.protocol, fingerprint, independent)
 
 
 def _check_same_clips(candidates: Sequence[Candidate]) -> None:
@@ -180,13 +185,27 @@ def _common_answers(candidates: Sequence[Candidate]) -> list[pd.DataFrame]:
 
 def _pair(new: Candidate, base: Candidate, answers: pd.DataFrame, of_base: pd.DataFrame) -> Pair:
     ours, theirs = accuracy_by_clip(answers), accuracy_by_clip(of_base)
+    new_signers = new.signer_independent and base.signer_independent
     return Pair(
         name=new.name,
-        claim=claim(new.name, base.name, compare_pair(ours, theirs)),
+        claim=claim(new.name, base.name, compare_pair(ours, theirs), new_signers),
         signers=by_group(ours, theirs, "signer"),
         signs=by_group(ours, theirs, "sign"),
+        columns=_by_columns(answers, ours, theirs),
         only_one=only_one(ours, theirs),
     )
+
+
+def _by_columns(
+    answers: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Accuracies and difference by each column of the clips that has few values."""
+    clips = answers.drop_duplicates("clip").set_index("clip")
+    columns = {str(name): clips[name] for name in clips if name not in COLUMNS}
+    return {
+        name: by_group(ours.assign(value=columns[name]), theirs, "value")
+        for name in broken_down(columns)
+    }
 
 
 def _metrics(name: str, answers: pd.DataFrame) -> dict[str, object]:

@@ -19,6 +19,7 @@ from asl.tracking.run import TrackedRun
 # Tables and figures that not every evaluation has.
 OPTIONAL_FILES = (
     "by_missing_hands.csv",
+    "by_column.csv",
     "reliability_calibrated.csv",
     "not_sure.csv",
     "conformal_sets.csv",
@@ -63,7 +64,7 @@ def record_results(
         measured |= {f"{part}/{name}": value for name, value in evaluation.metrics.items()}
         title = f"{run.name}, {part}: {split.part_protocol(part)}"
         figures = evaluation_figures(evaluation, store, title, brief=part == "val") if draw else {}
-        clips = per_clip(predictions, store.clips["path"])
+        clips = per_clip(predictions, store)
         record_split_results(run, part, clips, evaluation.tables, figures)
         if part == "val":
             val = predictions
@@ -86,7 +87,7 @@ def write_results(
     Returns:
         The files.
     """
-    clips = per_clip(evaluation.predictions, store.clips["path"])
+    clips = per_clip(evaluation.predictions, store)
     with replacing_in(directory) as folder:
         (folder / "report.txt").write_text(report + "\n", encoding="utf-8")
         (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=1) + "\n")

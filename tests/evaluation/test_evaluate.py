@@ -1,6 +1,7 @@
 """Metrics, calibration and intervals against hand-worked cases, libraries and real clips."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -8,7 +9,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import signer_holdout
+from asl.clips.prepare import prepare
+from asl.clips.sources.npz import NpzSource
+from asl.clips.splits import signer_holdout, whole
 from asl.errors import UserError
 from asl.evaluation.breakdown import by_length, by_missing_hands, missing_hands
 from asl.evaluation.calibration import (
@@ -226,6 +229,36 @@ def test_macro_averages_are_scikit_learns_and_the_report_says_over_what(syntheti
     averaged = len({*signs, *predicted})
     assert f"macro averages are over {averaged} of 4 signs: 2 with clips here" in report
     assert f"without clips: {names[2]}, {names[3]}" in report
+
+
+def test_the_report_and_the_table_of_clips_have_the_columns(tmp_path):
+    """Views of which one is recognised; takes with too many values for a table."""
+    clips = np.random.default_rng(0).random((60, 4, 20, 3), dtype=np.float32)
+    signs, views = np.array(["no", "yes"] * 30), np.array(["10 m", "9 m", "9 m"] * 20)
+    np.savez(
+        tmp_path / "a.npz", X=clips, sign=signs, participant_id=signs, view=views, take=range(60)
+    )
+    source = NpzSource(tmp_path, layout="kinect20", file="a.npz")
+    store = prepare(source, tmp_path / "store", columns="all", workers=1)
+    near = store.columns["view"] == "9 m"
+    scores = np.eye(2, dtype=np.float32)[np.where(near, store.sign, 1 - store.sign)]
+    rows = np.arange(60)
+    predictions = Predictions(scores, store.sign, store.clip_signers, rows, store.signs)
+    evaluation = evaluate(predictions, store)
+    table = evaluation.tables["by_column"]
+    assert table[["column", "value", "clips", "accuracy"]].to_numpy().tolist() == [
+        ["view", "10 m", 20, 0.0],
+        ["view", "9 m", 40, 1.0],
+    ]
+    assert tuple(table.loc[1, ["low", "high"]]) == over_clips(np.ones(40, bool))
+    report = text_report(evaluation, "test", whole(signs, signs), "nothing")
+    assert "by view (95 % intervals over clips):\n" in report
+    assert "by take" not in report
+    write_results(tmp_path / "results", evaluation, store, "title", report)
+    clips_table = pd.read_parquet(tmp_path / "results/predictions.parquet")
+    assert clips_table["view"].tolist() == views.tolist()
+    assert clips_table["take"].tolist() == [str(n) for n in range(60)]
+    assert (tmp_path / "results/by_column.csv").exists()
 
 
 def test_nothing_is_measured_from_scores_that_are_not_finite(synthetic_store):

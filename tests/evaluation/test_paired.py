@@ -41,6 +41,8 @@ def test_a_gain_with_every_signer_may_be_expected_on_new_ones():
     assert "new is more accurate than base by 10.0 points (p < 0.001)" in sentence
     assert "may be expected on new signers too" in sentence
     assert "base is more" not in sentence
+    trained_on = claim("new", "base", test, new_signers=False)
+    assert trained_on.endswith("claimed of new signers, as these were trained on.")
     turned = claim("base", "new", paired(answers(lambda s, c: c > 1), answers(lambda s, c: True)))
     assert "new is more accurate than base by 10.0 points" in turned
     assert "10.0 to 10.0" in turned
