@@ -83,4 +83,6 @@ def _print(result: "CrossvalRun") -> None:
     accuracy = " ".join([f"accuracy {metrics['test/accuracy']:.4f}", ", ".join(deviations)]).strip()
     pooled = f"pooled accuracy {metrics['test/pooled_accuracy']:.4f}"
     print(f"test ({result.protocol}): {accuracy}; {pooled}")
+    if result.columns is not None and len(result.columns):
+        print(result.columns.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(f"crossval: {result.name}  id: {result.run_id}  (per signer and clip: asl ui)")

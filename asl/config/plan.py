@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from asl.clips.splits import Split
+from asl.clips.splits import SIGNER, Split
 from asl.config.compose import compose, plain
 from asl.config.overrides import Override, parse_overrides
 from asl.config.schema import PrepareSettings, ShowSettings, checked
@@ -114,6 +114,8 @@ def show_arguments(cfg: DictConfig) -> dict[str, Any]:
 def best_among(cfg: DictConfig) -> dict[str, str | None]:
     """What `run=best` is the best of, as arguments of `asl.runs.load.load_run`."""
     split = cfg.hydra.runtime.choices.get("split")
+    if cfg.get("split") is not None and (by := cfg.split.get("by", SIGNER)) != SIGNER:
+        split = f"{split} by={by}"
     return {"metric": cfg.metric, "data": data_name(cfg), "split": split}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from asl.clips.splits import Split, deal_signers
+from asl.clips.splits import NOT_INDEPENDENT, SIGNER, Split, deal_signers, groups_of
 from asl.clips.store import ClipStore
 from asl.config.compose import compose, plain
 from asl.config.keys import UnknownKeyError
@@ -37,7 +37,9 @@ _NOT_A_TRIALS = ("sweep", "status", "tracking", "hydra", "test", "resume")
 # What clips there are is in the fingerprint of the packed ones.
 _IN_FINGERPRINT = ("data.source", "data.refuse_odd")
 _NOT_IN_IDENTITY = (*_NOT_A_TRIALS, *NOT_A_CHOICE, *_IN_FINGERPRINT, "data.workers")
-_SAME_FOR_ALL = ("data", "data.root", "data.store", "data.name", "split", "monitor", "test")
+_SAME_FOR_ALL = (
+    "data", "data.root", "data.store", "data.name", "split", "split.by", "monitor", "test",
+)  # fmt: skip
 _SHOWN = ("sampler", "pruner", "second_objective", "folds", "seeds", "max_failures")
 
 
@@ -100,11 +102,7 @@ def sweep_plan(cfg: DictConfig) -> tuple[SweepPlan, ClipStore, Split]:
             **{key: sweep[key] for key in _SHOWN},
             **{f"space.{key}": node for key, node in space.as_json().items()},
         },
-        validation=(
-            f"{sweep['folds']} groups of training signers, each in turn"
-            if sweep["folds"] > 1
-            else split.val_protocol
-        ),
+        validation=_validation(sweep["folds"], split),
     )
     return plan, store, split
 
@@ -160,20 +158,35 @@ def _repetitions(
         raise UserError("split.val=none: a sweep goes by validation clips, and there are none")
     folds: list[tuple[str, ...] | None] = [None]
     if (count := sweep["folds"]) > 1:
-        clip_signers = store.clip_signers[[*split.train, *split.val]]
-        signers = len(set(clip_signers))
+        groups = groups_of(split.by, store.clip_signers, store.columns)
+        groups = groups[[*split.train, *split.val]]
+        signers = len(set(groups))
         if split.kind == "random" or count > signers:
             what = (
-                f"split has {signers} training signers" if signers > 1 else "split has one signer"
+                f"split has {signers} training {_of(split)}"
+                if signers > 1
+                else f"split has one {split.by}"
             )
             raise UserError(
                 f"sweep.folds={count}: {what}; sweep.seeds={count} averages over seeds instead"
             )
-        folds = [tuple(map(str, fold)) for fold in deal_signers(clip_signers, count)]
+        folds = [tuple(map(str, fold)) for fold in deal_signers(groups, count)]
     seeds: list[int | None] = [None]
     if sweep["seeds"] > 1:
         seeds = [seed + number for number in range(sweep["seeds"])]
     return tuple(_repetition(seed, fold) for seed in seeds for fold in folds)
+
+
+def _validation(folds: int, split: Split) -> str:
+    """The validation of a trial, in words."""
+    if folds == 1:
+        return split.val_protocol
+    mixed = "" if split.val_signer_independent else f" {NOT_INDEPENDENT}"
+    return f"{folds} groups of training {_of(split)}, each in turn{mixed}"
+
+
+def _of(split: Split) -> str:
+    return "signers" if split.by == SIGNER else f"clips by {split.by}"
 
 
 def _repetition(seed: int | None, val: tuple[str, ...] | None) -> Repetition:

@@ -33,8 +33,9 @@ class Evaluation:
         metrics: by name.
         tables: by name: per_signer, per_sign, confused_pairs, confusion, intervals, candidates,
             by_length, by_missing_hands (if the layout has hands), by_column (if the clips have
-            columns of few values), reliability, risk_coverage and, where there are other clips to choose a temperature and thresholds on,
-            reliability_calibrated, not_sure and conformal_sets.
+            columns of few values), reliability, risk_coverage and, where there are other clips to
+            choose a temperature and thresholds on, reliability_calibrated, not_sure and
+            conformal_sets.
     """
 
     predictions: Predictions

@@ -21,10 +21,10 @@ import torch
 
 from asl.addresses import without_passwords
 from asl.clips import splits
-from asl.clips.splits import Split, SplitKind
+from asl.clips.splits import NOT_INDEPENDENT, SIGNER, Split, SplitKind
 from asl.clips.store import ClipStore
 from asl.errors import UserError
-from asl.evaluation.crossval import fold_table, signer_table, summary
+from asl.evaluation.crossval import column_table, fold_table, signer_table, summary
 from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
 from asl.runs.train import resume, train
@@ -51,6 +51,7 @@ class CrossvalRun:
         protocol: split, folds and seeds, in words.
         metrics: means over folds and seeds, their deviations, and the pooled accuracy.
         folds: metrics of each fold and seed; None where it was finished before.
+        columns: out-of-fold accuracy by each column of the clips; likewise.
     """
 
     run_id: str
@@ -58,16 +59,27 @@ class CrossvalRun:
     protocol: str
     metrics: Mapping[str, float]
     folds: pd.DataFrame | None = field(default=None, repr=False)
+    columns: pd.DataFrame | None = field(default=None, repr=False)
 
 
 class Job(NamedTuple):
-    """One run to do: its plan, the interrupted run to resume, and the clips' fingerprint."""
+    """One run to do: its plan, the interrupted run to resume, and what its clips must be.
+
+    Attributes:
+        fold: its test.
+        plan: of the run.
+        resumes: id of the run to resume.
+        store: the packed clips.
+        fingerprint: of the clips.
+        by_digest: of the column that the split goes by; empty where it goes by signer.
+    """
 
     fold: int
     plan: RunPlan
     resumes: str | None
     store: Path
     fingerprint: str
+    by_digest: str
 
 
 def crossval(
@@ -106,25 +118,29 @@ def crossval(
     check_trainable(store, split)
     numbers = _checked_folds(folds, split)
     seed_list = list(range(plan.seed, plan.seed + seeds))
-    protocol = f"{split.kind} {len(numbers)} folds × {len(seed_list)} seeds"
-    digests = group_digests(plan, store.fingerprint, numbers, seed_list)
+    independent = _test_signer_independent(plan, store, split, numbers)
+    protocol = f"{split.family} {len(numbers)} folds × {len(seed_list)} seeds"
+    protocol += "" if independent else f" {NOT_INDEPENDENT}"
+    digests = group_digests(plan, f"{store.fingerprint}{split.by_digest}", numbers, seed_list)
     if parent and (done := finished_group(tracker, "crossval", digests, parent)):
         print(f"crossval {done.name} ({done.run_id}): finished already", file=sys.stderr)
         return CrossvalRun(done.run_id, done.name, protocol, done.metrics)
     val_protocol = _val_protocol(split)
     tags = run_tags("crossval", plan.data.name, store.fingerprint, split)
     tags |= {"split": protocol, "val_protocol": val_protocol}
+    tags["signer_independent"] = str(independent).lower()
     name = f"crossval-{plan.study}-{plan.data.name}"
     with group_run(tracker, "crossval", name, tags, digests, parent) as run:
         record_all_clips(run, plan.data.name, plan.data.root, store, "cross-validation")
-        jobs = _jobs(plan, numbers, seed_list, folds_of(tracker, run.id), store)
+        done_before = folds_of(tracker, run.id)
+        jobs = _jobs(plan, numbers, seed_list, done_before, store, split.by_digest)
         print(f"crossval {run.name} ({run.id}): {protocol}", file=sys.stderr)
         print(f"validation: {val_protocol}", file=sys.stderr)
         _run_all(jobs, workers, run, len(numbers) * len(seed_list), tracker)
-        table, metrics = _record(tracker, run, plan.params)
+        table, columns, metrics = _record(tracker, run, plan.params, split.by)
         what = f"**{plan.study}** on **{plan.data.name}**, each fold held out in turn"
         record_description(run, averages_description(what, metrics, f"{protocol}; {val_protocol}"))
-    return CrossvalRun(run.id, run.name, protocol, metrics, table)
+    return CrossvalRun(run.id, run.name, protocol, metrics, table, columns)
 
 
 # --- which runs ---------------------------------------------------------------------------------
@@ -154,12 +170,24 @@ def _checked_folds(folds: Sequence[int] | None, split: Split) -> list[int]:
     return numbers
 
 
+def _test_signer_independent(
+    plan: RunPlan, store: ClipStore, split: Split, folds: Sequence[int]
+) -> bool:
+    """Whether no fold's test has a signer of its training."""
+    if split.by == SIGNER:
+        return split.test_signer_independent
+    tests = (make_split(partial(plan.split, fold=fold), store) for fold in folds)
+    return all(test.test_signer_independent for test in tests)
+
+
 def _val_protocol(split: Split) -> str:
     """How validation is chosen in any fold, in words."""
-    independent = split.val_signer_independent and len(split.val)
-    return "in each fold, " + (
-        "signers kept out of its training" if independent else split.val_protocol
-    )
+    if split.val_signers:
+        return "in each fold, signers kept out of its training"
+    if split.val_groups:
+        mixed = "" if split.val_signer_independent else f" {NOT_INDEPENDENT}"
+        return f"in each fold, clips of a {split.by} kept out of its training{mixed}"
+    return f"in each fold, {split.val_protocol}"
 
 
 def group_digests(
@@ -169,7 +197,7 @@ def group_digests(
 
     Args:
         plan: of each run.
-        fingerprint: of the packed clips.
+        fingerprint: of the packed clips, and of the column that the split goes by.
         folds: their numbers.
         seeds: of the runs.
 
@@ -179,7 +207,8 @@ def group_digests(
     choices = copy.deepcopy(
         {key: value for key, value in plan.config.items() if key not in ("resume", "seed")}
     )
-    for key in ("root", "store", "source", "refuse_odd"):  # the clips are in the fingerprint
+    # The clips are in the fingerprint.
+    for key in ("root", "store", "source", "refuse_odd", "columns"):
         choices.get("data", {}).pop(key, None)
     choices.get("trainer", {}).pop("enable_progress_bar", None)
     former = former_spelling(choices)
@@ -196,6 +225,7 @@ def _jobs(
     seeds: list[int],
     previous: Sequence[Fold],
     store: ClipStore,
+    by_digest: str,
 ) -> list[Job]:
     """The runs that are not finished yet: all folds once before any is run with another seed."""
     runs = {(run.fold, run.seed): run for run in previous}
@@ -207,7 +237,8 @@ def _jobs(
                 continue
             resumes = run.run_id if run and run.resumable else None
             varied = variation(plan, seed=seed, fold=fold)
-            jobs.append(Job(fold, varied, resumes, store.directory, store.fingerprint))
+            place = (store.directory, store.fingerprint, by_digest)
+            jobs.append(Job(fold, varied, resumes, *place))
     return jobs
 
 
@@ -302,7 +333,8 @@ def _outcome(job: Job, parent: str, tracker: Tracker) -> float | str:
 def _unchanged_store(job: Job) -> ClipStore:
     """The clips; raises UserError where they are others than when the first run began."""
     store = ClipStore.open(job.store)
-    if store.fingerprint != job.fingerprint:
+    by_digest = make_split(job.plan.split, store).by_digest if job.by_digest else ""
+    if (store.fingerprint, by_digest) != (job.fingerprint, job.by_digest):
         raise UserError(
             f"data.store={job.store}: the clips have changed since the cross-validation began, so "
             f"fold {job.fold} is not run; the same command begins another one on the new clips"
@@ -314,15 +346,15 @@ def _unchanged_store(job: Job) -> ClipStore:
 
 
 def _record(
-    tracker: Tracker, parent: TrackedRun, params: Mapping[str, Any]
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Record the table of folds, the signers, the out-of-fold predictions and the means."""
+    tracker: Tracker, parent: TrackedRun, params: Mapping[str, Any], by: str
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    """Record the tables of folds, signers and columns, the out-of-fold predictions, the means."""
     finished = [fold for fold in folds_of(tracker, parent.id) if fold.finished]
     clips = out_of_fold(tracker, finished)
-    table = fold_table(clips)
+    table, columns = fold_table(clips, by), column_table(clips)
     metrics = summary(clips, table)
     shared = {key: value for key, value in params.items() if key not in ("seed", "split.fold")}
     record_params(parent, shared)
-    record_crossval(parent, table, signer_table(clips), clips, metrics)
+    record_crossval(parent, table, signer_table(clips), columns, clips, metrics)
     record_mean_curves(tracker, parent, [fold.run_id for fold in finished])
-    return table, metrics
+    return table, columns, metrics

@@ -16,6 +16,7 @@ from asl.runs.plan import DataPlan, current_config, data_plan
 from asl.targets import factory
 from asl.tracking.find import CHECKPOINT_REMOVED, FoundRun, best_run, download, find_run, run_config
 from asl.tracking.store import Tracker
+from asl.tracking.tags import SPLIT_BY_DIGEST
 from asl.training.checkpoint import load_recognizer
 
 BEST = "best"
@@ -103,7 +104,8 @@ def training_split(loaded: LoadedRun, store: ClipStore) -> Split | None:
     """The split that a run was trained with; None where it had other clips than these."""
     if loaded.run.tags["data.fingerprint"] != store.fingerprint:
         return None
-    return make_split(loaded.split, store)
+    split = make_split(loaded.split, store)
+    return split if split.by_digest == loaded.run.tags.get(SPLIT_BY_DIGEST, "") else None
 
 
 def overlap(one: np.ndarray, other: np.ndarray, names: np.ndarray | None = None) -> np.ndarray:

@@ -34,7 +34,7 @@ from asl.tracking.record import (
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.system_metrics import system_metrics
-from asl.tracking.tags import run_tags
+from asl.tracking.tags import SPLIT_BY_DIGEST, run_tags
 from asl.training.augment import Augmentation
 from asl.training.checkpoint import load_recognizer
 from asl.training.fit import AfterEpoch, FitResult, Pruned, fit
@@ -147,6 +147,8 @@ def resume(
     if store.fingerprint != found.tags["data.fingerprint"]:
         raise UserError(f"resume={run_id}: the data has changed since; start the run anew")
     split = make_split(plan.split, store)
+    if split.by_digest != found.tags.get(SPLIT_BY_DIGEST, ""):
+        raise UserError(f"resume={run_id}: {split.by} has changed since; start the run anew")
     if DDP_RUN in os.environ:
         return _train_ddp_worker(plan, store, split, os.environ[DDP_RUN], resumed=True)
     with tracked_run(tracker, found.name, {}, resume=found.run_id) as run:

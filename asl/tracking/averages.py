@@ -17,8 +17,8 @@ class Average:
     """Runs of one set of choices.
 
     Attributes:
-        choices: the parameters, `validation` and `monitor` in which these runs differ from the
-            other averages' runs.
+        choices: the parameters, `validation`, `monitor` and `split.by` in which these runs differ
+            from the other averages' runs.
         data: the data set.
         split: the split's kind, `signer_holdout` say.
         tests: how many of the runs have each test, by its protocol.
@@ -50,6 +50,7 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
         if run.is_training and run.status == "FINISHED":
             params = {k: v for k, v in run.params.items() if k not in REPETITION}
             params |= {"validation": run.validation, "monitor": run.monitor}
+            params["split.by"] = run.split_by
             groups[run.data, run.split_kind, frozenset(params.items())].append(run)
     choices = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {

@@ -45,14 +45,17 @@ def folds_of(tracker: Tracker, parent: str) -> list[Fold]:
 
 
 def out_of_fold(tracker: Tracker, folds: Sequence[Fold]) -> pd.DataFrame:
-    """Every run's predictions of its test clips, one below the other."""
+    """Every run's predictions of its test clips, one below the other.
+
+    A column that the runs of an earlier version do not have is left out.
+    """
     parts = []
     for fold in sorted(folds, key=lambda fold: (fold.fold, fold.seed)):
         part = pd.read_parquet(download(tracker, fold.run_id, PREDICTIONS))
         part.insert(0, "fold", fold.fold)
         part.insert(1, "seed", fold.seed)
         parts.append(part)
-    clips = pd.concat(parts, ignore_index=True)
+    clips = pd.concat(parts, ignore_index=True, join="inner")
     clips.attrs = parts[0].attrs
     return clips
 
@@ -61,6 +64,7 @@ def record_crossval(
     run: TrackedRun,
     folds: pd.DataFrame,
     signers: pd.DataFrame,
+    columns: pd.DataFrame,
     clips: pd.DataFrame,
     metrics: Mapping[str, float],
 ) -> None:
@@ -70,12 +74,15 @@ def record_crossval(
         run: the parent.
         folds: metrics of each fold and seed.
         signers: accuracy of each signer.
+        columns: accuracy of each value of the clips' columns; empty where they have none.
         clips: a row a clip and seed.
         metrics: of all of it.
     """
     log_metrics(run, dict(metrics))
     record_table(run, folds, "folds.csv")
     record_table(run, signers, "per_signer.csv")
+    if len(columns):
+        record_table(run, columns, "by_column.csv")
     record_frame(run, clips, "out_of_fold.parquet")
     figure = signer_bars(signers, f"{run.name}: each signer when held out")
     record_figure(run, figure, "per_signer.png")

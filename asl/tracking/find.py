@@ -12,9 +12,11 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from asl.clips.splits import SIGNER
 from asl.errors import UserError
 from asl.tracking.ranking import rank
 from asl.tracking.store import Tracker
+from asl.tracking.tags import SPLIT_BY, SPLIT_BY_DIGEST
 
 DEFAULT_METRICS = ("test/f1", "val/f1")
 CHOOSING_METRICS = ("val/f1", "test/f1")
@@ -25,6 +27,7 @@ PROTOCOL = {
     "data.fingerprint": "the packed clips",
     "split": "the split",
     "val_protocol": "the validation",
+    SPLIT_BY_DIGEST: "the column that the split goes by",
 }
 """Tags of runs and versions that must be the same for their numbers to compare, and their words."""
 
@@ -51,6 +54,11 @@ class FoundRun:
     def split_kind(self) -> str:
         """The split function, `signer_holdout` say."""
         return self.tags.get("split.kind") or self.split.partition(" ")[0]  # before version 0.2
+
+    @property
+    def split_by(self) -> str:
+        """What its split keeps apart: `signer`, or a column."""
+        return self.tags.get(SPLIT_BY, SIGNER)
 
     @property
     def monitor(self) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asl.addresses import without_passwords
-from asl.clips.splits import Split
+from asl.clips.splits import SIGNER, Split
 from asl.paths import PROJECT
 
 # Of a final model: the run, cross-validation or sweep whose choices it was trained with, and the
 # protocol of that one's figures.
 RETRAINED, RETRAINED_ID, RETRAINED_SPLIT = "retrain.of", "retrain.of.id", "retrain.split"
+# Of a split that goes by another column than the signer: its name, and a hash of its values.
+SPLIT_BY, SPLIT_BY_DIGEST = "split.by", "split.by.digest"
 
 
 def run_tags(
@@ -40,6 +42,7 @@ def run_tags(
         "signer_independent": str(split.test_signer_independent).lower(),
         "val_protocol": split.val_protocol,
         "val_signer_independent": str(split.val_signer_independent).lower(),
+        **({SPLIT_BY: split.by, SPLIT_BY_DIGEST: split.by_digest} if split.by != SIGNER else {}),
         **provenance_tags(),
         **(more or {}),
     }

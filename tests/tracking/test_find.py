@@ -25,6 +25,8 @@ DAGGER = {
         ({"split": "signer_holdout test=[3]"}, 1),
         ({"monitor": "val/loss"}, 2),
         ({"data.fingerprint": "g"}, 1),
+        ({"split": "signer_holdout by=view test=[1]", "split.by": "view"}, 2),
+        ({"split.by": "view", "split.by.digest": "of another view"}, 2),
     ],
 )
 def test_best_is_of_the_newest_runs_protocol(add, tracker, capsys, tags, rows):
@@ -61,6 +63,14 @@ def test_the_best_run_on_own_clips_is_looked_for_by_the_name_of_the_data_set():
     assert best_among(own)["data"] == "mine"
     assert best_among(compose("export", ["data=words15"]))["data"] == "words15"
     assert best_among(compose("evaluate", []))["data"] is None
+
+
+def test_the_best_run_of_a_split_by_another_column_is_looked_for_by_that_column():
+    assert best_among(compose("export", ["run=best", "split=signer_kfold"]))["split"] == (
+        "signer_kfold"
+    )
+    by_view = compose("export", ["run=best", "split=signer_kfold", "split.by=view"])
+    assert best_among(by_view)["split"] == "signer_kfold by=view"
 
 
 def test_a_multirun_over_protocols_has_no_best(add, tracker):
