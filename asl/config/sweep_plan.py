@@ -181,12 +181,13 @@ def _validation(folds: int, split: Split) -> str:
     """The validation of a trial, in words."""
     if folds == 1:
         return split.val_protocol
-    mixed = "" if split.val_signer_independent else f" {NOT_INDEPENDENT}"
+    independent = split.by == SIGNER or (len(split.test) and split.test_signer_independent)
+    mixed = "" if independent else f" {NOT_INDEPENDENT}"
     return f"{folds} groups of training {_of(split)}, each in turn{mixed}"
 
 
 def _of(split: Split) -> str:
-    return "signers" if split.by == SIGNER else f"clips by {split.by}"
+    return "signers" if split.by == SIGNER else f"values of {split.by}"
 
 
 def _repetition(seed: int | None, val: tuple[str, ...] | None) -> Repetition:
