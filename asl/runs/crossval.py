@@ -225,7 +225,7 @@ def _jobs(
     seeds: list[int],
     previous: Sequence[Fold],
     store: ClipStore,
-    by_digest: str,
+    by_digest: str = "",
 ) -> list[Job]:
     """The runs that are not finished yet: all folds once before any is run with another seed."""
     runs = {(run.fold, run.seed): run for run in previous}
