@@ -10,7 +10,7 @@ import numpy as np
 from asl.clips.film import Film, Guess, check_suffix, write_film
 from asl.clips.store import ClipStore
 from asl.errors import UserError
-from asl.paths import PROJECT
+from asl.paths import PROJECT, as_file_name
 from asl.runs.data import check_layout, open_store
 from asl.runs.plan import DataPlan
 from asl.runtime.predict import predict
@@ -64,7 +64,7 @@ def show(
     if model:
         guesses = _of_file(model, clip, lengths)
     title = f"{store.clip_signs[row]} · signer {store.clip_signers[row]} · {path}"
-    out = out or PROJECT / "data" / "clips" / f"{store.name}-{row}.html"
+    out = out or PROJECT / "data" / "clips" / f"{as_file_name(store.name)}-{row}.html"
     write_film(Film(clip, store.layout, title, guesses), out)
     return out
 

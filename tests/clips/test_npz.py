@@ -228,6 +228,17 @@ def test_one_recording_under_two_names_is_reported(tmp_path, arrays):
     assert "has the content of … of sign … of signer …" in lines[2]
 
 
+def test_a_copy_of_an_odd_clip_is_reported_too(tmp_path, arrays):
+    arrays["X"][3], arrays["length"][3] = arrays["X"][2], arrays["length"][2]
+    prepare(source(tmp_path, arrays), tmp_path / "store")
+    rows = (tmp_path / "store/problems.csv").read_text().splitlines()[1:]
+    assert rows == [
+        "clips.npz:2,has one frame,yes",
+        "clips.npz:3,has one frame,yes",
+        "clips.npz:3,has the content of 'clips.npz:2' of sign 'yes',yes",
+    ]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_huge_coordinate_is_a_problem(tmp_path, arrays, dtype):
     arrays["X"][1, 0, 0] = 1e20

@@ -108,6 +108,7 @@ def test_the_page_shows_each_planted_problem(planted, tmp_path):
     store, rows = planted
     page = write_report(store, tmp_path).read_text("utf-8")
     assert "7 clips are probably wrong: 2 duplicate, 1 frozen, 1 coordinates, 1 short" in page
+    assert "Of another signer than the clip that they are like: 2 of 2." in page
     shown = page[: page.index(">Signs</h2>")]
     assert all(f"a.npz:{row}" in shown for some in rows.values() for row in some)
 
@@ -138,11 +139,15 @@ def test_few_real_clips_are_named(data, request):
 def test_odd_sets_have_a_table(tmp_path):
     rng = np.random.default_rng(0)
     clip = rng.random((6, 543, 3), dtype=np.float32)
-    nothing = np.full_like(clip, np.nan)
+    nothing, zeros = np.full_like(clip, np.nan), np.zeros_like(clip)
+    poses = rng.random((3, 6, 543, 3), dtype=np.float32)
+    poses[:, :, HANDS["mediapipe_holistic"]] = np.nan
     sets = {
         "one clip": ([clip], ["a"], ["x"]),
         "one signer": ([clip, clip], ["a", "b"], ["x", "x"]),
         "nothing detected": ([nothing, nothing], ["a", "b"], ["x", "y"]),
+        "mostly zeros": ([zeros, zeros, clip], ["a", "b", "b"], ["x", "y", "z"]),
+        "never a hand": (list(poses), ["a", "b", "b"], ["x", "y", "z"]),
         "all frozen": ([np.repeat(clip[:1], 6, axis=0)] * 3, ["a", "b", "b"], ["x", "y", "z"]),
     }
     found = {
@@ -153,5 +158,7 @@ def test_odd_sets_have_a_table(tmp_path):
         "one clip": [],
         "one signer": ["duplicate"],
         "nothing detected": ["no hands", "no hands"],
+        "mostly zeros": ["duplicate"],
+        "never a hand": [],
         "all frozen": ["duplicate", "duplicate"],
     }

@@ -21,7 +21,7 @@ def findings(found: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     parts = [
         Section(
             f"{kind[0].upper()}{kind[1:]}: {len(some):,}",
-            KINDS[kind],
+            f"{KINDS[kind]} {_across_signers(some, store)}".strip(),
             table=some[["clip", "sign", "signer", "what"]],
             strips=list(_drawn(some.head(_DRAWN), store)),
         )
@@ -57,6 +57,16 @@ def gallery(store: ClipStore, rng: np.random.Generator) -> Section:
     which = "each sign" if len(chosen) == len(present) else f"{len(chosen)} of {len(present)} signs"
     text = f"A clip of {which}, eight frames of it from first to last."
     return Section("The signs", text, strips=strips)
+
+
+def _across_signers(some: pd.DataFrame, store: ClipStore) -> str:
+    """How many duplicates a split by signer cannot keep on one side; empty for other kinds."""
+    duplicates = some[some["kind"] == "duplicate"]
+    if duplicates.empty:
+        return ""
+    others = store.clip_signers[duplicates["other"].to_numpy()]
+    across = int((duplicates["signer"].to_numpy(str) != others).sum())
+    return f"Of another signer than the clip that they are like: {across:,} of {len(duplicates):,}."
 
 
 def _drawn(some: pd.DataFrame, store: ClipStore) -> Iterator[Strip]:
