@@ -147,3 +147,4 @@ def test_a_run_says_what_it_sees_of_its_own_clips(workbench, trained, tmp_path):
     assert len(page["guesses"]) > 3
     assert page["guesses"][-1][0] == page["frames"][-1]
     assert {sign for _, signs in page["guesses"] for sign, _ in signs} == {0, 1, 2, 3}
+    assert page["guesses"][0][1] != page["guesses"][-1][1]
