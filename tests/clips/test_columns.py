@@ -189,15 +189,18 @@ def test_a_run_of_before_leaves_the_columns_of_a_store(isl30_store, shared_data,
     assert open_store(before).fingerprint == isl30_store.fingerprint
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_old_store_on_a_disk_that_cannot_be_written_opens_without_columns(raw, tmp_path):
-    folder = quiet(GislrSource(raw), tmp_path / "store").directory
+def test_a_store_on_a_disk_that_cannot_be_written_opens_with_the_columns_it_has(
+    raw, tmp_path, monkeypatch
+):
+    old = quiet(GislrSource(raw), tmp_path / "old").directory
     edit_csv(raw, with_sessions)
-    folder.chmod(0o500)
-    try:
-        assert quiet(GislrSource(raw), folder).columns == {}
-    finally:
-        folder.chmod(0o700)
+    new = quiet(GislrSource(raw), tmp_path / "new").directory
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert quiet(GislrSource(raw), old, name="old").columns == {}
+    assert list(quiet(GislrSource(raw), new, name="new").columns) == ["session", "view"]
+    edit_csv(raw, lambda number, row: row | {"view": "side"})
+    with pytest.raises(UserError, match="is not up to date"):
+        quiet(GislrSource(raw), new, name="new")
 
 
 # --- splits -------------------------------------------------------------------------------------
