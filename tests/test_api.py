@@ -43,8 +43,8 @@ def working_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Each exports a run of its own.
-SLOW = ("export", "predict")
+# These train several runs, or export one.
+SLOW = ("crossval", "export", "predict")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def imports_without(forbidden: set[str], names: list[str]) -> str:
     return done.stderr if done.returncode else ""
 
 
+@pytest.mark.slow
 def test_only_config_and_commands_need_hydra():
     below = [module for room in sorted(set(rooms()) - KNOWS_HYDRA) for module in modules(room)]
     assert not imports_without({"hydra", "omegaconf"}, below)

@@ -208,6 +208,7 @@ def test_an_update_killed_before_any_step_leaves_the_old_store_or_none(several, 
     assert not {step: names for step, names in wrong.items() if names}
 
 
+@pytest.mark.slow
 def test_resumes_after_kills_at_twenty_random_moments(several, attempt, tmp_path):
     pack(several, tmp_path / "whole")
     whole = files(tmp_path / "whole")
@@ -308,6 +309,7 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="lo
 
 
 @linux_only
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["all", "the parent", "a worker"])
 def test_resumes_after_kills_with_workers(whom, enough, tmp_path):
     pack(enough, tmp_path / "whole")
@@ -342,6 +344,7 @@ def command(raw: Path, store: Path) -> list[str]:
     return [*asl, *where, "data.dtype=float32", "data.name=test"]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_both_succeed(enough, tmp_path):
     options = {"stdout": -1, "stderr": -1, "text": True}
     both = [subprocess.Popen(command(enough, tmp_path / "store"), **options) for _ in range(2)]

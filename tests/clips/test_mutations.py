@@ -739,6 +739,7 @@ def check_bytes(originals: list[Path], folder: Path, count: int) -> None:
     assert sum(ours.startswith("refused") for ours, _ in told.values()) > count / 4
 
 
+@pytest.mark.slow
 def test_files_with_corrupt_bytes(originals, tmp_path):
     check_bytes(originals, tmp_path, FEW)
 

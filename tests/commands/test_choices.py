@@ -44,6 +44,7 @@ def fits(scaler: str, landmarks: str) -> bool:
     return bool(needed.get(scaler, True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "scaler", "landmarks"),
     [
@@ -78,6 +79,7 @@ def test_data_and_trainer_choices_are_sound(data, trainer):
     plan(f"data={data}", f"trainer={trainer}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_trains(experiment):
     kinect = experiment == "isl30" or "kinect" in experiment

@@ -18,7 +18,7 @@ def tracker(workbench):
 @pytest.fixture(scope="module")
 def source(workbench, tracker):
     assert workbench("train", *CNN, "seed=70") == 0
-    (run,) = [run for run in find_runs(tracker) if run.params["seed"] == "70"]
+    (run,) = [run for run in find_runs(tracker) if run.params.get("seed") == "70"]
     return run
 
 

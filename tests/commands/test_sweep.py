@@ -199,6 +199,7 @@ def test_what_is_typed_is_pinned_and_a_linear_range_is_warned_of(sweeps, capsys,
     assert "sweep.space.optimizer.lr: a linear range" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_prints_how_to_resume_and_resumes_the_same_run(
     sweeps, capsys, monkeypatch
 ):
@@ -295,6 +296,7 @@ def test_a_trial_over_folds_validates_on_every_training_signer_and_on_no_other(s
     assert sweeps.trials()[0].value == pytest.approx(mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice", ["quick", "tpe", "tpe_pareto", "architectures", "notebook_questions"]
 )

@@ -88,7 +88,11 @@ def test_links_lead_to_files_and_headings(page):
 # --- commands -----------------------------------------------------------------------------------
 
 SHOWN = [
-    pytest.param(line, id=f"{page.relative_to(PROJECT)}: {line}")
+    pytest.param(
+        line,
+        id=f"{page.relative_to(PROJECT)}: {line}",
+        marks=[pytest.mark.slow] if " -m " in line else [],  # each of its choices is composed
+    )
     for page in PAGES
     for line in commands(page)
     if line.startswith("asl ")

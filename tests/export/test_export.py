@@ -245,6 +245,7 @@ def test_two_exports_into_one_folder_are_refused(converted, recognizer, clips, t
         export(recognizer, tmp_path, clips)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [0, 5])
 def test_an_export_killed_while_its_files_are_moved_leaves_no_report(
     moved, converted, recognizer, clips, tmp_path, monkeypatch

@@ -20,6 +20,7 @@ def test_stand_ins_compute_what_the_layers_do(cell):
     torch.testing.assert_close(stand_in(steps, mask), network(steps, mask))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["bilstm", "bigru"])
 def test_clips_of_free_length_stay_free(model, recognizer_of, tmp_path):
     recognizer = recognizer_of(model, 8, 384, landmarks="kinect20", length="all")

@@ -43,8 +43,8 @@ def build() -> Callable[..., Recognizer]:
         scaler: str = "body",
         landmarks: str | None = None,
         features: str = "motion",
-        impute: str = "none",
         options: dict | None = None,
+        impute: str = "none",
     ) -> Recognizer:
         names = {"model": model, "scaler": scaler, "features": features, "head": "linear"}
         names["impute"] = impute

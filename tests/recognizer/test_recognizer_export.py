@@ -6,8 +6,8 @@ from torch import nn
 
 from asl.config.plan import choices
 
-CHOICES = [
-    *((model, "body", "motion") for model in choices("model")),
+CHOICES = [(model, "body", "motion") for model in choices("model")]
+MORE_CHOICES = [
     *((model, "gislr_1st", "gislr_1st") for model in ("cnn", "transformer", "conv_transformer")),
     *((model, "body", "differences") for model in ("bigru", "transformer")),
     # Not gru: with `length: all` torch.export fixes the number of steps of a recurrent layer, which
@@ -28,7 +28,10 @@ class Recognise(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
-@pytest.mark.parametrize(("model", "scaler", "features"), CHOICES)
+@pytest.mark.parametrize(
+    ("model", "scaler", "features"),
+    [*CHOICES, *(pytest.param(*choice, marks=pytest.mark.slow) for choice in MORE_CHOICES)],
+)
 def test_exported_graph_is_the_recognizer(model, scaler, features, build):
     check_graph(build(model=model, scaler=scaler, features=features))
 

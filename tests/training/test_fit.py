@@ -105,6 +105,7 @@ def test_an_epoch_is_logged_at_once(run):
 LATE = ["regularization.late_start=1", "regularization.grace_epochs=1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [
