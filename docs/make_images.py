@@ -3,9 +3,12 @@
     python docs/make_images.py
 
 needs a store of `data=words15`, runs on it as in docs/tutorial.md (one of them `model=lstm`), a
-finished `asl sweep` on it, and Chromium for the picture of the MLflow UI.
+finished `asl sweep` and `asl crossval` on it, `asl eda`, and Chromium for the pictures of pages. A
+picture whose runs are missing is left as it is, and named.
 """
 
+import contextlib
+import functools
 import json
 import shutil
 import signal
@@ -15,7 +18,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import matplotlib.image as mpimg
@@ -23,10 +28,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import asl
+from asl.cli import run
 from asl.clips.drawing import draw_clip
 from asl.evaluation.plots import confusion_matrix
-from asl.tracking.find import download
+from asl.paths import PROJECT
+from asl.tracking.find import FoundRun, download
 from asl.tracking.store import open_tracker
+from asl.tracking.view import prepare_view
 
 IMAGES = Path(__file__).parent / "images"
 DPI = 110
@@ -35,15 +43,33 @@ SIGNS = ("coffee", "thank-you")
 SWEEP_PICTURE = "pictures/parallel.png"
 WIDTH, HEIGHT = 1900, 2300
 SHOWN = 205, 978, 1405, 2005  # pixels of the tables of parameters and of metrics
+CLIP = "302060"  # drawn as a strip: a coffee
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def main() -> None:
     """Write all pictures to docs/images."""
     IMAGES.mkdir(exist_ok=True)
-    draw_skeletons().savefig(IMAGES / "skeleton.png", dpi=DPI)
-    draw_confusion().savefig(IMAGES / "confusion.png", dpi=DPI)
-    copy_sweep(IMAGES / "sweep.png")
-    photograph_runs(IMAGES / "runs.png")
+    pictures = {
+        "skeleton.png": lambda path: draw_skeletons().savefig(path, dpi=DPI),
+        "confusion.png": lambda path: draw_confusion().savefig(path, dpi=DPI),
+        "sweep.png": copy_sweep,
+        "strip.png": draw_strip,
+        "eda.png": photograph_eda,
+        "comparison.png": photograph_comparison,
+    }
+    for name, make in pictures.items():
+        _attempt(name, make)
+    with mlflow_ui() as address:
+        for name, page in ui_pages().items():
+            _attempt(name, functools.partial(photograph_ui, address=address, page=page))
+
+
+def _attempt(name: str, make: Callable[[Path], Any]) -> None:
+    try:
+        make(IMAGES / name)
+    except (LookupError, ValueError, OSError) as reason:
+        print(f"{name}: left as it is ({reason})", file=sys.stderr)
 
 
 def draw_skeletons() -> Figure:
@@ -60,9 +86,9 @@ def draw_skeletons() -> Figure:
 
 def draw_confusion() -> Figure:
     """The confusion matrix of an LSTM on the signer that it was not trained on."""
-    (run,) = [run for run in asl.find_runs(data="words15") if run.params.get("model") == "lstm"][:1]
-    measured = asl.evaluate(run.run_id)
-    title = f"{run.name}: {measured.split.protocol}"
+    lstm = next(each for each in _trained_on_words() if each.params["model"] == "lstm")
+    measured = asl.evaluate(lstm.run_id)
+    title = f"{lstm.name}: {measured.split.protocol}"
     return confusion_matrix(measured.evaluation.tables["confusion"], title)
 
 
@@ -75,41 +101,106 @@ def copy_sweep(target: Path) -> None:
     shutil.copy(download(tracker, parents[0].info.run_id, SWEEP_PICTURE), target)
 
 
-def photograph_runs(target: Path) -> None:
-    """The MLflow UI's comparison of the runs on words15: their parameters and metrics."""
-    found = [run for run in asl.find_runs(data="words15") if "test/f1" in run.metrics][:4]
-    runs = quote(json.dumps([run.run_id for run in found]))
-    experiments = quote(json.dumps([open_tracker().experiment_id]))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "import asl.cli; asl.cli.main()", "ui", "--port", str(port)]
-    page = f"compare-runs?runs={runs}&experiments={experiments}"
-    with tempfile.TemporaryDirectory() as profile, subprocess.Popen(command) as server:
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/health")
-            _screenshot(f"http://127.0.0.1:{port}/#/{page}", target, profile)
-        finally:
-            server.send_signal(signal.SIGINT)
-    left, top, right, bottom = SHOWN
+def draw_strip(target: Path) -> None:
+    """A clip as `asl show` draws it, with what the best run says of its beginning."""
+    if run(["show", CLIP, "run=best", "data=words15", f"out={target}"]):
+        raise ValueError("asl show failed")
+
+
+def photograph_eda(target: Path) -> None:
+    """The top of the page that `asl eda data=words15` writes."""
+    page = PROJECT / "data/reports/words15/report.html"
+    _screenshot(page.resolve(strict=True).as_uri(), target, 1100, 1500)
+
+
+def photograph_comparison(target: Path) -> None:
+    """The page of `asl compare`: the convolutional network beside the LSTM."""
+    found = _trained_on_words()
+    names = [next(r.name for r in found if r.params.get("model") == m) for m in ("lstm", "cnn")]
+    with tempfile.TemporaryDirectory() as folder:
+        if run(["compare", *names, f"compare.dir={folder}"]):
+            raise ValueError("asl compare failed")
+        (page,) = Path(folder).glob("*.html")
+        _screenshot(page.as_uri(), target, 1100, 1400)
+
+
+class Page(NamedTuple):
+    """A page of the MLflow UI: its address, the size of the window, the part that is kept."""
+
+    path: str
+    size: tuple[int, int]
+    kept: Box
+
+
+def ui_pages() -> dict[str, Page]:
+    """Pages of the MLflow UI by the picture's name."""
+    tracker = open_tracker()
+    experiment = f"#/experiments/{tracker.experiment_id}"
+    found = _trained_on_words()
+    best = found[0].run_id
+    compared = quote(json.dumps([each.run_id for each in found[:4]]))
+    experiments = quote(json.dumps([tracker.experiment_id]))
+    pages = {
+        "runs.png": Page(
+            f"#/compare-runs?runs={compared}&experiments={experiments}", (WIDTH, HEIGHT), SHOWN
+        ),
+        "run_table.png": Page(prepare_view(tracker).lstrip("/"), (1700, 640), (0, 0, 1700, 640)),
+        "run_overview.png": Page(f"{experiment}/runs/{best}", (1700, 1100), (0, 0, 1700, 1100)),
+    }
+    parents = [each for each in asl.find_runs(data="words15") if each.tags["kind"] == "crossval"]
+    if parents:
+        path = f"{experiment}/runs/{parents[0].run_id}/model-metrics"
+        pages["band.png"] = Page(path, (1700, 1000), (0, 0, 1700, 1000))
+    return pages
+
+
+def photograph_ui(target: Path, address: str, page: Page) -> None:
+    """A part of a page of the MLflow UI."""
+    _screenshot(f"{address}/{page.path}", target, *page.size)
+    left, top, right, bottom = page.kept
     mpimg.imsave(target, mpimg.imread(target)[top:bottom, left:right])
 
 
-def _screenshot(address: str, target: Path, profile: str) -> None:
+def _trained_on_words() -> list[FoundRun]:
+    """Runs of the tutorial, the best first: one for each network, block 3 held out."""
+    found = [each for each in asl.find_runs(data="words15") if each.is_training]
+    held_out = [r for r in found if r.split.endswith("test=[3]") and "test/f1" in r.metrics]
+    first = {r.params["model"]: r for r in reversed(held_out) if r.params.get("model")}
+    return [r for r in held_out if r in first.values()]
+
+
+@contextlib.contextmanager
+def mlflow_ui() -> Iterator[str]:
+    """The MLflow UI on the workbench's runs, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    command = [sys.executable, "-c", "import asl.cli; asl.cli.main()", "ui", "--port", port]
+    with subprocess.Popen(command) as server:
+        try:
+            _wait_for(f"{address}/health")
+            yield address
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
+def _screenshot(address: str, target: Path, width: int, height: int) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or "google-chrome"
-    subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *("--disable-background-networking", "--disable-sync", "--no-first-run"),
-            f"--user-data-dir={profile}",
-            f"--window-size={WIDTH},{HEIGHT}",
-            "--virtual-time-budget=30000",
-            f"--screenshot={target}",
-            address,
-        ],
-        check=True,
-        timeout=300,
-    )
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [
+                *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                *("--disable-background-networking", "--disable-sync", "--no-first-run"),
+                f"--user-data-dir={profile}",
+                f"--window-size={width},{height}",
+                "--virtual-time-budget=30000",
+                f"--screenshot={target}",
+                address,
+            ],
+            check=True,
+            timeout=300,
+        )
 
 
 def _wait_for(address: str, seconds: int = 180) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from asl.clips.readers import hold
 from asl.errors import UserError
@@ -205,6 +206,13 @@ class ClipStore:
         """Clip i in the memory map, [frames, stored landmarks, 3] in `dtype`."""
         shard, start = self._shard[i], self._start[i]
         return self._map(int(shard))[start : start + self.frames[i]]
+
+    def digest(self, i: int) -> str:
+        """A hash of clip i, the same for the same content however it is packed."""
+        with np.errstate(over="ignore"):  # too large for float16 becomes infinite
+            clip = self.read(i).astype(np.float16)
+        clip[np.isnan(clip)] = np.nan  # there are many NaNs, of different bits
+        return xxhash.xxh3_128_hexdigest(clip.data)
 
     def read(self, i: int, landmarks: np.ndarray | None = None) -> np.ndarray:
         """Clip i, float32 [frames, landmarks, 3], NaN = not detected.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asl.clips.splits import Split
-from asl.clips.store import ClipStore
+from asl.clips.store import ClipStore, is_store_folder
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
 from asl.runs.data import make_split, open_store
@@ -136,3 +136,25 @@ def leakage(loaded: LoadedRun, store: ClipStore, rows: np.ndarray, part: str) ->
     if part != "val" and len(names := overlap(trained.val, rows, signers)):
         leaks.append(f"clips of signers {', '.join(names)}, which chose the epoch")
     return leaks
+
+
+def copies(loaded: LoadedRun, store: ClipStore, rows: np.ndarray) -> int | None:
+    """How many clips of another data set have the content of one that a run was trained on.
+
+    Args:
+        loaded: the run.
+        store: the other clips.
+        rows: those in question.
+
+    Returns:
+        None where it cannot be known, as the run's clips are no longer at hand.
+    """
+    if not is_store_folder(loaded.data.store):
+        return None
+    mine = ClipStore.open(loaded.data.store)
+    if mine.fingerprint != loaded.run.tags["data.fingerprint"]:
+        return None
+    train = make_split(loaded.split, mine).train
+    alike = train[np.isin(mine.frames[train], store.frames[rows])]
+    known = {mine.digest(int(row)) for row in alike}
+    return sum(store.digest(int(row)) in known for row in rows)

@@ -1,6 +1,7 @@
 """What a person relies on in an evaluation: a run and its file measure alike, and say of whom."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -191,7 +192,8 @@ def renamed(workbench, trained, tmp_path_factory):
 def test_another_set_is_measured_whole_and_tracked(workbench, trained, renamed, tmp_path, capsys):
     arguments = [f"run={trained}", *renamed[0], f"evaluate.dir={tmp_path}"]
     assert workbench("evaluate", *arguments, "evaluate.unknown_signs=leave_out") == 0
-    printed = capsys.readouterr().out
+    printed, warned = capsys.readouterr()
+    assert re.search(r"warning: seen in training by .* 18 of these 36 clips, by their", warned)
     assert "left out: 12 clips of 1 signs that it does not know (goodbye)" in printed
     assert "test (whole: every clip), 36 clips" in printed
     assert len(pd.read_parquet(tmp_path / "predictions.parquet")) == 36
