@@ -125,7 +125,10 @@ def photograph_comparison(target: Path) -> None:
 
 
 class Page(NamedTuple):
-    """A page of the MLflow UI: its address, the size of the window, the part that is kept."""
+    """A page of the MLflow UI: its address, the size of the window, the part that is kept.
+
+    What is cut off on the right is a panel that MLflow opens for whoever comes first.
+    """
 
     path: str
     size: tuple[int, int]
@@ -144,13 +147,13 @@ def ui_pages() -> dict[str, Page]:
         "runs.png": Page(
             f"#/compare-runs?runs={compared}&experiments={experiments}", (WIDTH, HEIGHT), SHOWN
         ),
-        "run_table.png": Page(prepare_view(tracker).lstrip("/"), (1700, 640), (0, 0, 1700, 640)),
-        "run_overview.png": Page(f"{experiment}/runs/{best}", (1700, 1100), (0, 0, 1700, 1100)),
+        "run_table.png": Page(prepare_view(tracker).lstrip("/"), (2300, 560), (0, 0, 1712, 560)),
+        "run_overview.png": Page(f"{experiment}/runs/{best}", (1700, 1100), (0, 0, 1262, 1100)),
     }
     parents = [each for each in asl.find_runs(data="words15") if each.tags["kind"] == "crossval"]
     if parents:
         path = f"{experiment}/runs/{parents[0].run_id}/model-metrics"
-        pages["band.png"] = Page(path, (1700, 1000), (0, 0, 1700, 1000))
+        pages["band.png"] = Page(path, (1700, 1000), (0, 0, 1262, 1000))
     return pages
 
 
@@ -194,7 +197,7 @@ def _screenshot(address: str, target: Path, width: int, height: int) -> None:
                 *("--disable-background-networking", "--disable-sync", "--no-first-run"),
                 f"--user-data-dir={profile}",
                 f"--window-size={width},{height}",
-                "--virtual-time-budget=30000",
+                "--virtual-time-budget=90000",
                 f"--screenshot={target}",
                 address,
             ],

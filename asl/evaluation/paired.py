@@ -111,7 +111,8 @@ def claim(new: str, base: str, test: PairedTest, new_signers: bool = True) -> st
     if not new_signers:
         return f"{first} Nothing may be claimed of new signers, as these were trained on."
     if test.signer_interval is None:
-        return f"{first} Nothing may be claimed of new signers, as there are only {signers}."
+        only = f"there {'is' if test.signers == 1 else 'are'} only {signers}"
+        return f"{first} Nothing may be claimed of new signers, as {only}."
     low, high = sorted(sign * 100 * end for end in test.signer_interval)
     interval = f"95 % interval {low:.1f} to {high:.1f} points over {signers}"
     if test.differs_on_new_signers:
