@@ -25,7 +25,7 @@ from asl.runs.data import (
     open_store,
     outputs_of_signs,
 )
-from asl.runs.load import LoadedRun, copies, leakage
+from asl.runs.load import LoadedRun, leakage
 from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
 from asl.runtime.labels import LABELS, read_facts, read_labels
@@ -126,8 +126,6 @@ def evaluate_run(
     predictions = predictions_of(rows)
     val = predictions_of(val_rows) if len(val_rows) else None
     leaks = leakage(loaded, store, predictions.index, part)
-    if leaks is None and (same := copies(loaded, store, predictions.index)):
-        leaks = [f"{same:,} of these {len(predictions.index):,} clips, by their content"]
     if leaks:
         leak = "; ".join(leaks)
         print(f"warning: seen in training by {loaded.run.name}: {leak}", file=sys.stderr)

@@ -7,7 +7,7 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer
-from asl.runs.load import LoadedRun, copies, leakage, load_run
+from asl.runs.load import LoadedRun, leakage, load_run
 from asl.runs.plan import DEFAULTS, RunPlan, current_config
 from asl.tracking.find import run_config
 from asl.tracking.store import Tracker
@@ -33,10 +33,7 @@ def initial_run(plan: RunPlan, tracker: Tracker, store: ClipStore, split: Split)
             raise UserError(
                 f"{key}: its {part} differ: {there} there, {here} here; choose the same"
             )
-    leaks = leakage(found, store, split.test, "test")
-    if leaks is None and (same := copies(found, store, split.test)):
-        leaks = [f"{same:,} of these {len(split.test):,} clips, by their content"]
-    if leaks:
+    if leaks := leakage(found, store, split.test, "test"):
         raise UserError(
             f"{key}: it has seen of the test: {'; '.join(leaks)}; choose a run that holds out the "
             "same signers, or split.test=none"

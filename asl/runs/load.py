@@ -123,11 +123,12 @@ def leakage(loaded: LoadedRun, store: ClipStore, rows: np.ndarray, part: str) ->
         part: of the split that they are; that validation clips chose the epoch is not a leak.
 
     Returns:
-        None where it cannot be known, as the run had other clips.
+        None where it cannot be known, as the run had other clips, none of which is among these.
     """
     trained = training_split(loaded, store)
     if trained is None:
-        return None
+        same = copies(loaded, store, rows)
+        return [f"{same:,} of these {len(rows):,} clips, by their content"] if same else None
     leaks, signers = [], store.clip_signers
     if len(clips := overlap(trained.train, rows)):
         leaks.append(f"{len(clips):,} of these {len(rows):,} clips")
