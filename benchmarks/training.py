@@ -30,6 +30,7 @@ from asl.clips.datamodule import Batch, ClipBatches
 from asl.evaluation.metrics import allow_nondeterministic
 from asl.paths import raw_data
 from asl.recognizer.recognizer import Recognizer
+from asl.runs import train as training_run
 from asl.tracking.logger import EpochLogger
 from asl.training import module as training
 from asl.training.augment import Augmentation
@@ -78,7 +79,8 @@ class Size(NamedTuple):
 
 
 FULL = Size(epochs=6, choices=CHOICES)
-QUICK = Size(epochs=2, choices=(("data=synthetic", "model=cnn", "model.hidden=8", *SMALL),))
+QUICK_CHOICE = ("data=synthetic", "model=cnn", "model.hidden=8", *SMALL)
+QUICK = Size(epochs=2, choices=(QUICK_CHOICE, (*QUICK_CHOICE, "regularization=strong")))
 
 
 def main() -> None:
@@ -145,7 +147,7 @@ def train(overrides: Sequence[str], epochs: int, scratch: Path) -> "Turns":
         for owner, name, part in timed:
             act = turns.watch.timed(part, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, act))
-        stack.enter_context(patch.object(training, "SignClassifier", partial(Watched, turns)))
+        stack.enter_context(patch.object(training_run, "SignClassifier", partial(Watched, turns)))
         stack.enter_context(contextlib.redirect_stdout(said))
         stack.enter_context(contextlib.redirect_stderr(said))
         stack.enter_context(contextlib.suppress(SystemExit))
