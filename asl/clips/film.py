@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image  # of Pillow, which matplotlib needs
 
 from asl.clips.drawing import clip_limits, draw_clip, landmark_colours
+from asl.clips.sources.pose import pose_bytes
 from asl.errors import UserError
 from asl.files import replacing
 from asl.landmarks import Layout
@@ -59,10 +60,12 @@ class Film(NamedTuple):
 
 
 def write_film(film: Film, path: Path) -> None:
-    """Write a clip into a file; its suffix says how: .html plays, .gif moves, .png is a strip.
+    """Write a clip into a file, whose suffix says how.
+
+    .html plays, .gif moves, .png is a strip, .pose holds the landmarks for other programs.
 
     Raises:
-        UserError: the path has another suffix.
+        UserError: the path has another suffix, or the layout has no .pose form.
     """
     check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,10 +135,15 @@ def _player(film: Film) -> bytes:
     return page.render(title=film.title, film=film_data, total=len(film.clip)).encode()
 
 
+def _landmarks(film: Film) -> bytes:
+    return pose_bytes(film.clip, film.layout)
+
+
 _FORMATS: dict[str, Callable[[Film], bytes]] = {
     ".html": _player,
     ".png": _strip,
     ".gif": _animation,
+    ".pose": _landmarks,
 }
 
 

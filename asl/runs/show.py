@@ -36,7 +36,7 @@ def show(
     Args:
         name: of the clip, see `asl.clips.store.ClipStore.find`.
         data: which data set; None for that of the run.
-        out: a .html, .png or .gif; data/clips/NAME.html where None.
+        out: a .html, .png, .gif or .pose; data/clips/NAME.html where None.
         run: whose top signs are shown.
         model: likewise, a .tflite.
         every: frames from one answer of the recognizer to the next.
