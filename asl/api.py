@@ -24,8 +24,8 @@ from asl.runs.plan import DataPlan
 from asl.runs.train import train
 from asl.runtime.predict import Prediction
 from asl.runtime.predict import predict as predict_clips
-from asl.tracking.find import FoundRun
 from asl.tracking.find import find_runs as find_tracked_runs
+from asl.tracking.found import FoundRun
 from asl.tracking.store import Tracker, open_tracker
 from asl.training.checkpoint import load_recognizer as load_checkpoint
 

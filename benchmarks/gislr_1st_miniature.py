@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from asl import cli
 from asl.paths import PROJECT
-from asl.tracking.find import FoundRun, find_runs, run_config
+from asl.tracking.find import find_runs, run_config
+from asl.tracking.found import FoundRun
 from asl.tracking.store import Tracker, open_tracker
 
 FOLDER = PROJECT / "experiments"

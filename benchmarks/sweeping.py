@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import yaml
 
-from asl.tracking.find import FoundRun, find_runs
+from asl.tracking.find import find_runs
+from asl.tracking.found import FoundRun
 from asl.tracking.store import open_tracker
 from benchmarks.command import SMALL, options
 from benchmarks.table import Row, below, machine, report

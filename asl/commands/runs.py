@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from asl.commands.tables import console, plain_table
 from asl.config.compose import tracking_settings
 from asl.errors import UserError
+from asl.tracking.averages import averages
+from asl.tracking.database import list_runs
+from asl.tracking.found import best_first
 from asl.tracking.table import (
     COLUMNS,
     METRICS,
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from asl.tracking.averages import Average
-    from asl.tracking.find import FoundRun
+    from asl.tracking.found import FoundRun
 
 MIXED_VAL_MEANING = f"{MIXED_VAL} measured on clips of signers that are trained on"
 
@@ -50,12 +53,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
     options = parser.parse_args(arguments)
 
-    from asl.tracking.averages import averages
-    from asl.tracking.find import find_runs
-    from asl.tracking.store import open_tracker
-
-    tracker = open_tracker(tracking_settings(options.overrides))
-    runs = find_runs(tracker, options.metric, options.data, options.split)
+    runs = list_runs(tracking_settings(options.overrides))
+    runs = [run for run in runs if options.data in (None, run.data)]
+    runs = best_first(runs, options.metric, options.split)
     runs = [run for run in runs if _is_wanted(run, options.kind, _since(options.since))]
     columns = options.columns.split(",") if options.columns else list(COLUMNS)
     check_columns([*columns, *filter(None, [options.sort])], runs)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from asl.evaluation.crossval import TESTS, comparison
 from asl.tracking.comparison import markdown, record_comparison
-from asl.tracking.find import FoundRun, download, find_run
+from asl.tracking.find import download, find_run
+from asl.tracking.found import FoundRun
 from asl.tracking.multirun import JobResult
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker

@@ -22,7 +22,8 @@ from asl.runs.evaluate import evaluate_file
 from asl.runs.plan import DataPlan
 from asl.tracking.crossval import PREDICTIONS
 from asl.tracking.descriptions import record_description
-from asl.tracking.find import FoundRun, download, find_run, metric_history
+from asl.tracking.find import download, find_run, metric_history
+from asl.tracking.found import FoundRun
 from asl.tracking.logger import CURVE
 from asl.tracking.record import record_table, record_text
 from asl.tracking.run import tracked_run

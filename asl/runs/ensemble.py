@@ -21,7 +21,8 @@ from asl.runs.train import TrainedRun
 from asl.targets import describe, factory
 from asl.tracking.crossval import folds_of
 from asl.tracking.descriptions import record_description, results_description
-from asl.tracking.find import MONITOR, FoundRun, find_run
+from asl.tracking.find import find_run
+from asl.tracking.found import MONITOR, FoundRun
 from asl.tracking.models import record_model
 from asl.tracking.record import log_metrics, record_checkpoint, record_start
 from asl.tracking.run import tracked_run

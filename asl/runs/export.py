@@ -16,7 +16,7 @@ from asl.paths import PROJECT, as_file_name
 from asl.runs.data import check_layout, make_split, open_store, outputs_of_signs
 from asl.runs.load import LoadedRun
 from asl.runs.plan import DataPlan
-from asl.tracking.find import PROTOCOL, FoundRun
+from asl.tracking.found import PROTOCOL, FoundRun
 from asl.tracking.models import record_model
 from asl.tracking.record import record_export
 from asl.tracking.registry import Registered, check_name

@@ -14,9 +14,9 @@ from asl.recognizer.recognizer import Recognizer
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import DataPlan, current_config, data_plan
 from asl.targets import factory
-from asl.tracking.find import CHECKPOINT_REMOVED, FoundRun, best_run, download, find_run, run_config
+from asl.tracking.find import best_run, download, find_run, run_config
+from asl.tracking.found import CHECKPOINT_REMOVED, SPLIT_BY_DIGEST, FoundRun
 from asl.tracking.store import Tracker
-from asl.tracking.tags import SPLIT_BY_DIGEST
 from asl.training.checkpoint import load_recognizer
 
 BEST = "best"

@@ -17,7 +17,8 @@ from asl.runs.plan import RunPlan, plan_of_config
 from asl.runs.train import TrainedRun, train
 from asl.targets import TARGET
 from asl.tracking.crossval import folds_of
-from asl.tracking.find import FoundRun, best_run, children, find_run, run_config
+from asl.tracking.find import best_run, children, find_run, run_config
+from asl.tracking.found import FoundRun
 from asl.tracking.record import record_metrics
 from asl.tracking.store import Tracker
 from asl.tracking.sweep import TRIAL, final_runs

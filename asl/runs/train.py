@@ -21,7 +21,8 @@ from asl.runs.load import LoadedRun, reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
 from asl.tracking.descriptions import record_description, results_description
-from asl.tracking.find import CHECKPOINT_REMOVED, MONITOR, find_run, run_config
+from asl.tracking.find import find_run, run_config
+from asl.tracking.found import CHECKPOINT_REMOVED, MONITOR, SPLIT_BY_DIGEST
 from asl.tracking.logger import EpochLogger, has_former_curves
 from asl.tracking.models import record_model
 from asl.tracking.record import (
@@ -34,7 +35,7 @@ from asl.tracking.record import (
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.system_metrics import system_metrics
-from asl.tracking.tags import SPLIT_BY_DIGEST, run_tags
+from asl.tracking.tags import run_tags
 from asl.training.augment import Augmentation
 from asl.training.checkpoint import load_recognizer
 from asl.training.fit import AfterEpoch, FitResult, Pruned, fit

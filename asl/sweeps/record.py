@@ -25,7 +25,7 @@ from asl.sweeps.report import (
 )
 from asl.sweeps.study import LOCK_FILE, best_trial, finished
 from asl.tracking import sweep as tracking
-from asl.tracking.find import FoundRun
+from asl.tracking.found import FoundRun
 from asl.tracking.group import fail_stale_runs
 from asl.tracking.record import record_table
 from asl.tracking.run import TrackedRun

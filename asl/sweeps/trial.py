@@ -23,7 +23,8 @@ from asl.sweeps.plan import SweepPlan, final_plan, goal_of, open_study
 from asl.sweeps.queue import OVERRIDES, RUN, Attempt, Worker
 from asl.sweeps.worker import Outcome, work
 from asl.tracking import sweep as tags
-from asl.tracking.find import FoundRun, download
+from asl.tracking.find import download
+from asl.tracking.found import FoundRun
 from asl.tracking.group import mark_killed
 from asl.tracking.store import Tracker, open_tracker
 from asl.training.checkpoint import load_recognizer

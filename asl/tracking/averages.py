@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from asl.tracking.find import DEFAULT_METRICS, FoundRun
+from asl.tracking.found import DEFAULT_METRICS, FoundRun
 from asl.tracking.ranking import rank
 
 # What tells repetitions of one experiment apart.

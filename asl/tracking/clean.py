@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asl.errors import UserError
-from asl.tracking.find import CHECKPOINT_REMOVED, CHOOSING_METRICS, FoundRun, find_runs
-from asl.tracking.lock import lock_folder, lock_name, run_lock
+from asl.tracking.address import lock_folder
+from asl.tracking.find import find_runs
+from asl.tracking.found import CHECKPOINT_REMOVED, CHOOSING_METRICS, FoundRun
+from asl.tracking.lock import lock_name, run_lock
 from asl.tracking.ranking import rank
 from asl.tracking.store import Tracker
 
@@ -66,7 +68,7 @@ def remove(tracker: Tracker, checkpoints: Sequence[Removable]) -> None:
     Raises:
         UserError: another process works on one of the runs.
     """
-    locks = lock_folder(tracker.client, tracker.experiment_id, tracker.work)
+    locks = lock_folder(tracker.client.tracking_uri, tracker.experiment_id, tracker.work)
     for each in checkpoints:
         run = tracker.client.get_run(each.run.run_id)
         with run_lock(locks, lock_name(run), each.run.name):

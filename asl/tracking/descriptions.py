@@ -6,7 +6,7 @@ from math import nan
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from asl.clips.splits import Split
-from asl.tracking.find import FoundRun
+from asl.tracking.found import FoundRun
 from asl.tracking.run import TrackedRun
 
 COLUMNS = ("accuracy", "f1", "precision", "recall")

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.files import locked
-from asl.tracking.find import FoundRun, children, runs_where, tagged
+from asl.tracking.find import children, runs_where, tagged
+from asl.tracking.found import FoundRun
 from asl.tracking.run import TrackedRun, tracked_run
 from asl.tracking.store import Tracker
 

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from asl.files import locked
+from asl.tracking.address import lock_folder
 
 LOCK_TAG = "asl.lock"  # of a run: the name of its lock, which is held before the run is created
 _SHARED = "@"  # in the file's name, before what tells the processes that share a run
@@ -54,7 +55,7 @@ def run_lock(folder: Path, name: str, title: str = "", *, shared: bool = False) 
 def end_killed_runs(client: MlflowClient, experiment_id: str, work: Path) -> None:
     """Mark the runs of killed processes of this machine as KILLED."""
     holders: dict[str, list[Path]] = defaultdict(list)
-    for file in lock_folder(client, experiment_id, work).glob("*"):
+    for file in lock_folder(client.tracking_uri, experiment_id, work).glob("*"):
         holders[file.name.partition(_SHARED)[0]].append(file)
     for name, files in holders.items():
         # Busy: its process lives. Where the store cannot be written, a later command does it.
@@ -68,11 +69,3 @@ def end_killed_runs(client: MlflowClient, experiment_id: str, work: Path) -> Non
                     print(f"{title} had been killed, and is marked so now", file=sys.stderr)
             for file in files:
                 file.unlink(missing_ok=True)
-
-
-def lock_folder(client: MlflowClient, experiment_id: str, work: Path) -> Path:
-    """Where the locks of a store's runs are: several stores may share one work folder."""
-    uri = client.tracking_uri
-    store = Path(uri).name if uri.startswith("sqlite:") else uri  # a moved file stays the same
-    digest = hashlib.sha256(f"{store} {experiment_id}".encode()).hexdigest()
-    return work / f"locks-{digest[:12]}"

@@ -7,7 +7,8 @@ from statistics import mean, stdev
 
 from asl.tracking.curves import record_mean_curves
 from asl.tracking.descriptions import jobs_description, record_description
-from asl.tracking.find import FoundRun, children
+from asl.tracking.find import children
+from asl.tracking.found import FoundRun
 from asl.tracking.inputs import copy_inputs
 from asl.tracking.ranking import rank
 from asl.tracking.record import log_metrics

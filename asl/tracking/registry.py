@@ -20,7 +20,8 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from asl.errors import UserError
 from asl.runtime.litert import silent_stderr
-from asl.tracking.find import CHOOSING_METRICS, PROTOCOL, FoundRun, download
+from asl.tracking.find import download
+from asl.tracking.found import CHOOSING_METRICS, PROTOCOL, FoundRun
 from asl.tracking.store import Tracker
 from asl.tracking.tags import RETRAINED, RETRAINED_SPLIT
 

@@ -13,7 +13,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from asl.addresses import without_passwords
 from asl.errors import UserError
-from asl.tracking.lock import LOCK_TAG, lock_folder, lock_name, run_lock
+from asl.tracking.address import lock_folder
+from asl.tracking.lock import LOCK_TAG, lock_name, run_lock
 from asl.tracking.store import Tracker
 
 
@@ -53,7 +54,7 @@ def tracked_run(
     client = tracker.client
     known = client.get_run(resume) if resume else None
     lock = lock_name(known)
-    folder = lock_folder(client, tracker.experiment_id, tracker.work)
+    folder = lock_folder(client.tracking_uri, tracker.experiment_id, tracker.work)
     with run_lock(folder, lock, f"resume={name}"):
         run = _reopened(client, known) if known else create_run(tracker, name, tags, parent, lock)
         run_id = run.info.run_id

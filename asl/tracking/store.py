@@ -1,4 +1,4 @@
-"""Where runs are kept: MLflow's SQLite file with artifacts beside it, or a server."""
+"""Opens a store of runs."""
 
 import contextlib
 import logging
@@ -15,15 +15,13 @@ from mlflow.exceptions import MlflowException
 
 from asl.addresses import without_passwords
 from asl.errors import UserError
-from asl.paths import PROJECT
+from asl.tracking.address import Address, address
 from asl.tracking.lock import end_killed_runs
 
 # A failing database is raised, too; MLflow would print its traceback before. A filter, because
 # MLflow sets the levels of its loggers again.
 logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.levelno < logging.ERROR)
 
-SQLITE = "sqlite:///"
-_LOCKED_SECONDS = 100  # that SQLite waits for another process's write
 _ANSWER_SECONDS = 10
 
 
@@ -65,25 +63,21 @@ def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
     Raises:
         UserError: the store can't be opened.
     """
-    tracking = tracking or {}
-    uri = tracking.get("uri", f"{SQLITE}{PROJECT / 'mlruns' / 'mlflow.db'}")
-    experiment = tracking.get("experiment", "asl")
-    local = uri.startswith(SQLITE)
-    folder = Path(uri.removeprefix(SQLITE)).parent if local else PROJECT / "mlruns"
+    place = address(tracking)
     try:
-        if not local:
-            _check_server(uri)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not place.database:
+            _check_server(place.uri)
+        place.folder.mkdir(parents=True, exist_ok=True)
         # Two processes that use a new SQLite file first at once would both migrate it.
-        with FileLock(folder / ".tracking.lock"):
-            client = MlflowClient(tracking_uri=f"{uri}?timeout={_LOCKED_SECONDS}" if local else uri)
-            experiment_id = _experiment(client, experiment, uri, folder)
+        with FileLock(place.folder / ".tracking.lock"):
+            client = MlflowClient(tracking_uri=place.client_uri)
+            experiment_id = _experiment(client, place)
     except (MlflowException, OSError) as error:
-        sentence = f"tracking.uri={uri}: can't be opened ({str(error).splitlines()[0]})"
+        sentence = f"tracking.uri={place.uri}: can't be opened ({str(error).splitlines()[0]})"
         raise UserError(without_passwords(sentence)) from None
-    end_killed_runs(client, experiment_id, folder / "work")
-    artifacts = folder / "artifacts" if uri.startswith(SQLITE) else None
-    return Tracker(client, experiment_id, folder / "work", artifacts)
+    end_killed_runs(client, experiment_id, place.work)
+    artifacts = place.folder / "artifacts" if place.database else None
+    return Tracker(client, experiment_id, place.work, artifacts)
 
 
 def _check_server(uri: str) -> None:
@@ -98,16 +92,16 @@ def _check_server(uri: str) -> None:
         raise OSError("no server answers there") from None
 
 
-def _experiment(client: MlflowClient, name: str, uri: str, folder: Path) -> str:
-    artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith(SQLITE) else None
-    found = client.get_experiment_by_name(name)
+def _experiment(client: MlflowClient, place: Address) -> str:
+    artifacts = (place.folder / "artifacts").resolve().as_uri() if place.database else None
+    found = client.get_experiment_by_name(place.experiment)
     if found is not None:
         if artifacts and found.artifact_location.startswith("file:"):
-            _relocate(uri.removeprefix(SQLITE), found.artifact_location, artifacts)
+            _relocate(str(place.database), found.artifact_location, artifacts)
         return str(found.experiment_id)
     # Without its kind MLflow's UI opens on pages for language models.
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+    return str(client.create_experiment(place.experiment, artifact_location=artifacts, tags=kind))
 
 
 # Where MLflow stores addresses of artifacts. They are absolute, and it has no call to change them.

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from asl.tracking.find import FoundRun, children, tagged
-from asl.tracking.lock import lock_folder, run_lock
+from asl.tracking.address import lock_folder
+from asl.tracking.find import children, tagged
+from asl.tracking.found import FoundRun
+from asl.tracking.lock import run_lock
 from asl.tracking.record import log_metrics, record_metrics, record_params, record_table
 from asl.tracking.run import TrackedRun, create_run
 from asl.tracking.store import Tracker
@@ -54,7 +56,7 @@ def open_parent(
 
 def sweep_lock(tracker: Tracker, name: str) -> AbstractContextManager[None]:
     """Holds the lock of a sweep's run, together with the other processes of the sweep."""
-    folder = lock_folder(tracker.client, tracker.experiment_id, tracker.work)
+    folder = lock_folder(tracker.client.tracking_uri, tracker.experiment_id, tracker.work)
     return run_lock(folder, _lock_name(name), shared=True)
 
 

@@ -9,7 +9,7 @@ from asl.errors import unknown
 from asl.tracking.ranking import smaller_is_better
 
 if TYPE_CHECKING:
-    from asl.tracking.find import FoundRun
+    from asl.tracking.found import FoundRun
 
 # Marks numbers that new signers would not reach.
 MIXED_TEST, MIXED_VAL = "†", "‡"

@@ -9,12 +9,11 @@ from pathlib import Path
 from asl.addresses import without_passwords
 from asl.clips.splits import SIGNER, Split
 from asl.paths import PROJECT
+from asl.tracking.found import SPLIT_BY, SPLIT_BY_DIGEST
 
 # Of a final model: the run, cross-validation or sweep whose choices it was trained with, and the
 # protocol of that one's figures.
 RETRAINED, RETRAINED_ID, RETRAINED_SPLIT = "retrain.of", "retrain.of.id", "retrain.split"
-# Of a split that goes by another column than the signer: its name, and a hash of its values.
-SPLIT_BY, SPLIT_BY_DIGEST = "split.by", "split.by.digest"
 
 
 def run_tags(

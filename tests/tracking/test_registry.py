@@ -12,7 +12,8 @@ from asl.errors import UserError
 from asl.export.passes.flatbuffer import parse
 from asl.export.passes.metadata import write_tflite
 from asl.runtime.litert import load
-from asl.tracking.find import FoundRun, find_run
+from asl.tracking.find import find_run
+from asl.tracking.found import FoundRun
 from asl.tracking.registry import Registered, register, registered_file
 from asl.tracking.run import create_run
 from asl.tracking.store import open_tracker
