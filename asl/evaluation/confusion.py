@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from asl.clips.store import ClipStore
 from asl.evaluation.predictions import Predictions
@@ -67,8 +68,36 @@ def example_clips(
     """
     true, predicted = predictions.names.index(sign), predictions.names.index(other)
     first = np.flatnonzero((predictions.signs == true) & (predictions.top == predicted))[0]
-    candidates = np.flatnonzero(store.sign == predicted)
+    return int(predictions.index[first]), _example(predictions, store, int(first))
+
+
+def worst_clips(
+    predictions: Predictions, store: ClipStore, most: int
+) -> list[tuple[int, float, int]]:
+    """The clips that are taken for another sign with the highest probability, the highest first.
+
+    Args:
+        predictions: of clips of the store.
+        store: the clips.
+        most: how many at most.
+
+    Returns:
+        Of each the row in the store, the probability, and the row of a clip of the sign that it
+        was taken for, as in `example_clips`. Signs without a clip in the store are left out.
+    """
+    probabilities = softmax(predictions.scores, axis=1).max(axis=1)
+    taken_for = np.array(predictions.names, dtype=str)[predictions.top]
+    wrong = np.flatnonzero(~predictions.correct & np.isin(taken_for, store.clip_signs))
+    worst = wrong[np.argsort(-probabilities[wrong], kind="stable")][:most]
+    return [
+        (int(predictions.index[i]), float(probabilities[i]), _example(predictions, store, int(i)))
+        for i in worst
+    ]
+
+
+def _example(predictions: Predictions, store: ClipStore, clip: int) -> int:
+    """The row of a clip of the sign that a clip, the number of a prediction, was taken for."""
+    candidates = np.flatnonzero(store.clip_signs == predictions.names[predictions.top[clip]])
     recognised = np.isin(candidates, predictions.index[predictions.correct])
-    same_signer = store.clip_signers[candidates] == predictions.signers[first]
-    best = np.lexsort((~recognised, ~same_signer))[0]
-    return int(predictions.index[first]), int(candidates[best])
+    same_signer = store.clip_signers[candidates] == predictions.signers[clip]
+    return int(candidates[np.lexsort((~recognised, ~same_signer))[0]])

@@ -9,15 +9,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asl.clips.drawing import draw_clip
+from asl.clips.drawing import draw_strip
 from asl.clips.store import ClipStore
-from asl.evaluation.confusion import example_clips
+from asl.evaluation.confusion import example_clips, worst_clips
 from asl.evaluation.evaluate import Evaluation
 from asl.landmarks import Layout
 
 MOST_LABELS = 60  # names of more signs would overlap
 DRAWN_FRAMES = 5
 DRAWN_PAIRS = 3
+DRAWN_WORST = 6
 _BAR, _LINE, _PALE = "#4878a8", "#c0504d", "#b8cce0"
 
 
@@ -131,7 +132,7 @@ def _reliability(axes: Axes, as_is: pd.DataFrame, calibrated: pd.DataFrame | Non
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
-def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: str) -> Figure:
+def clip_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: str) -> Figure:
     """Draw pairs of clips side by side, one row per pair, hands and pose without the face.
 
     Args:
@@ -139,14 +140,13 @@ def confused_pairs(pairs: Sequence[tuple[Drawn, Drawn]], layout: Layout, title: 
         layout: of the clips.
         title: of the figure.
     """
-    figure = _figure(13, 0.4 + 1.9 * len(pairs), title)
-    grid = figure.subplots(len(pairs), 2 * DRAWN_FRAMES, squeeze=False)
+    figure = _figure(13, 0.4 + 1.6 * len(pairs), title)
+    grid = figure.subplots(len(pairs), 2, squeeze=False)
     face = layout.parts.get("face", ())
     body = replace(layout, bones=tuple(bone for bone in layout.bones if bone[0] not in face))
-    for line, pair in zip(grid, pairs, strict=True):
-        for axes, drawn in zip((line[:DRAWN_FRAMES], line[DRAWN_FRAMES:]), pair, strict=True):
-            draw_clip(axes, drawn.clip, body)
-            axes[0].set_title(drawn.title, fontsize=8, loc="left")
+    for axes, drawn in zip(grid.flat, (each for pair in pairs for each in pair), strict=True):
+        draw_strip(axes, drawn.clip, body, DRAWN_FRAMES)
+        axes.set_title(drawn.title, fontsize=8, loc="left")
     return figure
 
 
@@ -220,7 +220,9 @@ def evaluation_figures(
         tables["reliability"], tables.get("reliability_calibrated"), tables["risk_coverage"], title
     )
     if examples := _confused_examples(evaluation, store):
-        figures["confused_pairs"] = confused_pairs(examples, store.layout, title)
+        figures["confused_pairs"] = clip_pairs(examples, store.layout, title)
+    if worst := _worst_examples(evaluation, store):
+        figures["worst_clips"] = clip_pairs(worst, store.layout, title)
     return figures
 
 
@@ -239,9 +241,31 @@ def _confused_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[D
             sign, other = other, sign
         rows = example_clips(evaluation.predictions, store, sign, other)
         titles = (f"{sign}, predicted as {other} ({max(as_other, as_sign)} ×)", f"{other}")
-        first, second = (
-            Drawn(f"{text}\nsigner {store.clip_signers[row]}", store.read(row))
-            for text, row in zip(titles, rows, strict=True)
-        )
-        examples.append((first, second))
+        examples.append(_pair(store, titles, rows))
     return examples
+
+
+def _worst_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[Drawn, Drawn]]:
+    """The clips that were mistaken with the highest probability, each beside what for."""
+    return [
+        _pair(
+            store,
+            (
+                f"{store.clip_signs[row]}, taken for {store.clip_signs[other]} ({sure:.0%})",
+                f"{store.clip_signs[other]}",
+            ),
+            (row, other),
+        )
+        for row, sure, other in worst_clips(evaluation.predictions, store, DRAWN_WORST)
+    ]
+
+
+def _pair(store: ClipStore, titles: tuple[str, str], rows: tuple[int, int]) -> tuple[Drawn, Drawn]:
+    first, second = (
+        Drawn(
+            f"{text}\nsigner {store.clip_signers[row]}, {store.clips['path'].iloc[row]}",
+            store.read(row),
+        )
+        for text, row in zip(titles, rows, strict=True)
+    )
+    return first, second

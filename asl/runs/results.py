@@ -24,6 +24,7 @@ OPTIONAL_FILES = (
     "not_sure.csv",
     "conformal_sets.csv",
     "confused_pairs.png",
+    "worst_clips.png",
 )
 
 

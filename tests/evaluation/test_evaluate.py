@@ -21,7 +21,7 @@ from asl.evaluation.calibration import (
     is_clamped,
     reliability,
 )
-from asl.evaluation.confusion import confused_pairs, example_clips
+from asl.evaluation.confusion import confused_pairs, example_clips, worst_clips
 from asl.evaluation.evaluate import evaluate, metrics
 from asl.evaluation.intervals import over_clips, over_signers
 from asl.evaluation.metrics import mean_reciprocal_rank, top_accuracy
@@ -199,6 +199,27 @@ def test_examples_are_clips_of_both_signs_by_the_same_signer(synthetic_store):
     assert first == mistake
     assert store.sign[second] == 3
     assert store.clip_signers[second] == store.signers[-1]
+
+
+def test_the_worst_clips_are_the_surest_mistakes(synthetic_store, tmp_path):
+    store = synthetic_store
+    scores = 9 * np.eye(4, dtype=np.float32)[store.sign]
+    less, most = np.flatnonzero(store.sign == 1)[:2]
+    scores[less], scores[most] = 2 * np.eye(4)[3], 5 * np.eye(4)[2]
+    predictions = predictions_of(store, scores)
+    (row, sure, other), (second, less_sure, _) = worst_clips(predictions, store, 6)
+    assert (row, second) == (most, less)
+    assert sure == pytest.approx(np.exp(5) / (np.exp(5) + 3))
+    assert less_sure < sure
+    assert store.sign[other] == 2
+    assert len(worst_clips(predictions, store, 1)) == 1
+
+    write_results(tmp_path, evaluate(predictions, store), store, "a title", "report")
+    assert (tmp_path / "worst_clips.png").exists()
+    write_results(
+        tmp_path, evaluate(predictions_of(store, 9 * np.eye(4)[store.sign]), store), store, "", ""
+    )
+    assert not (tmp_path / "worst_clips.png").exists()
 
 
 def test_names_are_drawn_as_they_are(odd_store, odd_names, tmp_path):
