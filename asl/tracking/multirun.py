@@ -11,10 +11,11 @@ from asl.tracking.find import children
 from asl.tracking.found import FoundRun
 from asl.tracking.inputs import copy_inputs
 from asl.tracking.ranking import rank
-from asl.tracking.record import log_metrics
+from asl.tracking.record import log_metrics, record_params
 from asl.tracking.run import TrackedRun
 from asl.tracking.store import Tracker
 
+_LONGEST = 250  # characters of a parameter in the run table
 JOB = "job."  # and its number: the tag that holds a job's result
 
 
@@ -71,6 +72,7 @@ def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
     jobs = children(tracker, run.id)
     run.client.set_tag(run.id, "children", str(len(jobs)))
     finished = [job for job in jobs if job.status == "FINISHED"]
+    record_params(run, _params(finished))
     means: dict[str, float] = {}
     if _differ_in_seed_alone(finished):
         means = _means(finished)
@@ -86,6 +88,13 @@ def record_jobs(tracker: Tracker, run: TrackedRun, metric: str) -> str:
     copy_inputs(tracker, best.run_id, run)
     record_description(run, jobs_description(measured, metric, best))
     return f"  best of {len(jobs)} by {metric}: {best.name} {best.metrics[metric]:.4f}"
+
+
+def _params(jobs: Sequence[FoundRun]) -> dict[str, str]:
+    """The jobs' parameters; of one in which they differ, all its values: `bigru, cnn`."""
+    names = {name for job in jobs for name in job.params}
+    values = {n: dict.fromkeys(job.params[n] for job in jobs if n in job.params) for n in names}
+    return {name: ", ".join(values[name])[:_LONGEST] for name in sorted(names)}
 
 
 def _differ_in_seed_alone(jobs: Sequence[FoundRun]) -> bool:

@@ -8,7 +8,7 @@ from asl.config.compose import compose
 from asl.config.plan import best_among
 from asl.errors import UserError
 from asl.tracking.averages import averages
-from asl.tracking.find import best_run, find_runs
+from asl.tracking.find import best_run, find_run, find_runs
 from asl.tracking.multirun import record_jobs
 
 DAGGER = {
@@ -78,6 +78,16 @@ def test_a_multirun_over_protocols_has_no_best(add, tracker):
     for val in ("signers [2]", "signers [3]"):
         add("job", {"val/f1": 0.5}, parent.id, val_protocol=val)
     assert "no best of 2" in record_jobs(tracker, parent, "val/f1")
+
+
+def test_a_multirun_has_its_jobs_parameters(add, tracker):
+    parent = add("multirun", {}, kind="multirun")
+    add("one", {"val/f1": 0.5}, parent.id, params={"model": "cnn", "scaler": "auto"})
+    add("two", {"val/f1": 0.6}, parent.id, params={"model": "bigru", "scaler": "auto"})
+    record_jobs(tracker, parent, "val/f1")
+    params = find_run(tracker, parent.id).params
+    assert set(params["model"].split(", ")) == {"bigru", "cnn"}
+    assert params["scaler"] == "auto"
 
 
 def test_averages_say_what_they_are_of(add, tracker):
