@@ -30,6 +30,8 @@ class Layout:
         skeleton: of each joint, the joint before it on the way from the root and an adult's metres
             between them, from the root outwards; empty where no lengths in space are measured.
         distance_pairs: pairs of raw rows whose distance says where a hand is or what it does.
+        arms: of each of the two shoulders, in the order of `lengths`, the rows of its arm beyond
+            the shoulder, hand included.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Layout:
     y_up: bool = False
     skeleton: dict[int, tuple[int, float]] = field(default_factory=dict)
     distance_pairs: tuple[tuple[int, int], ...] = ()
+    arms: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,24 @@ class LandmarkSet:
         return self._own_pairs(self.layout.bones)
 
     @cached_property
+    def hops(self) -> tuple[dict[int, int], ...]:
+        """For each of the set's own positions, how many bones away those are that it reaches."""
+        neighbours: list[list[int]] = [[] for _ in self.own]
+        for a, b in self.bones:
+            neighbours[a].append(b)
+            neighbours[b].append(a)
+        return tuple(_reached(position, neighbours) for position in range(self.size))
+
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """For each of the set's own positions, the next one along the bones towards the middle.
+
+        The middle is the position from which the farthest that it reaches is nearest, the first of
+        several. It stands for itself, as does a position without bones.
+        """
+        return tuple(self._parent(position) for position in range(self.size))
+
+    @cached_property
     def distance_pairs(self) -> tuple[tuple[int, int], ...]:
         """Pairs of positions whose distance says where a hand is or what it does."""
         return self._own_pairs(self.layout.distance_pairs)
@@ -101,6 +122,12 @@ class LandmarkSet:
             ValueError: a row is not among `indices`.
         """
         return tuple(self.indices.index(row) for row in raw)
+
+    def _parent(self, position: int) -> int:
+        reached = self.hops[position]
+        middle = min(reached, key=lambda each: (max(self.hops[each].values()), each))
+        neighbours = (each for each, bones in reached.items() if bones <= 1)
+        return min(neighbours, key=lambda each: (self.hops[middle][each], each))
 
     def _own_pairs(self, pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         place = {row: position for position, row in enumerate(self.own)}
@@ -137,6 +164,17 @@ def _mirror(size: int, pairs: Iterable[tuple[int, int]]) -> tuple[int, ...]:
     for left, right in pairs:
         rows[left], rows[right] = right, left
     return tuple(rows)
+
+
+def _reached(start: int, neighbours: Sequence[Sequence[int]]) -> dict[int, int]:
+    """How many bones away each position is that bones lead to, the start included."""
+    bones = {start: 0}
+    waiting = [start]
+    for position in waiting:  # which grows
+        new = [each for each in neighbours[position] if each not in bones]
+        bones.update(dict.fromkeys(new, bones[position] + 1))
+        waiting += dict.fromkeys(new)
+    return bones
 
 
 def _chain(rows: Sequence[int]) -> list[tuple[int, int]]:
@@ -206,6 +244,8 @@ _POSE_BONES = [
     *_chain((23, 25, 27)),
     *_chain((24, 26, 28)),
 ]
+# The pose's wrists are the hands' own: 15 and 16 of the pose, 0 of each hand.
+_WRISTS = [(_POSE[15], _LEFT_HAND[0]), (_POSE[16], _RIGHT_HAND[0])]
 _FACE_BONES = [
     *(bone for line in LIP_LINES for bone in _chain(line)),
     *(b for eye in (RIGHT_EYE, LEFT_EYE) for lid in (eye[:9], eye[9:]) for b in _chain(lid)),
@@ -250,6 +290,11 @@ MEDIAPIPE_HOLISTIC = Layout(
         *_shifted(HAND_BONES, _LEFT_HAND.start),
         *_shifted(_POSE_BONES, _POSE.start),
         *_shifted(HAND_BONES, _RIGHT_HAND.start),
+        *_WRISTS,
+    ),
+    arms=(
+        (*_POSE[13:23:2], *_LEFT_HAND),
+        (*_POSE[14:23:2], *_RIGHT_HAND),
     ),
 )
 
@@ -273,6 +318,7 @@ KINECT20 = Layout(
     ),
     y_up=True,
     distance_pairs=(*product((6, 7, 8, 9), (0, 1, 2, 3, 10, 11)), (8, 9)),
+    arms=((4, 6, 8), (5, 7, 9)),
     # Round figures of an adult as a Kinect sees one: its shoulders are closer, its hands end at the
     # palm.
     skeleton={

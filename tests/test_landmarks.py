@@ -97,3 +97,40 @@ def test_pairs_are_mirrored_on_a_real_face(shared_data):
     eyes = [points[row, 0] for row in (33, 263)]
     assert eyes[0] < eyes[1]  # the signer's right eye, in a picture that is not mirrored
     assert points[500, 0] > points[501, 0]  # likewise the left and the right shoulder
+
+
+@pytest.mark.parametrize("name", LANDMARK_SETS)
+def test_parents_lead_along_bones_to_a_middle(name):
+    chosen = landmark_set(name)
+    bones = {*chosen.bones, *(bone[::-1] for bone in chosen.bones)}
+    for position in range(chosen.size):
+        path = [position]
+        while chosen.parents[path[-1]] != path[-1]:
+            path.append(chosen.parents[path[-1]])
+            assert tuple(path[-2:]) in bones
+            assert len(path) <= chosen.size, "it goes round in a circle"
+        assert {*path} <= {*chosen.hops[position]}
+        assert len(path) - 1 == chosen.hops[position][path[-1]], "not the shortest way"
+
+
+def test_a_kinects_limbs_begin_at_the_spine():
+    hand_to_middle = [8]
+    while (parent := landmark_set("kinect20").parents[hand_to_middle[-1]]) != hand_to_middle[-1]:
+        hand_to_middle.append(parent)
+    assert hand_to_middle == [8, 6, 4, 2, 1, 10]
+
+
+def test_hands_hang_on_the_poses_wrists():
+    chosen = landmark_set("hands_pose")
+    left, right = chosen.left_hand[0], chosen.right_hand[0]
+    assert [chosen.own[chosen.parents[wrist]] for wrist in (left, right)] == [504, 505]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_arms_of_a_layout_mirror_each_other(name):
+    chosen = layout(name)
+    first, second = chosen.arms
+    assert sorted(chosen.mirror[row] for row in first) == sorted(second)
+    assert not {*first, *second} & {*chosen.lengths["shoulders"]}
+    for shoulder, arm in zip(chosen.lengths["shoulders"], chosen.arms, strict=True):
+        assert any({shoulder, row} in map(set, chosen.bones) for row in arm), "hangs on the other"
