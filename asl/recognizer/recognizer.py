@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
+from asl.recognizer.preprocessing.facing import shoulder_line, shoulder_rows, turned_away
 from asl.recognizer.preprocessing.handedness import AsRecorded
 from asl.recognizer.preprocessing.impute import AsDetected
 from asl.recognizer.preprocessing.presence import presence
-from asl.recognizer.preprocessing.scalers import FittedScaler
+from asl.recognizer.preprocessing.scalers import SMALLEST, FittedScaler
 
 
 class Recognizer(nn.Module):
@@ -80,12 +81,17 @@ class Recognizer(nn.Module):
         Returns:
             features `[B, T', F]` and a mask `[B, T']`, true for real time steps.
         """
-        values, present = self._values(clips, lengths)
-        values = self.scaler(values, present)
+        recorded, present = self._values(clips, lengths)
+        values = self.scaler(recorded, present)
         size = self.landmarks.size
         if lengths is None:
             lengths = torch.full((len(clips),), clips.shape[1], device=clips.device)
-        return self.features(values[:, :, :size], present[:, :, :size], lengths)
+        own = values[:, :, :size], present[:, :, :size], lengths
+        if not getattr(self.features, "sees_turn", False):
+            return self.features(*own)
+        # Before scaling, which turns clips to the front.
+        line = shoulder_line(recorded, present, shoulder_rows(self.landmarks))
+        return self.features(*own, turned_away(line, SMALLEST))
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Fit the scaler to training clips, if it has statistics.

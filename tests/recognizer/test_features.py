@@ -3,6 +3,7 @@ import torch
 
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, landmark_set
+from asl.recognizer.build import build_recognizer
 from asl.recognizer.preprocessing.features import Features
 
 
@@ -139,3 +140,79 @@ def test_distances_in_xy_ignore_depth():
 def test_distances_require_landmarks():
     with pytest.raises(UserError, match=r"features\.terms=distances"):
         Features(terms=["distances"])
+
+
+def test_bones_lead_from_each_landmarks_parent():
+    landmarks = landmark_set("kinect20")
+    torch.manual_seed(0)
+    clip = torch.rand(4, 20, 3)
+    elbow, wrist, hand = 4, 6, 8
+    clip[2:, wrist] = torch.nan
+    options = {"terms": ["bone", "bone_lag1"], "frames": 4, "landmarks": landmarks}
+
+    steps, _ = features(clip, **options)
+
+    bones, motion = steps.unflatten(1, (2, 20, 3)).unbind(1)
+    torch.testing.assert_close(bones[:2, wrist], clip[:2, wrist] - clip[:2, elbow])
+    assert bones[2:, [wrist, hand]].eq(0).all(), "a bone without an end"
+    torch.testing.assert_close(motion[0, wrist], bones[1, wrist] - bones[0, wrist])
+    assert motion[1, wrist].eq(0).all(), "a difference to what is missing"
+    # where nothing is missing, bones are the way from the middle to the hand
+    way = bones[0, [10, 1, 2, elbow, wrist, hand]].sum(0)
+    torch.testing.assert_close(way, clip[0, hand] - clip[0, 10])
+
+
+@pytest.mark.parametrize("name", LANDMARK_SETS)
+def test_places_are_where_a_landmarks_own_features_are(name):
+    landmarks = landmark_set(name)
+    terms = ["distances", "position", "lag1"]
+    clip = torch.arange(float(landmarks.size))[:, None].expand(3, -1, 3).clone()  # x = y = z
+    clip[1] *= 2
+    chosen = Features(frames=3, terms=terms, landmarks=landmarks)
+
+    steps, _ = features(clip, frames=3, terms=terms, landmarks=landmarks)
+
+    places = chosen.places(landmarks.size)
+    assert len(places) == landmarks.size
+    for landmark, own in enumerate(places):
+        assert steps[0, list(own)].tolist() == [landmark] * 6, "positions, then differences"
+    assert {place for own in places for place in own} == {
+        *range(len(landmarks.distance_pairs), steps.shape[1])
+    }
+
+
+def test_trust_falls_for_the_arm_that_is_farther_from_the_sensor():
+    spec = {
+        "landmarks": {"name": "kinect20"},
+        "scaler": {"_target_": "asl.recognizer.preprocessing.skeleton.Skeleton"},
+        "features": {
+            "_target_": "asl.recognizer.preprocessing.features.Features",
+            "terms": ["position", "trust"],
+            "frames": 4,
+        },
+        "model": {"_target_": "asl.recognizer.backbones.cnn.Cnn", "hidden": 8},
+        "head": {"_target_": "asl.recognizer.heads.linear.LinearHead"},
+    }
+    recognizer = build_recognizer(spec, ["a", "b"])
+    torch.manual_seed(0)
+    clip = torch.rand(1, 4, 20, 3)
+    clip[:, :, 2], clip[:, :, 3] = torch.tensor([[-0.2, 0, 2], [0.2, 0, 2]])
+    x, y, z = clip.unbind(-1)
+    turned = torch.stack([x / 2 - z * 0.75**0.5, y, x * 0.75**0.5 + z / 2], -1)  # by 60 degrees
+
+    (front, _), (profile, _) = (recognizer.steps(each, None) for each in (clip, turned))
+
+    torch.testing.assert_close(front[0, :, -2:], torch.ones(4, 2))
+    torch.testing.assert_close(profile[0, :, -2:], torch.tensor([1, 1 - 0.75**0.5]).expand(4, 2))
+    torch.testing.assert_close(front[..., :-2], profile[..., :-2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("term", ["bone", "bone_lag1", "trust"])
+def test_terms_that_need_landmarks_say_so(term):
+    with pytest.raises(UserError, match=r"features\.terms="):
+        Features(terms=[term])
+
+
+def test_trust_needs_measured_depth():
+    with pytest.raises(UserError, match=r"trust: landmarks=hands_pose measures no depth.*kinect20"):
+        Features(terms=["trust"], landmarks=landmark_set("hands_pose"))

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from asl.errors import UserError
-from asl.landmarks import LandmarkSet
+from asl.landmarks import LAYOUTS, LandmarkSet
 from asl.recognizer.layers.options import Count
 from asl.recognizer.preprocessing.resampling import resample
 
-Term = Literal["position", "lag1", "lag2", "second", "distances"]
+Term = Literal["position", "lag1", "lag2", "second", "bone", "bone_lag1", "distances", "trust"]
 
 
 class Features(nn.Module):
-    """Positions, differences and distances of landmarks at each time step.
+    """Positions, bones, differences and distances of landmarks at each time step.
 
     A difference exists where both its ends do. Missing features are filled with 0 afterwards.
 
@@ -27,13 +27,19 @@ class Features(nn.Module):
             end are masked); `all` takes every frame, or the first ones of a longer clip, as the
             GISLR competition's first place does.
         terms: `position`; `lag1` and `lag2`, differences to one or two steps later, 0 at the end
-            (GISLR's first place); `second`, the second difference around the step; `distances` of
-            the hands from face, shoulders and each other (GISLR's second, fifth and 24th place).
+            (GISLR's first place); `second`, the second difference around the step; `bone`, each
+            landmark as seen from the next one towards the middle of the skeleton, and `bone_lag1`,
+            its difference (with `position` and `lag1` the four streams of 2s-AGCN and ST-GCN++,
+            arXiv 1805.07694 and 2205.09443); `distances` of the hands from face, shoulders and each
+            other (GISLR's second, fifth and 24th place); `trust`, how visible the sensor finds each
+            arm: 1 for both where the signer faces it, falling to 0 for the one that the body hides
+            where the signer stands in profile.
         coordinates: `xyz`, or `xy`, for MediaPipe's z is not measured.
-        landmarks: the recognizer's landmarks, required by `distances`.
+        landmarks: the recognizer's landmarks, required by bones, `distances` and `trust`.
 
     Raises:
-        UserError: `distances` is among the terms and the landmarks have no pair to measure.
+        UserError: the landmarks have no pair to measure for `distances`, no bones, or for `trust`
+            no depth that was measured.
     """
 
     def __init__(
@@ -50,26 +56,70 @@ class Features(nn.Module):
         self.terms = tuple(terms)
         self.coordinates = len(coordinates)
         ends = landmarks.distance_pairs if landmarks and "distances" in self.terms else ()
+        bony = landmarks is not None and bool(landmarks.bones)
+        name = landmarks.name if landmarks else None
         if "distances" in self.terms and not ends:
-            name = landmarks.name if landmarks else None
             raise UserError(
                 f"features.terms=distances: landmarks={name} has no two points to measure"
             )
+        if {"bone", "bone_lag1"} & {*self.terms} and not bony:
+            raise UserError(f"features.terms=bone: landmarks={name} has no bones")
+        self.sees_turn = "trust" in self.terms
+        if self.sees_turn and not (landmarks and landmarks.layout.skeleton):
+            measured = [each.name for each in LAYOUTS.values() if each.skeleton]
+            raise UserError(
+                f"features.terms=trust: landmarks={name} measures no depth; layouts that do: "
+                f"{', '.join(measured)}"
+            )
         self.ends: Tensor
+        self.parents: Tensor
         self.register_buffer("ends", torch.tensor(ends).view(-1, 2).T, persistent=False)
+        parents = landmarks.parents if landmarks and bony else ()
+        self.register_buffer("parents", torch.tensor(parents), persistent=False)
 
     def size(self, landmarks: int) -> int:
         """Number of features per time step for that many landmarks."""
-        moving = sum(term != "distances" for term in self.terms)
-        return landmarks * self.coordinates * moving + self.ends.shape[1]
+        return sum(self._sizes(landmarks))
 
-    def forward(self, values: Tensor, present: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def places(self, landmarks: int) -> tuple[tuple[int, ...], ...]:
+        """Where each landmark's own numbers are among the features of a time step.
+
+        Distances and trust are no single landmark's.
+
+        Args:
+            landmarks: how many there are.
+
+        Returns:
+            For each landmark its places, equally many and in the same order for all.
+        """
+        sizes = self._sizes(landmarks)
+        starts = [
+            sum(sizes[:number])
+            for number, term in enumerate(self.terms)
+            if term not in ("distances", "trust")
+        ]
+        axes = range(self.coordinates)
+        return tuple(
+            tuple(start + landmark * self.coordinates + axis for start in starts for axis in axes)
+            for landmark in range(landmarks)
+        )
+
+    def _sizes(self, landmarks: int) -> list[int]:
+        """Numbers that each term has per time step."""
+        others = {"distances": self.ends.shape[1], "trust": 2}
+        return [others.get(term, landmarks * self.coordinates) for term in self.terms]
+
+    def forward(
+        self, values: Tensor, present: Tensor, lengths: Tensor, turn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compute the features of a batch.
 
         Args:
             values: scaled coordinates `[B, T, L, 3]`, finite everywhere.
             present: `[B, T, L, 3]`, 1.0 or 0.0.
             lengths: `[B]`, in frames.
+            turn: `[B]`, by how much the signer was turned from the sensor before scaling, see
+                `asl.recognizer.preprocessing.facing.turned_away`; required where `sees_turn`.
 
         Returns:
             features `[B, frames, size(L)]`, 0 where missing, and a mask `[B, frames]`, true for
@@ -93,13 +143,30 @@ class Features(nn.Module):
         else:
             moments, mask = self._moments(lengths, values.dtype)
             values, present = resample(values, present, moments)
-        terms = [
-            self._distances(values, present)
-            if term == "distances"
-            else TERMS[term](values, present)
-            for term in self.terms
-        ]
+        terms = [self._term(term, values, present, mask, turn) for term in self.terms]
         return torch.cat(terms, dim=-1), mask
+
+    def _term(
+        self, term: Term, values: Tensor, present: Tensor, mask: Tensor, turn: Tensor | None
+    ) -> Tensor:
+        """One term's features, `[B, T', size]`."""
+        if term == "distances":
+            return self._distances(values, present)
+        if term == "trust":
+            assert turn is not None
+            hidden = torch.stack([-turn, turn], dim=-1).relu()  # [B, 2]
+            return (1 - hidden)[:, None] * mask[:, :, None]
+        if term in BONES:
+            return BONES[term](*self._bones(values, present))
+        return TERMS[term](values, present)
+
+    def _bones(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Each landmark from its parent, and whether both are there, `[B, T', L·C]`."""
+        shape = (values.shape[2] // self.coordinates, self.coordinates)
+        values, present = values.unflatten(2, shape), present.unflatten(2, shape)
+        bones = values - values.index_select(2, self.parents)
+        both = present * present.index_select(2, self.parents)
+        return bones.flatten(2), both.flatten(2)
 
     def _distances(self, values: Tensor, present: Tensor) -> Tensor:
         """Distances between pairs of landmarks, `[B, T', pairs]`; 0 where an end is missing."""
@@ -145,3 +212,4 @@ TERMS = {
     "lag2": lambda values, present: _later(values, present, 2),
     "second": _second,
 }
+BONES = {"bone": _position, "bone_lag1": TERMS["lag1"]}

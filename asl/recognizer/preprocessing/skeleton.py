@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from asl.errors import UserError
 from asl.landmarks import LAYOUTS, LandmarkSet
+from asl.recognizer.preprocessing.facing import horizontal, shoulder_line, shoulder_rows
 from asl.recognizer.preprocessing.presence import present_mean
 from asl.recognizer.preprocessing.scalers import SMALLEST, safe_divisor
 
@@ -44,9 +45,8 @@ class Skeleton(nn.Module):
                 place, parent = landmarks.positions((joint, upper))
                 before[place], length[place] = parent, metres
                 path[place] += path[parent]
-        shoulders = layout.lengths["shoulders"]
-        self.shoulders = list(landmarks.positions(shoulders))
-        width = sum(layout.skeleton[joint][1] for joint in shoulders)
+        self.shoulders = shoulder_rows(landmarks)
+        width = sum(layout.skeleton[joint][1] for joint in layout.lengths["shoulders"])
         self.before: Tensor
         self.free: Tensor
         self.length: Tensor
@@ -70,10 +70,8 @@ class Skeleton(nn.Module):
         """Centred on the shoulders and rotated, the first shoulder on the side of smaller x."""
         ends, seen = values[:, :, self.shoulders], present[:, :, self.shoulders]
         values = values - present_mean(ends, seen)
-        first, second = ends.unbind(2)
-        both = seen[:, :, 0] * seen[:, :, 1]  # [B, T, 3]
-        across = ((second - first) * both).sum(1) / both.sum(1).clamp(min=1)  # [B, 3]
-        width = across[:, ::2].square().sum(-1).sqrt()  # [B], in the horizontal plane
+        across = shoulder_line(values, present, self.shoulders)  # [B, 3]
+        width = horizontal(across)
         usable = width > SMALLEST
         size = torch.where(usable, width, torch.ones_like(width))
         cos = torch.where(usable, across[:, 0] / size, torch.ones_like(width))[:, None, None]
