@@ -34,7 +34,8 @@ EXPLAINED_IN = {
     "landmarks": "landmarks/auto.yaml",
 }
 SUPPLIED = {
-    "landmarks", "inputs", "width", "signs", "signers", "columns", "parameters", "steps", "self",
+    "landmarks", "inputs", "places", "width", "signs", "signers", "columns", "parameters", "steps",
+    "self",
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ SUPPLIED = {
     "handedness": ("landmarks",),
     "impute": ("landmarks",),
     "scaler": ("landmarks",),
-    "model": ("inputs",),
+    "model": ("inputs", "landmarks", "places"),
     "head": ("width", "signs"),
     "split": ("signs", "signers", "columns"),
     "optimizer": ("parameters", "steps"),

@@ -1,5 +1,6 @@
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ import torch
 import yaml
 from torch import nn
 
-from asl.landmarks import landmark_set
+from asl.landmarks import LandmarkSet, landmark_set
 from asl.paths import CONF
+from asl.recognizer.build import build_backbone
 from asl.recognizer.heads.linear import LinearHead
 from asl.recognizer.preprocessing.features import Features
 from asl.recognizer.preprocessing.scalers import ClipDeviation
@@ -33,14 +35,14 @@ def make_recognizer(
     torch.manual_seed(0)
     chosen = landmark_set(landmarks)
     features = Features(frames, length, terms, coordinates)
-    backbone = make_backbone(model, features.size(chosen.size), hidden)
+    backbone = make_backbone(model, features, chosen, hidden)
     head = LinearHead(backbone.width, len(SIGNS))
     with torch.no_grad():
         head.layers[-1].weight.mul_(10)
     return Recognizer(chosen, ClipDeviation(chosen), features, backbone, head, SIGNS).eval()
 
 
-def make_backbone(model: str, inputs: int, hidden: int) -> nn.Module:
+def make_backbone(model: str, features: Features, landmarks: LandmarkSet, hidden: int) -> nn.Module:
     """A network of conf/model/, small as far as its options allow."""
     config = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
     # Interpolations are of the regularization, which is off in evaluation mode.
@@ -48,7 +50,7 @@ def make_backbone(model: str, inputs: int, hidden: int) -> nn.Module:
     build = factory(options, "model")
     known = inspect.signature(build.func).parameters
     small = {key: value for key, value in (SMALL | {"hidden": hidden}).items() if key in known}
-    return build(inputs=inputs, **small)
+    return build_backbone(partial(build, **small), features, landmarks)
 
 
 def made_up_clips(landmarks: int, count: int = 20) -> dict[str, np.ndarray]:
