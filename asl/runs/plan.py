@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "init_from": None,
     "frozen_epochs": 0,
     "impute": {TARGET: "asl.recognizer.preprocessing.impute.AsDetected"},
+    "regularization.consistency": 0.0,
 }
 RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
     ("data", "like_length"): "bucket_by_length",
@@ -170,13 +171,19 @@ def plan_of_config(
         frozen_epochs=config.get("frozen_epochs", 0),
         params=dict(params),
         # Not part of what is recorded: an address may hold a password.
-        config={
-            key: value
-            for key, value in config.items()
-            if key != "tracking" and not (key in DEFAULTS and value == DEFAULTS[key])
-        },
+        config=_without_defaults({key: config[key] for key in config if key != "tracking"}),
         tracking=dict(config["tracking"] if tracking is None else tracking),
     )
+
+
+def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without what is younger than version 0.1 and has its default."""
+    for key, default in DEFAULTS.items():
+        *groups, name = key.split(".")
+        holder = config.get(groups[0], {}) if groups else config
+        if name in holder and holder[name] == default:
+            del holder[name]
+    return config
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def swap_hands(
 
 
 def mixup(
-    steps: Tensor, mask: Tensor, targets: Tensor, p: float, alpha: float
+    steps: Tensor, mask: Tensor, targets: Tensor, p: float, alpha: float, copies: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Blend clips' features with those of other clips of the batch, and their targets likewise.
 
@@ -89,14 +89,19 @@ def mixup(
         targets: `[B, S]`, probability of each sign.
         p: share of clips.
         alpha: of the Beta(alpha, alpha) distribution that a clip's weight is drawn from.
+        copies: the clips are so many versions of the same ones, which stand one after the other:
+            each version of a clip is blended with that version of the same other clip, alike.
 
     Returns:
         Features and targets; the mask stays.
     """
-    shape = torch.full((len(steps),), alpha, device=steps.device)
+    clips = len(steps) // copies
+    shape = torch.full((clips,), alpha, device=steps.device)
     weight = torch.distributions.Beta(shape, shape).sample()
-    weight = torch.where(bernoulli(steps, p), torch.maximum(weight, 1 - weight), 1.0)[:, None]
-    other = torch.randperm(len(steps), device=steps.device)
+    weight = torch.where(bernoulli(weight, p), torch.maximum(weight, 1 - weight), 1.0)
+    weight = weight.repeat(copies)[:, None]
+    other = torch.randperm(clips, device=steps.device)
+    other = torch.cat([other + clips * copy for copy in range(copies)])
     last = mask.sum(1) - 1
     pace = last[other] / last.clamp(min=1)
     moments = (torch.arange(steps.shape[1], device=steps.device) * pace[:, None]).round().long()

@@ -124,22 +124,28 @@ class SignClassifier(pl.LightningModule):
         upgrade(checkpoint)
 
     def _prepare_batch(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented features `[B, T, F]`, their mask `[B, T]` and targets `[B, S]`."""
+        """Augmented features `[B, T, F]`, their mask `[B, T]` and targets `[B, S]`.
+
+        With `consistency` there are `2 · B`: each clip augmented once, then each augmented anew.
+        """
         options, landmarks = self.regularization, self.recognizer.landmarks
-        clips, lengths = batch.clips, batch.lengths
+        clips, lengths, signs = batch.clips, batch.lengths, batch.signs
         if options.join:
-            clips, lengths = join_clips(clips, lengths, batch.signs, landmarks, options.join)
+            clips, lengths = join_clips(clips, lengths, signs, landmarks, options.join)
         if options.swap_hands:
-            clips = swap_hands(clips, lengths, batch.signs, landmarks, options.swap_hands)
+            clips = swap_hands(clips, lengths, signs, landmarks, options.swap_hands)
+        copies = 2 if options.consistency else 1
+        clips, lengths, signs = (torch.cat([x] * copies) for x in (clips, lengths, signs))
         clips, lengths = self.augment(clips, lengths)
-        targets = F.one_hot(batch.signs, len(self.recognizer.signs)).to(clips.dtype)
+        targets = F.one_hot(signs, len(self.recognizer.signs)).to(clips.dtype)
         steps, mask = self.recognizer.steps(clips, lengths)
         if options.mixup:
-            steps, targets = mixup(steps, mask, targets, options.mixup, options.mixup_alpha)
+            p, alpha = options.mixup, options.mixup_alpha
+            steps, targets = mixup(steps, mask, targets, p, alpha, copies)
         return steps, mask, targets
 
     def _forward_loss(self, steps: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B, S]` and the loss without the head's penalties."""
+        """Logits of the first copies `[B, S]`, and the loss without the head's penalties."""
         options, size = self.regularization, len(steps)
         if options.r_drop:
             steps, mask, targets = (torch.cat([x, x]) for x in (steps, mask, targets))
@@ -151,7 +157,11 @@ class SignClassifier(pl.LightningModule):
         if options.r_drop:
             # The paper sums both passes' cross-entropies; the mean keeps the learning rate's scale.
             loss = loss + options.r_drop / 2 * symmetric_kl(logits)
-        return logits[:size], loss
+            logits = logits[:size]
+        if options.consistency:
+            loss = loss + options.consistency / 2 * symmetric_kl(logits)
+            logits = logits[: size // 2]
+        return logits, loss
 
     def _penalty(self) -> Tensor:
         l1, l2 = self.regularization.head_l1, self.regularization.head_l2

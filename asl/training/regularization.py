@@ -51,6 +51,10 @@ class Regularization:
         mixup_alpha: both parameters of the Beta distribution that a blend's weight is drawn from.
         r_drop: weight of the divergence of two passes with different dropout masks; see
             `asl.training.r_drop`.
+        consistency: weight of the divergence between a clip's answers under two draws of the
+            augmentation, measured as in `asl.training.r_drop`; doubles the time. With
+            `augment=views` they are two views of the clip. Consistency training (Xie et al. 2020,
+            arXiv 1904.12848) on clips whose sign is known.
         ema: decay of the averaged weights that are evaluated and kept; see
             `asl.training.callbacks.AveragedWeights`.
         awp: size of the adversarial weight perturbation; see `asl.training.awp`.
@@ -75,6 +79,7 @@ class Regularization:
     mixup: Share = 0.0
     mixup_alpha: Positive = 1.0
     r_drop: Weight = 0.0
+    consistency: Weight = 0.0
     ema: Dropout = 0.0
     awp: Weight = 0.0
     late_dropout: Dropout = 0.0

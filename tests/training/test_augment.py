@@ -4,10 +4,12 @@ import pytest
 import torch
 import yaml
 
+from asl.clips.sources.npz import NpzSource
 from asl.config.compose import compose
 from asl.landmarks import LANDMARK_SETS, landmark_set
 from asl.paths import CONF
 from asl.recognizer.preprocessing.presence import presence
+from asl.recognizer.preprocessing.skeleton import Skeleton
 from asl.targets import factory
 from asl.training import augment
 from asl.training.augment import Augmentation
@@ -272,3 +274,79 @@ def test_the_body_centre_does_not_depend_on_the_rest_of_the_batch(batch):
     own[:, list(LANDMARKS.positions((500, 501)))] = torch.nan
     without = body_centre(clips, lengths, LANDMARKS)[1]
     torch.testing.assert_close(without.flatten(), own.nanmean((0, 1)))
+
+
+# --- views ---------------------------------------------------------------------------------------
+
+KINECT = landmark_set("kinect20")
+FIRST_ARM, SECOND_ARM = ([*arm] for arm in KINECT.layout.arms)
+
+
+@pytest.fixture(scope="module")
+def frontal(shared_data):
+    """A real clip, its signer before the sensor, and its length."""
+    source = NpzSource(shared_data / "isl30", file="isl30.npz", layout="kinect20")
+    clip = torch.tensor(source.read(source.listing().entries[0]).clip)[None]
+    return clip, torch.tensor([clip.shape[1]])
+
+
+def seen_from(clip, degrees, **options):
+    """The clip at that angle, by default without any guess of the sensor's."""
+    still = {"pull": 0.0, "shake": 0.0, "lost": 0.0} | options
+    return augment.View(p=1.0, low=degrees, high=degrees, **still)(*clip, KINECT)[0]
+
+
+def yaw(clip):
+    line = (clip[:, :, 3] - clip[:, :, 2]).mean((0, 1))
+    return torch.rad2deg(torch.atan2(line[2], line[0])).item()
+
+
+@pytest.mark.parametrize("degrees", [-70.0, 0.0, 50.0])
+def test_a_view_turns_the_signer_to_the_angle_and_keeps_the_body(frontal, degrees):
+    clip, lengths = frontal
+    turned = seen_from((seen_from(frontal, 25.0), lengths), degrees)
+
+    assert yaw(turned) == pytest.approx(degrees, abs=0.1)
+    torch.testing.assert_close(turned[..., 1], clip[..., 1])
+    for a, b in KINECT.bones:
+        lengths_before = (clip[:, :, a] - clip[:, :, b]).norm(dim=-1)
+        lengths_after = (turned[:, :, a] - turned[:, :, b]).norm(dim=-1)
+        torch.testing.assert_close(lengths_after, lengths_before, rtol=0, atol=1e-4)
+    ones = torch.ones_like(clip)
+    torch.testing.assert_close(
+        Skeleton(KINECT)(turned, ones), Skeleton(KINECT)(clip, ones), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("degrees", "arm"), [(65.0, SECOND_ARM), (-65.0, FIRST_ARM), (20.0, [])])
+def test_only_the_hidden_arm_goes_astray(frontal, degrees, arm):
+    seen, guessed = seen_from(frontal, degrees), seen_from(frontal, degrees, pull=0.9, shake=0.1)
+    moved = (seen - guessed).abs().amax((0, 1, 3)) > 1e-6
+    assert moved.nonzero().flatten().tolist() == sorted(arm)
+
+
+def test_hidden_joints_are_drawn_to_their_shoulder_the_more_the_farther_the_turn(frontal):
+    distances = []
+    for degrees in (30.0, 50.0, 80.0):
+        torch.manual_seed(0)
+        clip = seen_from(frontal, degrees, pull=0.9)
+        distances.append((clip[:, :, SECOND_ARM] - clip[:, :, 3:4]).norm(dim=-1))
+    assert (distances[0] >= distances[1]).all()
+    assert (distances[1] >= distances[2]).all()
+    assert distances[2].mean() < 0.8 * distances[0].mean()
+
+
+def test_what_the_sensor_guessed_already_stays(frontal):
+    oblique = seen_from(frontal, 60.0), frontal[1]
+    torch.testing.assert_close(
+        seen_from(oblique, 60.0, pull=0.9, shake=0.1), oblique[0], rtol=0, atol=1e-4
+    )
+    assert (seen_from(oblique, 75.0, pull=0.9) - seen_from(oblique, 75.0)).abs().max() > 0.01
+
+
+def test_hidden_joints_may_be_lost(frontal):
+    clip = seen_from(frontal, 90.0, lost=0.5)
+    lost = clip.isnan().all(-1)[0]
+    assert 0.4 < lost[:, SECOND_ARM].float().mean() < 0.6
+    lost[:, SECOND_ARM] = False
+    assert not lost.any()

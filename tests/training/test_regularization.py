@@ -140,6 +140,50 @@ def test_r_drop_without_dropout_changes_nothing(classifier, clips):
     torch.testing.assert_close(loss, other)
 
 
+def test_consistent_views_add_nothing_to_the_loss(classifier, clips):
+    plain, doubled = classifier(), classifier(consistency=5.0)
+    loss, other = (each.training_step(batch(clips), 0) for each in (plain, doubled))
+    torch.testing.assert_close(loss, other)
+
+
+def test_views_that_disagree_add_their_divergence(classifier, clips):
+    """A clip and its copy are augmented apart, and both are trained on."""
+
+    def every_second_half_moved(clips, lengths):
+        half = len(clips) // 2
+        return torch.cat([clips[:half], clips[half:].flip(2)]), lengths
+
+    views = classifier(consistency=3.0)
+    views.augment = every_second_half_moved
+    both = torch.cat([clips[0], clips[0].flip(2)]), torch.cat([clips[1]] * 2)
+    logits = views.recognizer(*both)
+
+    loss = views.training_step(batch(clips), 0)
+
+    expected = cross_entropy(logits, torch.cat([clips[2]] * 2)) + 1.5 * symmetric_kl(logits)
+    torch.testing.assert_close(loss, expected)
+    assert symmetric_kl(logits) > 1e-4
+
+
+def test_two_versions_of_a_clip_are_blended_alike():
+    torch.manual_seed(0)
+    steps, targets = torch.rand(4, 9, 2), torch.eye(4)
+    mask = torch.arange(9) < torch.tensor([9, 5, 7, 1])[:, None]
+    twice = [torch.cat([x, x]) for x in (steps * mask[:, :, None], mask, targets)]
+    mixed, mixed_targets = mixup(*twice, p=1.0, alpha=1.0, copies=2)
+    for one, other in (mixed.chunk(2), mixed_targets.chunk(2)):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert not mixed_targets[:4].equal(targets)
+
+
+def test_validation_clips_are_never_augmented(classifier, clips):
+    validated = classifier(consistency=1.0, mixup=1.0).eval()
+    validated.augment = lambda *_: pytest.fail("a validation clip was augmented")
+    validated.validation_step(batch(clips), 0)
+    loss = cross_entropy(validated.recognizer(clips[0], clips[1]), clips[2])
+    torch.testing.assert_close(validated.losses["val_"].compute(), loss)
+
+
 def test_label_smoothing_of_three_quarters(classifier, clips):
     smooth = classifier(label_smoothing=0.75)
     logits = smooth.recognizer(clips[0], clips[1])

@@ -21,3 +21,4 @@ from asl.training.augment.missing import (
 )
 from asl.training.augment.space import Affine, HandVariation, Mirror, Rotate, Scale, Shear, Shift
 from asl.training.augment.time import EmptyFrames, TimeCrop, TimeStretch, TimeWarp, TimeWindow
+from asl.training.augment.view import View
