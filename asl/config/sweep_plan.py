@@ -25,7 +25,7 @@ from asl.errors import UserError, unknown
 from asl.paths import CONF
 from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import NOT_A_CHOICE, RunPlan, variation
-from asl.sweeps.plan import Repetition, SweepPlan
+from asl.sweeps.plan import Repetition, SweepPlan, clips_digest
 from asl.sweeps.progress import log_line
 from asl.sweeps.samplers import check_fit, make_pruner, make_sampler
 from asl.sweeps.space import Choice, Parameter, Space, Values, parse, warnings
@@ -38,7 +38,8 @@ _NOT_A_TRIALS = ("sweep", "status", "tracking", "hydra", "test", "resume")
 _IN_FINGERPRINT = ("data.source", "data.refuse_odd")
 _NOT_IN_IDENTITY = (*_NOT_A_TRIALS, *NOT_A_CHOICE, *_IN_FINGERPRINT, "data.workers")
 _SAME_FOR_ALL = (
-    "data", "data.root", "data.store", "data.name", "split", "split.by", "monitor", "test",
+    "data", "data.root", "data.store", "data.name", "data.dtype", "data.keep", "data.on_problem",
+    "data.refuse_odd", "data.columns", "split", "split.by", "monitor", "test",
 )  # fmt: skip
 _SHOWN = ("sampler", "pruner", "second_objective", "folds", "seeds", "max_failures")
 
@@ -56,6 +57,7 @@ def sweep_plan(cfg: DictConfig) -> tuple[SweepPlan, ClipStore, Split]:
     split = make_split(base.split, store)
     check_trainable(store, split)
     sweep = plain(cfg.sweep)
+    _check_fixed(sweep["fixed"])
     typed = [o for o in parse_overrides(cfg.hydra.overrides.task) if not o.below(_NOT_A_TRIALS)]
     overrides = (
         *_search_path(cfg),
@@ -77,13 +79,15 @@ def sweep_plan(cfg: DictConfig) -> tuple[SweepPlan, ClipStore, Split]:
     choice = cfg.hydra.runtime.choices["sweep"]
     plan = SweepPlan(
         address=StudyAddress(sweep["storage"], sweep["name"] or f"{choice}-{base.data.name}"),
-        identity=_identity(space, first, repetitions, second_objective, store),
+        identity=_identity(space, first, repetitions, second_objective, clips_digest(store, split)),
         space=space,
         total=_total(sweep["n_trials"], space, sweep["sampler"]),
         sampler=sampler,
         pruner=pruner,
         monitor=base.monitor,
         overrides=overrides,
+        data=base.data,
+        split=base.split,
         make_plan=trial_plan,
         format_override=format_override,
         tracking=base.tracking,
@@ -119,12 +123,23 @@ def _space(described: Mapping[str, Any], typed: Sequence[Override]) -> Space:
     """The space, in which a key that was typed has one value."""
     current = _current_space(described)
     for key, node in current.items():
-        if key in _SAME_FOR_ALL or key.partition(".")[0] in ("tracking", "hydra", "sweep"):
+        if _is_same_for_all(key) or key.partition(".")[0] in ("tracking", "hydra", "sweep"):
             raise UserError(f"sweep.space.{key}: is the same for all trials of a sweep")
         if described.get(key) != node:
             log_line(f"note: sweep.space has old names; they are now {key}: {node}")
     keys = {override.key: override.value for override in typed}
     return parse(current).pinned({key: keys[key] for key in current if key in keys})
+
+
+def _check_fixed(fixed: Sequence[str]) -> None:
+    """Raises UserError for what the sweep itself goes by, and not only its trials."""
+    for override in parse_overrides(fixed):
+        if _is_same_for_all(override.key):
+            raise UserError(f"sweep.fixed: {override.text} is of the sweep too; type it instead")
+
+
+def _is_same_for_all(key: str) -> bool:
+    return key in _SAME_FOR_ALL or key.startswith("data.source")
 
 
 def _notes(space: Space, sampler: str, pruner: str, second_objective: str | None) -> list[str]:
@@ -291,7 +306,7 @@ def _identity(
     first: RunPlan,
     repetitions: Sequence[Repetition],
     second_objective: str | None,
-    store: ClipStore,
+    clips: str,
 ) -> dict[str, Any]:
     """All that must be equal for results to belong to one study; `first` is a trial's plan."""
     objective = {
@@ -302,7 +317,7 @@ def _identity(
     return {
         "space": space.as_json(),
         "objective": objective,
-        "data": store.fingerprint,
+        "data": clips,
         "settings": _flat(first.config),
     }
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import optuna
 
-from asl.runs.plan import RunPlan
+from asl.clips.splits import Split
+from asl.clips.store import ClipStore
+from asl.runs.plan import DataPlan, RunPlan
 from asl.sweeps.queue import OVERRIDES, Goal, is_over
 from asl.sweeps.samplers import make_pruner, make_sampler
 from asl.sweeps.space import Choice, Space, parse
@@ -58,6 +60,8 @@ class SweepPlan:
         test: whether runs are tested at their end.
         final_seeds: with which the best values are trained again, and tested.
         max_failures: crashed trials after which a worker gives up.
+        data: the clips, the same for all trials; `identity["data"]` says which.
+        split: of the clips; a run's may have other validation signers.
         make_plan: the plan of a run, from its overrides and whether it is tested.
         format_override: a key and a value as an override.
         current_identity: spells an identity, maybe an older version's, as this version does.
@@ -79,6 +83,8 @@ class SweepPlan:
     pruner: tuple[str, Options, int]
     monitor: str
     overrides: tuple[str, ...]
+    data: DataPlan
+    split: Callable[..., Split]
     make_plan: Callable[[tuple[str, ...], bool], RunPlan]
     format_override: Callable[[str, object], str]
     tracking: Mapping[str, str]
@@ -117,6 +123,11 @@ def open_study(plan: SweepPlan, locks: Path, worker: int = 0) -> optuna.Study:
     study.sampler = make_sampler(name, options, seed + 1000 * worker + begun)
     study.pruner = make_pruner(*plan.pruner)
     return study
+
+
+def clips_digest(store: ClipStore, split: Split) -> str:
+    """What identifies the clips of a sweep, and the column that its split goes by."""
+    return f"{store.fingerprint}{split.by_digest}"
 
 
 def goal_of(plan: SweepPlan, study: optuna.Study) -> Goal:

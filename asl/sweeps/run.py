@@ -22,7 +22,7 @@ from asl.sweeps.plan import SweepPlan, final_plan, goal_of, open_study
 from asl.sweeps.progress import Screen, TrialLines, log_line
 from asl.sweeps.queue import crashed, is_over
 from asl.sweeps.record import SweepRecord, open_parent
-from asl.sweeps.study import COMMAND, finished
+from asl.sweeps.study import COMMAND, REFUSED, finished
 from asl.sweeps.trial import log_file, run_worker
 from asl.tracking.store import Tracker, open_tracker
 from asl.tracking.sweep import end_parent, sweep_lock
@@ -71,6 +71,7 @@ def _run_sweep(
     plan = replace(plan, parent=parent.id)
     record = SweepRecord(plan, study, parent, tracker)
     study.set_user_attr(COMMAND, command)
+    study.set_user_attr(REFUSED, "")
     log_line(f"sweep {plan.address.name} ({parent.id}), study in {plan.address.redacted_url}")
     log = log_file(tracker.work, plan.address.name)
     log_line(f"validation: {plan.validation}; output of the trials: {log}")
@@ -132,13 +133,18 @@ def run_trials(plan: SweepPlan, study: optuna.Study, tracker: Tracker, record: S
         else:
             run_worker(0, plan, report)
         report()
+    refused = study.user_attrs[REFUSED]
     if not all(is_over(opened, goal_of(stage, opened)) for stage, opened in stages):
+        if refused:
+            raise UserError(refused)
         failed = sum(len(crashed(opened, began)) for _, opened in stages)
         raise UserError(
             f"sweep.max_failures={plan.max_failures}: {failed} trials crashed"
             + (f" and {deaths} workers died" if deaths else "")
             + f"; runs have a traceback.txt, and {log} has what was printed"
         )
+    if refused:
+        log_line(f"note: {refused}")
 
 
 def launch(plan: SweepPlan, tracker: Tracker) -> Processes | Jobs:

@@ -28,6 +28,7 @@ Identity = Mapping[str, Any]
 IDENTITY = "identity"
 TOTAL = "n_trials"
 COMMAND = "command"  # that resumes it
+REFUSED = "refused"  # why a worker did not take part, last; empty where all did
 _FINAL = "-final-"
 SQLITE = "sqlite:///"
 LOCK_FILE = "sweep-studies.lock"  # held while a study or its run is created

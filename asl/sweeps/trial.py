@@ -1,7 +1,6 @@
 """A trial: the training runs of drawn values, each as `asl train` with more overrides makes it."""
 
 import contextlib
-import json
 import socket
 import sys
 import traceback
@@ -19,8 +18,9 @@ from asl.paths import as_file_name
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import RunPlan, digest, variation
 from asl.runs.train import TrainedRun, resume, train
-from asl.sweeps.plan import SweepPlan, final_plan, goal_of, open_study
+from asl.sweeps.plan import SweepPlan, clips_digest, final_plan, goal_of, open_study
 from asl.sweeps.queue import OVERRIDES, RUN, Attempt, Worker
+from asl.sweeps.study import REFUSED
 from asl.sweeps.worker import Outcome, work
 from asl.tracking import sweep as tags
 from asl.tracking.find import download
@@ -37,6 +37,8 @@ def run_worker(
 ) -> None:
     """Run trials of a sweep beside other workers, then the final runs, until none is left.
 
+    It runs none where the clips are others than those that the sweep began with.
+
     Args:
         number: of this worker.
         plan: of the sweep.
@@ -45,16 +47,31 @@ def run_worker(
     tracker = open_tracker(plan.tracking)
     worker = Worker(tracker.work)
     log = log_file(tracker.work, plan.address.name)
-    stores: dict[str, ClipStore] = {}
     stage: SweepPlan | None = plan
     try:
-        while stage:
+        with printing_to(log):
+            store = _same_clips(plan, open_study(plan, tracker.work, number))
+        while stage and store:
             study = open_study(stage, tracker.work, number)
-            trials = TrialRunner(stage, study, tracker, log, stores)
+            trials = TrialRunner(stage, study, tracker, log, store)
             work(study, goal_of(stage, study), worker, trials, stage.max_failures, after_trial)
             stage = final_plan(stage, study)
     finally:
         worker.leave()
+
+
+def _same_clips(plan: SweepPlan, study: optuna.Study) -> ClipStore | None:
+    """The sweep's clips; None, and the reason in the study, where they are others now."""
+    store = open_store(plan.data)
+    if clips_digest(store, make_split(plan.split, store)) == plan.identity["data"]:
+        return store
+    reason = (
+        f"data.store={plan.data.store}: the clips have changed since the sweep began, so a worker "
+        "did not take part; with another sweep.name= the same command begins one on the new clips"
+    )
+    print(reason, file=sys.stderr)
+    study.set_user_attr(REFUSED, reason)
+    return None
 
 
 def log_file(folder: Path, sweep: str) -> Path:
@@ -83,14 +100,14 @@ class TrialRunner:
         study: the trials are of.
         tracker: where runs are kept.
         log: what runs print.
-        stores: opened clips, by their part of the config.
+        store: the clips of all trials.
     """
 
     plan: SweepPlan
     study: optuna.Study
     tracker: Tracker
     log: Path
-    stores: dict[str, ClipStore]
+    store: ClipStore
 
     def __call__(self, attempt: Attempt) -> Outcome:
         """Train the runs of a trial, or resume those of an interrupted attempt."""
@@ -132,7 +149,7 @@ class TrialRunner:
         plan = variation(trial_plan, seed=repetition.seed, val=repetition.val)
         label = self._label(attempt.trial.number)
         options: dict[str, Any] = {
-            "store": self._store(plan),
+            "store": self.store,
             "after_epoch": self._report(attempt, number, plan, values),
             "draw": plan.test,
         }
@@ -229,7 +246,7 @@ class TrialRunner:
         key = f"cost.{self._architecture(attempt)}"
         costs: dict[str, float] = self.study.user_attrs.get(key, {})
         if not costs:
-            store = self._store(plan)
+            store = self.store
             rows = sorted(make_split(plan.split, store).val, key=lambda row: store.frames[row])
             checkpoint = download(self.tracker, run.run_id, "checkpoints/best.ckpt")
             costs = cost.cost(load_recognizer(checkpoint), store.read(rows[len(rows) // 2]))
@@ -251,9 +268,3 @@ class TrialRunner:
 
     def _label(self, number: int) -> str:
         return f"{self.plan.label}{number}"
-
-    def _store(self, plan: RunPlan) -> ClipStore:
-        key = json.dumps(plan.config["data"], sort_keys=True)
-        if key not in self.stores:
-            self.stores[key] = open_store(plan.data)
-        return self.stores[key]

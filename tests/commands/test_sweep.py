@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from asl.cli import run
+from asl.sweeps import run as sweeping
 from asl.training.module import SignClassifier
 
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
@@ -159,6 +161,8 @@ def test_the_same_name_for_another_search_is_refused(finished, capsys):
         (RATE, ["sweep.n_trials=0"], ["sweep.n_trials=0", "greater than 0"]),
         (RATE, ["sweep.sampler=grid"], ["sampler=grid", "continuous"]),
         (RATE, ["sweep.fixed=['trainer.max_epoch=1']"], ["sweep.fixed", "trainer.max_epoch"]),
+        (RATE, ["sweep.fixed=['data.dtype=float16']"], ["sweep.fixed", "type it instead"]),
+        ({"data.keep": {"choices": ["all"]}}, [], ["space.data.keep", "same for all trials"]),
         (RATE, ["sweep.folds=9"], ["sweep.folds=9", "sweep.seeds"]),
         (
             RATE,
@@ -261,6 +265,51 @@ def test_a_trial_that_diverges_is_pruned_and_no_crash(sweeps):
     assert trial.state.name == "PRUNED"
     assert "diverged in epoch" in trial.user_attrs["why"]
     assert [child.status for child in sweeps.runs()[1]] == ["FAILED"]
+
+
+@pytest.fixture
+def own_clips(sweeps, workbench):
+    """Clips that a test may change, as the sweep's."""
+    assert run(["prepare", *workbench.data]) == 0
+    raw = shutil.copytree(workbench.folder / "raw", sweeps.folder / "raw")
+    sweeps.data = ["data=gislr", f"data.root={raw}", f"data.store={sweeps.folder}/store"]
+    return raw
+
+
+def remove_a_clip(raw):
+    next(raw.glob("train_landmark_files/*/*.parquet")).unlink()
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_worker_that_starts_after_the_clips_changed_refuses(
+    sweeps, own_clips, workers, monkeypatch, capsys
+):
+    opened = sweeping.open_parent
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, "open_parent", lambda *a: remove_a_clip(own_clips) or opened(*a))
+        assert sweeps(RATE, f"sweep.workers={workers}", n_trials=workers) == 2
+    *_, sentence = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"asl sweep: data.store={sweeps.folder}/store: the clips have chang")
+    parent, children = sweeps.runs()
+    assert (parent.status, children, sweeps.trials()) == ("FAILED", [], [])
+    assert sweeps(RATE, n_trials=1) == 2
+    assert "another data; give this one another name" in capsys.readouterr().err
+
+
+def test_all_trials_of_a_worker_are_of_the_clips_that_it_opened(sweeps, own_clips, monkeypatch):
+    step = SignClassifier.training_step
+
+    def change_clips(self, batch, number):
+        monkeypatch.setattr(SignClassifier, "training_step", step)
+        remove_a_clip(own_clips)
+        return step(self, batch, number)
+
+    monkeypatch.setattr(SignClassifier, "training_step", change_clips)
+    sizes = {"data.batch_size": {"choices": [5, 7]}}
+    assert sweeps(sizes, "trainer.max_epochs=1", sampler="grid") == 0
+    _, (first, second) = sweeps.runs()
+    assert first.params["data.batch_size"] != second.params["data.batch_size"]
+    assert first.tags["data.fingerprint"] == second.tags["data.fingerprint"]
 
 
 def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):

@@ -194,8 +194,10 @@ def test_config_groups_of_the_user_reach_trials_in_any_process(searches, monkeyp
 
 def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
     """Which others may read: they lie in a shared folder, and stay there."""
+    from asl.clips.splits import signer_holdout
     from asl.config.overrides import format_override
     from asl.config.sweep_plan import trial_plan
+    from asl.runs.plan import DataPlan
     from asl.sweeps import run as sweeping
     from asl.sweeps.plan import SweepPlan
     from asl.sweeps.space import parse
@@ -212,6 +214,8 @@ def test_jobs_files_hold_no_password(tmp_path, monkeypatch):
         pruner=("none", {}, 1),
         monitor="val/f1",
         overrides=(),
+        data=DataPlan("abc", tuple, "raw", tmp_path / "store"),
+        split=signer_holdout,
         make_plan=trial_plan,
         format_override=format_override,
         tracking={"uri": "http://ann:secret@localhost:1", "experiment": "asl"},

@@ -5,10 +5,12 @@ import typing
 import optuna
 import pytest
 
+from asl.clips.splits import signer_holdout
 from asl.config.overrides import format_override
 from asl.config.schema import SweepSettings
 from asl.config.sweep_plan import current_identity, trial_plan
 from asl.errors import UserError
+from asl.runs.plan import DataPlan
 from asl.sweeps.plan import SweepPlan, goal_of, open_study
 from asl.sweeps.queue import Worker, next_attempt
 from asl.sweeps.samplers import PRUNERS, SAMPLERS
@@ -60,6 +62,8 @@ def plan(folder, identity=CURRENT):
         pruner=("none", {}, 1),
         monitor="val/f1",
         overrides=(),
+        data=DataPlan("abc", tuple, "raw", folder / "store"),
+        split=signer_holdout,
         make_plan=trial_plan,
         format_override=format_override,
         current_identity=current_identity,
