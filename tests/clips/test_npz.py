@@ -69,6 +69,17 @@ def test_without_lengths_the_empty_end_is_cut_and_without_repetitions_clips_are_
     assert "clips.npz:1,shows nothing in any" in (tmp_path / "store/problems.csv").read_text()
 
 
+def test_a_name_may_be_nan_and_a_clip_without_a_name_is_a_problem(tmp_path, arrays):
+    arrays["sign"] = np.array(["nan", "no", "", "nan"])
+    arrays["participant_id"] = np.array(["nan", "10", "10", ""])
+    reader = source(tmp_path, arrays)
+    assert reader.signs == ["nan", "no"]
+    listing = reader.listing()
+    assert [(entry.sign, entry.signer) for entry in listing.entries] == [("nan",) * 2, ("no", "10")]
+    told = [(problem.path, problem.reason) for problem in listing.problems]
+    assert told == [("clips.npz:2", "has no sign"), ("clips.npz:3", "has no signer")]
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_other_axes_and_ways_to_save_are_the_same_clips(tmp_path, arrays, save, order):

@@ -99,13 +99,13 @@ class NpzSource:
         self._repetition = self._column(repetition) if repetition else None
         self._known = {clips, length or "length", sign, signer}
         self._names = sign_names(signs)
-        self.signs = list(self._names.values()) or sorted_names(self._sign)
+        self.signs = list(self._names.values()) or sorted_names([s for s in self._sign if s])
         # Lengths may come from another file than the clips; prepare would not see it change.
         digest = None if self._length is None else zlib.crc32(self._length.tobytes())
         self.settings = self._form.settings | {"clips": clips, "length": digest}
 
     def listing(self) -> Listing:
-        """All clips of the array in its order; one whose label has no name is a problem.
+        """All clips of the array in its order; one without a sign or a signer is a problem.
 
         Every further array with a name or a number for each clip is a column.
         """
@@ -118,6 +118,8 @@ class NpzSource:
             if not sign:
                 reason = f"sign {label!r} is not in signs" if self._names else "has no sign"
                 problems.append(Problem(f"{path}:{row}", reason))
+            elif not signer:
+                problems.append(Problem(f"{path}:{row}", "has no signer"))
             else:
                 entries.append(Entry(path, signer, f"{sign}-{signer}-{number}", sign, row))
         if not self._signer:
@@ -240,11 +242,13 @@ def _as_texts(array: np.ndarray, name: str) -> list[str]:
     """Names, numbers or truth values as text: whole numbers without a point, NaN as empty."""
     if array.dtype.kind == "S":
         array = np.strings.decode(array, "utf-8", "replace")
-    if array.dtype.kind == "f" and (array == np.round(array))[~np.isnan(array)].all():
-        return ["" if np.isnan(value) else f"{value:.0f}" for value in array]
-    if array.dtype.kind not in "Uiufb":
+    if array.dtype.kind == "f":
+        whole = (array == np.round(array))[~np.isnan(array)].all()
+        texts = [f"{value:.0f}" if whole else str(value) for value in array]
+        return ["" if text == "nan" else text for text in texts]  # a name may be "nan"
+    if array.dtype.kind not in "Uiub":
         raise UserError(f"{name} holds {array.dtype}, not names or numbers")
-    return ["" if str(value) == "nan" else str(value) for value in array]
+    return [str(value) for value in array]
 
 
 def _whole(array: np.ndarray, name: str) -> np.ndarray:
