@@ -267,6 +267,7 @@ def test_one_fold_alone_has_no_deviation(workbench, capsys):
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_clips_that_change_meanwhile_are_not_mixed_in(workbench, tmp_path, workers):
+    assert run(["prepare", *workbench.data]) == 0
     raw = shutil.copytree(workbench.folder / "raw", tmp_path / "raw")
     data = ["data=gislr", f"data.root={raw}", f"data.store={tmp_path}/store"]
     uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"

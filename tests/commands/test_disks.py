@@ -1,5 +1,6 @@
 """A disk that is full or read-only: one sentence, the run FAILED, files that exist stay whole."""
 
+import importlib
 import json
 import shutil
 import sqlite3
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from asl.errors import disk_failure
@@ -15,6 +17,7 @@ from asl.files import replacing_in
 from asl.tracking.find import find_runs
 from asl.tracking.store import open_tracker
 
+exporting = importlib.import_module("asl.export.export")  # asl.export is a function, too
 SMALL = ["model=cnn", "model.hidden=8", "trainer=smoke"]
 
 
@@ -42,6 +45,22 @@ def test_a_full_disk_leaves_the_evaluation_of_before(workbench, trained, capsys,
     assert workbench(*arguments) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_full_disk_after_an_export_names_the_files_that_are_whole(
+    workbench, trained, tmp_path, capsys, monkeypatch
+):
+    def export(recognizer, directory, **_):
+        directory.mkdir()
+        (directory / "model_float32.tflite").write_bytes(b"whole")
+        return {"bytes": {"model_float32.tflite": 5}}
+
+    monkeypatch.setattr(exporting, "export", export)
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    assert workbench("export", f"run={trained}", f"export.dir={tmp_path}/out") == 2
+    sentence = capsys.readouterr().err.splitlines()[-1]
+    assert sentence.startswith(f"asl export: {tmp_path}/out: model_float32.tflite are whole")
+    assert "No space left on device" in sentence
 
 
 def test_only_errors_of_disks_are_one_sentence():

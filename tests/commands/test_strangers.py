@@ -1,5 +1,6 @@
 """Runs and checkpoints of strangers: nothing that they name is run or used as a path."""
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -204,6 +205,20 @@ def test_a_run_whose_name_is_a_path(received, monkeypatch):
     (folder,) = (project / "data" / "evaluations").iterdir()
     assert folder.name == "-..-..-home-synthetic-test"
     assert set(received.folder.iterdir()) == before
+
+
+def test_an_export_of_a_run_whose_name_is_a_path(received, capsys, monkeypatch):
+    folders = []
+
+    def export(recognizer, directory, **_):
+        folders.append(directory)
+        raise UserError("stopped")
+
+    monkeypatch.setattr(importlib.import_module("asl.export.export"), "export", export)
+    monkeypatch.setattr("asl.runs.export.PROJECT", received.folder / "project")
+    received.tracker.client.set_tag(received.run.run_id, "mlflow.runName", "../../../home")
+    assert "stopped" in received.refused(capsys, "export", f"run={received.run.run_id}")
+    assert folders == [received.folder / "project" / "exports" / "-..-..-home"]
 
 
 @pytest.mark.parametrize("path", ["../../../../secret", "/etc/passwd", "x/../../../../secret"])

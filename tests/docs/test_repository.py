@@ -1,11 +1,13 @@
 """Facts that stand in several files of the repository agree."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 import asl
 from asl.paths import PROJECT
@@ -59,6 +61,27 @@ def test_the_workflow_tests_the_declared_versions_of_python():
     tested = workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]
     declared = [each.rsplit(" ", 1)[-1] for each in project()["classifiers"] if "3." in each]
     assert tested == declared
+    allowed = SpecifierSet(project()["requires-python"])
+    newest = max(int(version.rpartition(".")[2]) for version in declared)
+    assert all(allowed.contains(f"{version}.0") for version in declared)
+    assert not allowed.contains(f"3.{newest + 1}.0")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_clean_leaves_results_and_clean_results_asks(tmp_path):
+    def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = ["make", "-f", str(PROJECT / "Makefile"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, input="no", capture_output=True, text=True)
+
+    results = make("--eval=print: ; @echo $(RESULTS)", "print").stdout.split()
+    assert {"mlruns/mlflow.db", "mlruns/artifacts", "exports"} <= set(results)
+    code = ["asl", "benchmarks", "tests", "docs"]
+    for folder in [*code, *results, "data/raw/gislr", ".venv"]:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    assert make("clean").returncode == 0
+    assert not (tmp_path / ".venv").exists()
+    assert make("clean-results").returncode != 0
+    assert all((tmp_path / result).is_dir() for result in [*results, "data/raw/gislr"])
 
 
 def test_the_readme_is_short():

@@ -177,6 +177,21 @@ def test_predict_takes_a_registered_model(uri, finished, registered, name, tmp_p
     assert {entry["sign"] for entry in found["predictions"]} == set(SIGNS)
 
 
+def test_the_code_of_a_registered_model_is_not_run(
+    uri, store, finished, registered, tmp_path, clip, capsys
+):
+    """MLflow would import it; a stranger may have written it."""
+    made = registered(finished({"val/f1": 0.9}))
+    address, marker = f"models:/{made.name}/1", tmp_path / "marker"
+    served = list(registered_file(store, address).parents[1].glob("*.py"))
+    assert served
+    for path in served:
+        path.write_text(f"open({str(marker)!r}, 'w')")
+    np.save(tmp_path / "clip.npy", clip)
+    assert asl(["predict", address, str(tmp_path / "clip.npy"), f"tracking.uri={uri}"]) == 0
+    assert not marker.exists()
+
+
 def test_mistakes_name_the_choices(uri, store, finished, registered, name, capsys):
     run = finished({"val/f1": 0.9})
     registered(run)
