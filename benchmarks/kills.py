@@ -2,10 +2,11 @@
 
     python -m benchmarks.kills --folder data/kills --kills 500
 
-After every kill: no run stays RUNNING, finished runs keep their checkpoints, the store is the old
-one, the new one or none, a folder of exported files has a report only if it has all that the report
-names. Then the next command goes on, or says in one sentence why it does not. Each kill is a line
-in FOLDER/kills.jsonl; the same command goes on where it was stopped, `--summary` prints the table.
+After every kill no run stays RUNNING, finished runs keep their checkpoints, the store is the old
+one, the new one or none, and a folder of exported files has a report only if it has all that the
+report names. Then the next command is killed, too, or goes on, or says in one sentence why not.
+Each kill is a line in FOLDER/kills.jsonl; the same command goes on where it was stopped, and
+`--summary` prints the table.
 """
 
 import argparse
@@ -42,6 +43,9 @@ IMPORTED = (
     "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store", "onnxruntime", "onnxscript",
     "pandas", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "torch.onnx",
 )  # fmt: skip
+
+IN_TURN = 3
+"""The same command is killed so often before it may come to its end."""
 
 KEPT = ("no checkpoint to go on from", "did it finish?", "no such training run")
 """Why a run that was killed early is not resumed."""
@@ -165,31 +169,42 @@ def runs(house: House) -> list[dict[str, Any]]:
 
 def faults(house: House) -> list[str]:
     """What does not hold."""
-    found = [f"{run['name']} is RUNNING" for run in runs(house) if run["status"] == "RUNNING"]
-    found += _lost(house) + _store_faults(house)
+    now = runs(house)
+    found = [f"{run['name']} is RUNNING" for run in now if run["status"] == "RUNNING"]
+    found += _lost(house, now) + _store_faults(house)
     for folder in (house.folder / "exports").glob("*"):
         found += _export_faults(folder)
     return found
 
 
-def _lost(house: House) -> list[str]:
-    """Finished runs whose status or checkpoint is gone."""
+def _lost(house: House, now: list[dict[str, Any]]) -> list[str]:
+    """Finished runs whose status or checkpoint is gone; only new checkpoints are opened."""
     from asl.training.checkpoint import load_recognizer
 
-    now = {run["id"]: run for run in runs(house)}
+    before, finished = house.known.get("finished", {}), _finished(house, now)
     found = [
-        f"{run} was FINISHED"
-        for run in house.known.get("finished", ())
-        if now.get(run, {}).get("status") != "FINISHED"
+        f"{run} was FINISHED, with a checkpoint of {size} bytes"
+        for run, size in before.items()
+        if finished.get(run) != size
     ]
-    for run in now.values():
-        if run["status"] == "FINISHED" and run["kind"] in ("train", "ensemble"):
-            kept = house.folder / "mlruns/artifacts" / run["id"] / "artifacts/checkpoints/best.ckpt"
+    for run in now:
+        if run["id"] in finished.keys() - before.keys() and run["kind"] in ("train", "ensemble"):
             try:
-                load_recognizer(kept)
+                load_recognizer(_checkpoint(house, run["id"]))
             except Exception as error:
                 found.append(f"{run['name']} is FINISHED without its checkpoint: {error}")
     return found
+
+
+def _finished(house: House, now: list[dict[str, Any]]) -> dict[str, int]:
+    """The finished runs, and the sizes of their checkpoints, 0 of those that have none."""
+    ids = [run["id"] for run in now if run["status"] == "FINISHED"]
+    files = {run: _checkpoint(house, run) for run in ids}
+    return {run: file.stat().st_size if file.exists() else 0 for run, file in files.items()}
+
+
+def _checkpoint(house: House, run: str) -> Path:
+    return house.folder / "mlruns/artifacts" / run / "artifacts/checkpoints/best.ckpt"
 
 
 def _store_faults(house: House) -> list[str]:
@@ -239,25 +254,28 @@ class Case:
 
     Attributes:
         commands: of one attempt.
-        follow: does the next command, and gives the faults.
+        follow: does the next command, and gives the faults; None where it did nothing.
     """
 
     commands: Callable[[House, int], list[list[str]]]
-    follow: Callable[[House, int], list[str]]
+    follow: Callable[[House, int], list[str] | None]
 
 
-def again(house: House, number: int, arguments: list[str]) -> list[str]:
-    """The same command does the rest."""
+def again(house: House, number: int, arguments: list[str]) -> list[str] | None:
+    """The same command does the rest, where it has been killed often enough."""
+    if (number + 1) % IN_TURN:
+        return None
     status, text = finish(house, arguments)
     return [] if status == 0 else [f"status {status}: {text[-1500:]}"]
 
 
-def resume(house: House, number: int) -> list[str]:
+def resume(house: House, number: int) -> list[str] | None:
     """Killed trainings of this attempt go on, or say why not."""
-    found = []
+    found = None
     for run in ask(house, runs):
         if run["kind"] == "train" and run["status"] == "KILLED" and run["seed"] == str(number):
             status, text = finish(house, ["train", f"resume={run['id']}", house.tracking])
+            found = found or []
             said = status == 2 and any(why in text for why in KEPT)
             if status and not (said and "Traceback" not in text):
                 found.append(f"resume: status {status}: {text[-1500:]}")
@@ -266,14 +284,15 @@ def resume(house: House, number: int) -> list[str]:
 
 def crossval(house: House, number: int) -> list[str]:
     """The command of a cross-validation of two folds."""
-    kfold = ["split=signer_kfold", "split.folds=2", "workers=1", f"seed={number}"]
+    kfold = ["split=signer_kfold", "split.folds=2", "workers=1", f"seed={number // IN_TURN}"]
     return ["crossval", *SMALL, *house.data(), house.tracking, *kfold]
 
 
 def sweep(house: House, number: int) -> list[str]:
     """The command of a sweep of two trials."""
     few = ["sweep=quick", "sweep.n_trials=2", "sweep.fixed=['trainer.max_epochs=2']"]
-    name = [f"sweep.name=kills{number}", f"sweep.storage=sqlite:///{house.folder}/optuna.db"]
+    study = f"sweep.name=kills{number // IN_TURN}"
+    name = [study, f"sweep.storage=sqlite:///{house.folder}/optuna.db"]
     return ["sweep", *house.data(), house.tracking, *few, *name, "trainer=smoke"]
 
 
@@ -285,12 +304,13 @@ def export(house: House, number: int) -> list[str]:
     return ["export", f"run={run}", f"export.dir={folder}", *checks, house.tracking]
 
 
-def follow_export(house: House, number: int) -> list[str]:
+def follow_export(house: House, number: int) -> list[str] | None:
     """Most of the time the next export is killed, too."""
     if number % 5:
-        return []
+        return None
     folder = house.folder / "exports" / str(number // 10)
-    found = again(house, number, export(house, number))
+    status, text = finish(house, export(house, number))
+    found = [] if status == 0 else [f"status {status}: {text[-1500:]}"]
     left = [path.name for path in folder.glob(".*")]
     return found + [f"{folder}: {left} left"] * bool(left)
 
@@ -302,13 +322,13 @@ def ensemble(house: House, number: int) -> list[str]:
 
 def prepare(house: House, number: int) -> list[str]:
     """The command that packs a store of its own, in turns as float16 and float32."""
-    return ["prepare", *house.data("packed"), f"data.dtype=float{16 * (1 + number % 2)}"]
+    return ["prepare", *house.data("packed"), f"data.dtype=float{16 * (1 + number // IN_TURN % 2)}"]
 
 
-def follow_prepare(house: House, number: int) -> list[str]:
+def follow_prepare(house: House, number: int) -> list[str] | None:
     """The same command does the rest; sometimes the next one begins anew."""
     found = again(house, number, prepare(house, number))
-    if number % 3 == 0:
+    if number % 7 == 0:
         shutil.rmtree(house.folder / "packed")
     return found
 
@@ -318,10 +338,11 @@ def download(house: House, number: int) -> list[str]:
     return ["download", "data=gislr", f"data.root={house.folder}/downloaded"]
 
 
-def follow_download(house: House, number: int) -> list[str]:
+def follow_download(house: House, number: int) -> list[str] | None:
     """The same command does the rest."""
     found = again(house, number, download(house, number))
-    shutil.rmtree(house.folder / "downloaded", ignore_errors=True)
+    if found is not None:
+        shutil.rmtree(house.folder / "downloaded", ignore_errors=True)
     return found
 
 
@@ -337,7 +358,7 @@ def interrupted(house: House, number: int) -> list[list[str]]:
     return [["train", f"resume={run}", "trainer.max_epochs=4", house.tracking]] * 2
 
 
-def clean_work(house: House, number: int) -> list[str]:
+def clean_work(house: House, number: int) -> list[str] | None:
     """The run goes on; then its files make room for the next attempt's."""
     found = resume(house, number)
     shutil.rmtree(house.folder / "mlruns" / "work", ignore_errors=True)
@@ -354,7 +375,7 @@ def once(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list
     return lambda house, number: [make(house, number)]
 
 
-def same(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list[str]]:
+def same(make: Callable[[House, int], list[str]]) -> Callable[[House, int], list[str] | None]:
     """The same command does the rest."""
     return lambda house, number: again(house, number, make(house, number))
 
@@ -392,7 +413,7 @@ def attempt(house: House, name: str, number: int, longest: float) -> dict[str, A
     found: list[str] = []
     moments: list[float] = []
     statuses: list[int | None] = []
-    house.known["finished"] = [run["id"] for run in ask(house, runs) if run["status"] == "FINISHED"]
+    house.known["finished"] = ask(house, lambda house: _finished(house, runs(house)))
     commands = case.commands(house, number)
     started = time.monotonic()
     pids = [command(arguments, log) for arguments in commands]
@@ -407,8 +428,8 @@ def attempt(house: House, name: str, number: int, longest: float) -> dict[str, A
         statuses.append(status)
     try:
         found += ask(house, faults)
-        found += case.follow(house, number)
-        found += ask(house, faults)
+        if (after := case.follow(house, number)) is not None:
+            found += after + ask(house, faults)
     except AssertionError as error:
         found.append(str(error)[-1500:])
     seconds = round(time.monotonic() - began, 2)
