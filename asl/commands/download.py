@@ -5,21 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from asl.config.compose import plain, run_command
 from asl.config.overrides import parse_overrides
 from asl.config.plan import choices
-from asl.errors import UserError, unknown
+from asl.config.schema import download_settings
+from asl.errors import unknown
 from asl.targets import factory
-
-
-class DownloadSettings(BaseModel):
-    """The part of `download` that is the same for every data set."""
-
-    model_config = ConfigDict(extra="ignore")
-    archive: Path | None
-    keep_archive: bool
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -32,7 +24,7 @@ def _download(cfg: DictConfig) -> None:
 
     if "origin" not in cfg.download:
         raise unknown("data", cfg.data.name, choices("download"))
-    settings = _settings(cfg)
+    settings = download_settings(cfg)
     landed = download(
         factory(plain(cfg.download.origin), "origin")(),
         lambda folder: factory({**plain(cfg.data.source), "root": folder}, "source")(),
@@ -47,16 +39,3 @@ def _download(cfg: DictConfig) -> None:
     typed = [override.text for override in overrides if override.below(["data"])]
     following = shlex.join(["asl", "prepare", *typed])
     print(f"{cfg.data.root}: {landed.clips:,} clips, {verified}; next: {following}")
-
-
-def _settings(cfg: DictConfig) -> DownloadSettings:
-    try:
-        settings = DownloadSettings.model_validate(dict(cfg.download))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        reason = fault["msg"].removeprefix("Input should be ")
-        key = f"download.{fault['loc'][0]}={fault['input']}"
-        raise UserError(f"{key}: should be {reason}") from error
-    if settings.archive and not settings.archive.expanduser().is_file():
-        raise UserError(f"download.archive={settings.archive}: there is no such file")
-    return settings

@@ -22,6 +22,8 @@ from asl.tracking.table import (
     check_columns,
     in_order,
     like_with_like,
+    mean_cell,
+    tested_on,
 )
 
 if TYPE_CHECKING:
@@ -120,25 +122,6 @@ def _print_averages(found: "Sequence[Average]", shown: Sequence[str], as_json: b
     table = plain_table("choices", "data", "split", numbers=["runs", *shown])
     for average in found:
         choices = " ".join(f"{name}={value}" for name, value in average.choices.items())
-        printed = [_mean(average, name) for name in shown]
-        table.add_row(choices, average.data, _tests(average), str(average.runs), *printed)
+        printed = [mean_cell(average, name) for name in shown]
+        table.add_row(choices, average.data, tested_on(average), str(average.runs), *printed)
     _print_with_marks(table, found)
-
-
-def _tests(average: "Average") -> str:
-    """The split's kind and every run's test, so that means over other signers show."""
-    tests = [
-        test.removeprefix(average.split).strip() + (f" × {runs}" if runs > 1 else "")
-        for test, runs in sorted(average.tests.items())
-    ]
-    mark = "" if average.test_signer_independent else f" {MIXED_TEST}"
-    return f"{average.split} {'; '.join(tests)}{mark}"
-
-
-def _mean(average: "Average", metric: str) -> str:
-    if metric not in average.metrics:
-        return ""
-    mean, deviation = average.metrics[metric]
-    mixed = metric.startswith("val/") and not average.val_signer_independent
-    spread = "" if deviation is None else f" ± {deviation:.4f}"
-    return f"{mean:.4f}{spread}" + (MIXED_VAL if mixed else "")

@@ -3,6 +3,7 @@
 import math
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -143,6 +144,28 @@ class PrepareSettings(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     workers: PositiveInt | None
+
+
+class DownloadSettings(BaseModel):
+    """The part of `download` that is the same for every data set."""
+
+    model_config = ConfigDict(extra="ignore")
+    archive: Path | None
+    keep_archive: bool
+
+
+def download_settings(cfg: DictConfig) -> DownloadSettings:
+    """The settings of conf/download.yaml; raises UserError for a value that is unsound."""
+    try:
+        settings = DownloadSettings.model_validate(dict(cfg.download))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        reason = fault["msg"].removeprefix("Input should be ")
+        key = f"download.{fault['loc'][0]}={fault['input']}"
+        raise UserError(f"{key}: should be {reason}") from error
+    if settings.archive and not settings.archive.expanduser().is_file():
+        raise UserError(f"download.archive={settings.archive}: there is no such file")
+    return settings
 
 
 MISSING = "data.source.missing"

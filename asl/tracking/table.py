@@ -9,6 +9,7 @@ from asl.errors import unknown
 from asl.tracking.ranking import smaller_is_better
 
 if TYPE_CHECKING:
+    from asl.tracking.averages import Average
     from asl.tracking.found import FoundRun
 
 # Marks numbers that new signers would not reach.
@@ -40,6 +41,26 @@ def cell(run: "FoundRun", column: str) -> str:
     mixed = column.startswith("val/") and not run.val_signer_independent
     digits = 0 if column == "parameters" else 4
     return f"{run.metrics[column]:,.{digits}f}" + (MIXED_VAL if mixed else "")
+
+
+def tested_on(average: "Average") -> str:
+    """The split's kind and every run's test, so that means over other signers show."""
+    tests = [
+        test.removeprefix(average.split).strip() + (f" × {runs}" if runs > 1 else "")
+        for test, runs in sorted(average.tests.items())
+    ]
+    mark = "" if average.test_signer_independent else f" {MIXED_TEST}"
+    return f"{average.split} {'; '.join(tests)}{mark}"
+
+
+def mean_cell(average: "Average", metric: str) -> str:
+    """A mean with its deviation; empty where the runs lack the metric."""
+    if metric not in average.metrics:
+        return ""
+    mean, deviation = average.metrics[metric]
+    mixed = metric.startswith("val/") and not average.val_signer_independent
+    spread = "" if deviation is None else f" ± {deviation:.4f}"
+    return f"{mean:.4f}{spread}" + (MIXED_VAL if mixed else "")
 
 
 def like_with_like(runs: "Sequence[FoundRun]") -> "list[FoundRun]":
