@@ -1,15 +1,13 @@
 """Opening a .tflite in LiteRT, TFLite's interpreter."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asl.errors import UserError
+from asl.native import silent_stderr
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 """A clip, float32 [n, N, 3] with NaN = not detected, to probabilities, float32 [signs]."""
@@ -88,18 +86,3 @@ def interpreter(path: str | Path, threads: int = 1) -> Any:
 
     with silent_stderr():
         return Interpreter(str(path), num_threads=threads)
-
-
-@contextlib.contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Drop what native code writes to stderr; LiteRT has no other switch for its messages."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

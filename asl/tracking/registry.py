@@ -19,7 +19,7 @@ from mlflow.pyfunc import save_model
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from asl.errors import UserError
-from asl.runtime.litert import silent_stderr
+from asl.native import silent_stderr
 from asl.tracking.find import download
 from asl.tracking.found import CHOOSING_METRICS, PROTOCOL, FoundRun
 from asl.tracking.store import Tracker

@@ -16,7 +16,7 @@ import numpy as np
 
 from asl.export.passes.flatbuffer import float32_values, operator_names, pack, parse
 from asl.export.passes.float16 import MIN_VALUES
-from asl.runtime.litert import silent_stderr
+from asl.native import silent_stderr
 
 CALIBRATION_CLIPS = 100
 """Clips from which the ranges of inputs and outputs are taken."""
