@@ -23,7 +23,7 @@ $(DONE): pyproject.toml setup.py constraints.txt
 	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make setup PYTHON=python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $$(grep '^torch==' constraints.txt)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster,export,pose,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster,export,pose,video,dev]'
 	touch $@
 
 demo: $(DONE)  ## from raw clips to a .tflite that recognises a sign, in some minutes

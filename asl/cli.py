@@ -19,6 +19,10 @@ COMMANDS = {
         "asl.commands.download",
         "fetch a public data set, check it and put it where prepare looks",
     ),
+    "landmarks": (
+        "asl.commands.landmarks",
+        "find the landmarks in videos: clips that predict and prepare read",
+    ),
     "prepare": (
         "asl.commands.prepare",
         "pack raw clips into a store that training reads at full speed",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ def modules(room: str) -> list[str]:
 
 def rooms() -> list[str]:
     names = [path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()]
-    return sorted(set(names) - {"__pycache__", "py.typed"})
+    missing = set() if find_spec("cv2") else {"video"}  # of the extra [video]
+    return sorted(set(names) - {"__pycache__", "py.typed"} - missing)
 
 
 def imports_without(forbidden: set[str], names: list[str]) -> str:
@@ -51,6 +53,12 @@ def test_only_config_and_commands_need_hydra():
 
 def test_the_runtime_needs_neither_torch_nor_tensorflow_nor_mlflow():
     assert not imports_without({"torch", "tensorflow", "mlflow", "hydra"}, modules("runtime"))
+
+
+def test_video_needs_the_layout_and_files_alone():
+    pytest.importorskip("cv2")
+    heavy = {"torch", "tensorflow", "mlflow", "hydra", "mediapipe", "requests", "pyarrow"}
+    assert not imports_without(heavy, modules("video"))
 
 
 @pytest.mark.parametrize("room", sorted(set(rooms()) - {"tracking"}))

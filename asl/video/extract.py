@@ -1,0 +1,82 @@
+"""A video as a clip of landmarks."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from asl.landmarks import MEDIAPIPE_HOLISTIC
+from asl.video import decode
+from asl.video.decode import BadVideo
+from asl.video.landmarker import Landmarker
+
+FPS = 30.0
+"""Frames a second, as the competition's clips have them."""
+
+MOST_FRAMES = 32_767
+"""Of a clip: the frame numbers of the competition's files have 16 bits."""
+
+_POSE = MEDIAPIPE_HOLISTIC.parts["pose"]
+_COMPLETE = 0.9  # share of the promised frames without which a video counts as broken off
+
+
+class Extraction(NamedTuple):
+    """What the landmarker saw in a video.
+
+    Attributes:
+        clip: float32 [frames, 543, 3], NaN = not detected.
+        rate: frames a second; 0 where the file does not say.
+        note: what is odd about the video, though it can be used; empty where nothing is.
+    """
+
+    clip: np.ndarray
+    rate: float
+    note: str
+
+
+def extract(
+    path: Path,
+    *,
+    mirror: bool = False,
+    fps: float | None = FPS,
+    advance: Callable[[int], object] = lambda frames: None,
+) -> Extraction:
+    """The landmarks of a video; besides them one picture is held at a time.
+
+    Args:
+        path: the file.
+        mirror: whether left and right are exchanged first, as a selfie camera's mirrored recording
+            needs it.
+        fps: frames a second at most; those between are left out. None for all frames.
+        advance: called at each frame with the number of frames that the file promises.
+
+    Raises:
+        BadVideo: it cannot be decoded, shows no person, or is longer than 32,767 frames.
+        UserError: a model is missing.
+    """
+    video = decode.open_video(path)
+    landmarker = _landmarker()
+    landmarker.reset()
+    step = decode.thinning(video, fps)
+    promised = int(video.frames * step)
+    frames: list[np.ndarray] = []
+    for picture in decode.read(video, fps):
+        if len(frames) == MOST_FRAMES:
+            raise BadVideo(path, f"has more than {MOST_FRAMES:,} frames; cut it into pieces")
+        frames.append(landmarker(cv2.flip(picture, 1) if mirror else picture))
+        advance(promised)
+    clip = np.stack(frames)
+    if np.isnan(clip[:, _POSE.start, 0]).all():
+        raise BadVideo(path, f"shows no person in any of its {len(clip)} frames")
+    broken = len(clip) < promised * _COMPLETE
+    note = f"breaks off after {len(clip)} of {promised} frames" if broken else ""
+    return Extraction(clip, video.rate * step, note)
+
+
+@functools.cache
+def _landmarker() -> Landmarker:
+    """One for all videos of this process: opening the models takes half a second."""
+    return Landmarker()
