@@ -17,6 +17,12 @@ from asl.clips.sources.base import Entry, Source, clip_names
 MAX_BYTES = 1 << 30
 """Of a clip's array: a small compressed file may unpack to any size."""
 
+WINDOW = 3.0
+"""Seconds of a long video that are recognised as one clip."""
+
+VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
+"""Endings of videos."""
+
 
 def read_clip(path: str | Path) -> np.ndarray:
     """One clip, float32 [n, N, 3], NaN = not detected.
@@ -51,6 +57,33 @@ def read_clip(path: str | Path) -> np.ndarray:
     if np.isinf(clip).any():
         raise ValueError("has an infinite coordinate")
     return clip
+
+
+def read_clips(
+    path: str | Path, window: float = WINDOW, mirror: bool = False
+) -> list[tuple[str, np.ndarray]]:
+    """A clip with an empty name; or of a video of more than two windows each, with its time.
+
+    Args:
+        path: what `read_clip` reads, or a video.
+        window: seconds; the next one begins half a window later.
+        mirror: whether left and right of a video are exchanged.
+
+    Raises:
+        ValueError, UserError, OSError: as `read_clip`.
+    """
+    if Path(path).suffix.lower() not in VIDEOS:
+        return [("", read_clip(path))]
+    from asl.video.extract import FPS, extract
+
+    found = extract(Path(path), mirror=mirror)
+    rate = found.rate or FPS
+    size = max(1, round(window * rate))
+    if len(found.clip) <= 2 * size:
+        return [("", found.clip)]
+    starts = range(0, len(found.clip) - size // 2, max(1, size // 2))
+    windows = [(start, found.clip[start : start + size]) for start in starts]
+    return [(f":{a / rate:.1f}-{(a + len(clip)) / rate:.1f}s", clip) for a, clip in windows]
 
 
 def _described_folder(path: Path) -> Path | None:

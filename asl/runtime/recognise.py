@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 
 from asl.errors import UserError
-from asl.runtime.clips import read_clip
+from asl.runtime.clips import WINDOW, read_clips
 from asl.runtime.labels import read_labels
 from asl.runtime.litert import load
 
 
 def recognise(
-    model_path: str, clip_paths: Sequence[str | Path], top: int, labels: str | None = None
+    model_path: str,
+    clip_paths: Sequence[str | Path],
+    top: int,
+    labels: str | None = None,
+    window: float = WINDOW,
+    mirror: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """What `asl.runtime.predict` makes of a model and clips: `usable`, then one answer a clip."""
     predictor = load(model_path)
@@ -24,18 +29,30 @@ def recognise(
     signs = read_labels(model_path, labels)
     for path in clip_paths:
         try:
-            probabilities = as_probabilities(predictor(read_clip(path)))
+            clips = read_clips(path, window, mirror)
+            answers = {when: as_probabilities(predictor(clip)) for when, clip in clips}
         except Exception as error:  # of a stranger's file any type is possible
             yield {"problem": _reason(error)}
             continue
-        if len(probabilities) != len(signs):
-            counts = f"{len(probabilities)} probabilities for {len(signs)} labels"
-            raise UserError(f"{model_path}: gives {counts}")
-        if not np.isfinite(probabilities).all():
+        if not all(np.isfinite(answer).all() for answer in answers.values()):
             yield {"problem": "the model's answer to it is not finite"}
             continue
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        yield {"signs": [(signs[i], float(probabilities[i])) for i in order]}
+        try:
+            yield {"signs": {when: best(answers[when], signs, top) for when in answers}}
+        except IndexError as error:
+            raise UserError(f"{model_path}: {error}") from error
+
+
+def best(probabilities: np.ndarray, signs: Sequence[str], top: int) -> list[tuple[str, float]]:
+    """The most probable signs, the most probable first.
+
+    Raises:
+        IndexError: there are not as many probabilities as signs.
+    """
+    if len(probabilities) != len(signs):
+        raise IndexError(f"gives {len(probabilities)} probabilities for {len(signs)} labels")
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return [(signs[i], float(probabilities[i])) for i in order]
 
 
 def as_probabilities(outputs: np.ndarray) -> np.ndarray:

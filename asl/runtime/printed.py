@@ -1,0 +1,41 @@
+"""Predictions as text: lines for people, JSON and CSV for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+
+from asl.runtime.predict import Prediction
+
+
+def as_lines(predictions: Mapping[str, Prediction]) -> str:
+    """A line for each clip: its name, then its signs and their probabilities, between tabs."""
+    lines = [
+        "\t".join([_one_line(clip), *(f"{_one_line(sign)} {p:.3f}" for sign, p in best)])
+        for clip, best in predictions.items()
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(predictions: Mapping[str, Prediction]) -> str:
+    """A list with an object for each clip."""
+    objects = [
+        {"clip": clip, "predictions": [{"sign": sign, "probability": p} for sign, p in best]}
+        for clip, best in predictions.items()
+    ]
+    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+
+
+def as_csv(predictions: Mapping[str, Prediction]) -> str:
+    """A row for each clip and sign, with a header."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["clip", "rank", "sign", "probability"])
+    for clip, best in predictions.items():
+        table.writerows([clip, rank, *scored] for rank, scored in enumerate(best, start=1))
+    return text.getvalue()
+
+
+def _one_line(text: str) -> str:
+    """A name of a stranger's, without line breaks and control characters of terminals."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,136 @@
+"""asl landmarks makes a clip of each video, and asl predict reads videos."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cv2")
+
+from asl.cli import run
+from asl.clips.sources.gislr import read_clip
+from asl.runs import landmarks
+from asl.runtime import clips
+from asl.runtime.recognise import recognise
+from asl.video import extract
+from asl.video.decode import BadVideo
+from asl.video.extract import Extraction
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """A landmarker that sees a number of frames in `NUMBER.mp4`, and fails for other names."""
+    calls = []
+
+    def extracted(path, *, mirror=False, fps=30, advance=None):
+        calls.append((path.name, mirror, fps))
+        if not path.stem.isdigit():
+            raise BadVideo(path, "is broken")
+        frames = int(path.stem)
+        clip = np.random.default_rng(frames).random((frames, 543, 3), dtype=np.float32)
+        clip[:, :468] = np.nan if frames < 10 else 0
+        return Extraction(clip, 30.0, "breaks off after 9 of 10 frames" if frames == 9 else "")
+
+    monkeypatch.setattr(landmarks, "extract", extracted)
+    monkeypatch.setattr(extract, "extract", extracted)
+    return calls
+
+
+def test_each_video_becomes_a_clip_and_finished_ones_stay(seen, tmp_path, capsys):
+    out = tmp_path / "clips"
+    assert run(["landmarks", "5.mp4", "9.mp4", f"out={out}"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == (
+        f"{out}/5.parquet: 5 frames; face in 0, left hand in 5, pose in 5, right hand in 5"
+    )
+    assert second.endswith("; the video breaks off after 9 of 10 frames")
+    assert read_clip(out / "5.parquet").shape == (5, 543, 3)
+    seen.clear()
+    assert run(["landmarks", "5.mp4", "7.mp4", f"out={out}", "--mirror", "--fps=0"]) == 0
+    assert seen == [("7.mp4", True, None)]
+    assert capsys.readouterr().out.startswith(f"{out}/5.parquet: there already\n")
+
+
+def test_a_faulty_video_is_named_and_the_others_are_done(seen, tmp_path, capsys):
+    assert run(["landmarks", "torn.mp4", "5.mp4", f"out={tmp_path}"]) == 1
+    assert capsys.readouterr().err == "asl landmarks: torn.mp4: is broken\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["5.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["5.mp4"], "landmarks needs videos and a folder: asl landmarks VIDEO… out=DIR"),
+        (["out=DIR"], "landmarks needs videos and a folder: asl landmarks VIDEO… out=DIR"),
+        (
+            ["a/5.mp4", "b/5.mp4", "out=DIR"],
+            "out=DIR: 5.parquet would be the clip of 2 videos",
+        ),
+        (["--get-models=none.whl"], "none.whl: is no wheel of mediapipe==0.10.21"),
+    ],
+)
+def test_a_mistake_is_one_sentence(seen, arguments, sentence, capsys):
+    assert run(["landmarks", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"asl landmarks: {sentence}")
+
+
+def test_a_short_video_is_one_clip_and_a_long_one_is_read_in_windows(seen):
+    assert [(when, len(clip)) for when, clip in clips.read_clips("60.mp4", window=1)] == [("", 60)]
+    windows = clips.read_clips("75.mp4", window=1)
+    assert [(when, len(clip)) for when, clip in windows] == [
+        (":0.0-1.0s", 30),
+        (":0.5-1.5s", 30),
+        (":1.0-2.0s", 30),
+        (":1.5-2.5s", 30),
+    ]
+
+
+def test_signs_are_named_for_each_window(seen, tiny_tflite, tmp_path):
+    model, labels = tiny_tflite(tmp_path / "model.tflite"), tmp_path / "signs.txt"
+    labels.write_text("again\nbird\ncat\n")
+    videos = ["75.mp4", "torn.mp4"]
+    _, windows, problem = recognise(str(model), videos, 2, str(labels), 1.0, True)
+    assert list(windows["signs"]) == [":0.0-1.0s", ":0.5-1.5s", ":1.0-2.0s", ":1.5-2.5s"]
+    assert all(len(best) == 2 for best in windows["signs"].values())
+    assert problem == {"problem": "is broken"}
+    assert seen[0] == ("75.mp4", True, 30)
+
+
+def test_a_camera_is_recognised_while_a_hand_is_seen(tiny_tflite, tmp_path, monkeypatch, capsys):
+    from asl.runtime import camera
+    from asl.video import decode, landmarker
+
+    model, labels = tiny_tflite(tmp_path / "model.tflite"), tmp_path / "signs.txt"
+    labels.write_text("again\nbird\ncat\n")
+    now = iter(np.arange(1000) / 10)
+    monkeypatch.setattr(camera.time, "monotonic", lambda: float(next(now)))
+    pictures = [np.full((4, 6, 3), number, np.uint8) for number in range(40)]
+    monkeypatch.setattr(decode, "camera", lambda number: iter(pictures))
+
+    def see(picture):
+        """A hand in the first 20 pictures."""
+        return np.full((543, 3), 0.5 if picture[0, 0, 0] < 20 else np.nan, np.float32)
+
+    monkeypatch.setattr(landmarker, "Landmarker", lambda: see)
+    arguments = ["predict", str(model), "--camera=0", f"--labels={labels}", "--window=1", "--top=1"]
+    assert run(arguments) == 0
+    times = [float(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert times[0] == pytest.approx(0.5)
+    assert times[-1] < 3.1  # the hand was seen in the last second
+    assert len(times) == 6
+
+
+def test_a_camera_that_is_not_there_gets_one_sentence(monkeypatch):
+    import cv2
+
+    from asl.errors import UserError
+    from asl.video.decode import camera
+
+    class Closed:
+        def isOpened(self):  # noqa: N802 - OpenCV's
+            return False
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: Closed())
+    with pytest.raises(UserError, match="--camera=7: there is no camera of this number"):
+        next(camera(7))
