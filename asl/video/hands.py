@@ -32,7 +32,9 @@ class HandTracker:
         joints: LEFT or RIGHT.
     """
 
-    def __init__(self, recropper: Model, landmarker: Model, joints: tuple[int, int, int]) -> None:
+    def __init__(
+        self, recropper: Model, landmarker: Model, *, joints: tuple[int, int, int]
+    ) -> None:
         self._recropper, self._landmarker, self._joints = recropper, landmarker, joints
         self._points: np.ndarray | None = None
 

@@ -1,5 +1,6 @@
 """The landmarks of one person in the frames of a video, as MediaPipe Holistic 0.10.21 does."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from asl.video import hands, models
 from asl.video.face import FaceTracker
 from asl.video.hands import HandTracker
 from asl.video.models import Model
-from asl.video.pose import PoseTracker
+from asl.video.pose import Pose, PoseTracker
 
 _PARTS = MEDIAPIPE_HOLISTIC.parts
+
+Tracker = Callable[[np.ndarray, Pose | None], np.ndarray | None]
+"""A picture and the pose in it to the landmarks of another part, in pixels."""
 
 
 class Landmarker:
@@ -28,25 +32,24 @@ class Landmarker:
     """
 
     def __init__(self, folder: Path = models.FOLDER) -> None:
-        self._pose_models = [Model(n, folder) for n in ("pose_detection", "pose_landmark_full")]
+        def some(*names: str) -> list[Model]:
+            return [Model(name, folder) for name in names]
+
+        self._pose_models = some("pose_detection", "pose_landmark_full")
         # Each hand has models of its own: they run at the same time.
-        self._hand_models = [
-            [Model(n, folder) for n in ("hand_recrop", "hand_landmark_full")] for _ in "lr"
-        ]
-        self._face_models = [
-            Model(n, folder) for n in ("face_detection_short_range", "face_landmark")
-        ]
+        self._left_models = some("hand_recrop", "hand_landmark_full")
+        self._right_models = some("hand_recrop", "hand_landmark_full")
+        self._face_models = some("face_detection_short_range", "face_landmark")
         self._threads = ThreadPoolExecutor(3, "landmarker")
         self.reset()
 
     def reset(self) -> None:
         """Forget the frames before: another video follows."""
-        left, right = self._hand_models
         self._pose = PoseTracker(*self._pose_models)
-        self._rest = {
+        self._rest: dict[str, Tracker] = {
             "face": FaceTracker(*self._face_models),
-            "left_hand": HandTracker(*left, hands.LEFT),
-            "right_hand": HandTracker(*right, hands.RIGHT),
+            "left_hand": HandTracker(*self._left_models, joints=hands.LEFT),
+            "right_hand": HandTracker(*self._right_models, joints=hands.RIGHT),
         }
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:

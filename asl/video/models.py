@@ -127,8 +127,9 @@ def _downloaded(folder: Path) -> Path:
         [*command, f"--dest={folder}", f"--requirement={wanted}"], stderr=subprocess.PIPE, text=True
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = (lines or ["ERROR: no reason given"])[0].removeprefix("ERROR: ")
+        lines = done.stderr.splitlines()
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        reason = (errors or lines[-1:] or ["no reason given"])[0]
         raise UserError(
             f"pip can't download {_RELEASE} ({reason}); with a wheel of it at hand: {FETCH}=WHEEL"
         )

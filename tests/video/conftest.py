@@ -4,8 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2", reason="the extra [video] is not installed")
-
 
 @pytest.fixture(scope="session")
 def models() -> None:
@@ -19,6 +17,7 @@ def models() -> None:
 @pytest.fixture
 def film(tmp_path) -> Callable[..., Path]:
     """Writes a small video: grey pictures, ever lighter, with a white upper left corner."""
+    cv2 = pytest.importorskip("cv2", reason="the extra [video] is not installed")
 
     def write(name: str = "film.mp4", frames: int = 6, rate: float = 30, size=(64, 48)) -> Path:
         path = tmp_path / name
