@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
@@ -43,12 +44,13 @@ from asl.export.requirements import check_installed
 from asl.export.selection import select_variant
 from asl.export.submission import SUBMISSION
 from asl.export.tflite import to_tflite
-from asl.export.variants import VARIANTS, file_name
+from asl.export.variants import FIXED, VARIANTS, file_name, variant_of
 from asl.files import locked
 from asl.recognizer.ensemble import Ensemble
+from asl.recognizer.preprocessing.presence import detected_frames
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.labels import LABELS
-from asl.runtime.litert import load
+from asl.runtime.litert import load, pad_frames
 
 USABLE = ("model.onnx", *map(file_name, VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.md", "report.json")
@@ -70,6 +72,7 @@ def export(
     most: int = 256,
     run: Mapping[str, str] | None = None,
     max_drop: float = 0.005,
+    frames: int | None = None,
 ) -> dict[str, Any]:
     """Write and verify model.onnx, model_<variant>.tflite, labels.json, report.json and report.md.
 
@@ -89,6 +92,9 @@ def export(
         most: number of clips taken from `data` at most.
         run: the run that the recognizer comes from, for the files: `id`, `name`, `data`, `split`.
         max_drop: loss of validation accuracy beyond which a file is rejected.
+        frames: also write each variant that is not quantized as model_<variant>_n<frames>.tflite:
+            it reads exactly so many frames, of which those at the end without any landmark do not
+            count. Delegates of phones and LiteRT.js want static shapes.
 
     Returns:
         the content of report.json.
@@ -110,6 +116,8 @@ def export(
     part = None
     if clips is None and data is not None:
         part, clips = _clips_of(*data, most)
+    if frames is not None and frames < 1:
+        raise UserError(f"export.frames={frames}: choose a number from 1 up")
     if not clips:
         raise UserError("export.clips=0: verification needs real clips, choose a number from 1 up")
     directory = Path(directory)
@@ -122,6 +130,7 @@ def export(
             edge_cases=edge_case_clips(list(real.values()), recognizer.landmarks.layout),
             variants=variants,
             data=data,
+            frames=frames,
             report={},
         )
         job.report.update(_first_facts(job), max_drop=max_drop)
@@ -129,7 +138,8 @@ def export(
             job.report["clips"]["part"] = part
         try:
             files = _write_and_verify(job, run)
-            _measure(job, files)
+            fixed_files = _write_fixed(job) if frames else {}
+            _measure(job, files, fixed_files)
             _select(job, files, max_drop)
         except ExportError as error:
             job.report["failure"] = str(error)
@@ -156,6 +166,7 @@ class _Job:
         edge_cases: name to clip, made of the real ones.
         variants: to write.
         data: the clips and split that accuracy is measured on.
+        frames: that further files read; None for no such files.
         report: the content of report.json, filled in step by step.
     """
 
@@ -165,6 +176,7 @@ class _Job:
     edge_cases: dict[str, np.ndarray]
     variants: Sequence[str]
     data: tuple[ClipStore, Split] | None
+    frames: int | None
     report: dict[str, Any]
 
     @property
@@ -237,8 +249,38 @@ def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Pat
     job.report["not_converted"] = not_converted
     for variant, path in files.items():
         with timed(job.report, f"verifying {variant}"):
-            _verify_tflite(job, variant, path, reference)
+            _verify_tflite(job, variant, path, reference, job.clips)
     return files
+
+
+def _write_fixed(job: _Job) -> dict[str, Path]:
+    """Write and verify the files that read a fixed number of frames; variant to .tflite.
+
+    The recognizer's answers that they are compared with are those to the clips without padding.
+    """
+    assert job.frames is not None
+    clips = {name: clip for name, clip in job.clips.items() if len(clip) <= job.frames}
+    if not job.real.keys() & clips:
+        raise UserError(f"export.frames={job.frames}: every real clip to verify with is longer")
+    exact = [variant for variant in job.variants if not VARIANTS[variant].quantized]
+    facts = json.loads((job.folder / LABELS).read_text(encoding="utf-8"))
+    facts["inputs"] = [job.frames, *facts["inputs"][1:]]
+    ends = {name: clip[: _detected(clip)] for name, clip in clips.items()}
+    reference = probabilities(torch_predictor(job.recognizer), ends, "torch")
+    with tempfile.TemporaryDirectory(dir=job.folder) as scratch:
+        onnx = Path(scratch) / "model.onnx"
+        with timed(job.report, f"{job.frames} frames"):
+            to_onnx(job.recognizer, onnx, job.frames)
+            files, _ = to_tflite(onnx, job.folder, exact, facts, frames=job.frames)
+    for variant, path in files.items():
+        with timed(job.report, f"verifying {variant}"):
+            _verify_tflite(job, variant, path, reference, clips)
+    return files
+
+
+def _detected(clip: np.ndarray) -> int:
+    """The number of frames up to the last one in which anything was detected, at least 1."""
+    return int(detected_frames(torch.from_numpy(clip)))
 
 
 def _verify_onnx(job: _Job, path: Path, reference: np.ndarray) -> None:
@@ -254,24 +296,34 @@ def _verify_onnx(job: _Job, path: Path, reference: np.ndarray) -> None:
         raise ExportError(f"{error} {where}".rstrip()) from error
 
 
-def _verify_tflite(job: _Job, variant: str, path: Path, reference: np.ndarray) -> None:
+def _verify_tflite(
+    job: _Job,
+    variant: str,
+    path: Path,
+    reference: np.ndarray,
+    clips: Mapping[str, np.ndarray],
+) -> None:
     """Check a .tflite's contract and parity; a quantized file that fails is rejected."""
-    example = next(iter(job.real.values()))
-    operators = check_contract(variant, path, example, reference.shape[1])
+    example, frames = next(iter(clips.values())), job.frames if FIXED in variant else None
+    padded = pad_frames(example, frames or len(example))
+    operators = check_contract(variant, path, padded, reference.shape[1], frames)
     job.report["operators"][variant] = dict(operators.most_common())
-    outputs = probabilities(load(path), job.clips, variant)
-    result = compare(variant, reference, outputs, list(job.clips))
+    outputs = probabilities(load(path), clips, variant)
+    result = compare(variant, reference, outputs, list(clips))
     job.report["parity"].append(asdict(result))
     try:
         check_parity(result)
     except ExportError as error:
-        if not VARIANTS[variant].quantized:
+        if not variant_of(variant).quantized:
             raise
         job.report["rejected"][variant] = str(error)
 
 
-def _measure(job: _Job, files: Mapping[str, Path]) -> None:
-    """Record accuracy on data with the recognizer's signs, latency and memory of the files."""
+def _measure(job: _Job, files: Mapping[str, Path], fixed_files: Mapping[str, Path]) -> None:
+    """Record accuracy on data with the recognizer's signs, latency and memory of the files.
+
+    Files of a fixed number of frames are slower or faster, but not more or less accurate.
+    """
     if job.data and job.data[0].signs == list(job.recognizer.signs):
         with timed(job.report, "accuracy"):
             job.report["accuracy"] = accuracies(job.recognizer, files, *job.data)
@@ -280,6 +332,11 @@ def _measure(job: _Job, files: Mapping[str, Path]) -> None:
         for variant, path in files.items():
             job.report["latency"][variant] = latencies(path, clips)
             job.report["memory"][variant] = peak_memory(path, max(clips, key=len))
+        for variant, path in fixed_files.items():
+            frames = int(variant.partition(FIXED)[2])
+            clip = pad_frames(next(clip for clip in clips if len(clip) <= frames), frames)
+            job.report["latency"][variant] = latencies(path, [clip])
+            job.report["memory"][variant] = peak_memory(path, clip)
 
 
 def _select(job: _Job, files: Mapping[str, Path], max_drop: float) -> None:
@@ -319,5 +376,7 @@ def _replace(folder: Path, directory: Path, names: Sequence[str]) -> None:
     """
     for name in (*REPORTS, *USABLE):
         (directory / name).unlink(missing_ok=True)
-    for name in sorted(names, key=(*USABLE, *REPORTS).index):
+    for left in directory.glob(file_name(f"*{FIXED}*")):
+        left.unlink()
+    for name in sorted(names, key=lambda name: (name in REPORTS, name)):
         (folder / name).replace(directory / name)

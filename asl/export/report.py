@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from asl.export.submission import MAX_BYTES, MAX_MS
-from asl.export.variants import VARIANTS, Tolerance, file_name
+from asl.export.variants import FIXED, Tolerance, file_name, variant_of
 
 MARKS = {"val": "‡", "test": "†"}
 """Of numbers measured on signers that are trained on."""
@@ -112,9 +112,12 @@ def _tolerances(report: dict[str, Any]) -> str:
 
 
 def _descriptions(report: dict[str, Any]) -> str:
-    return "\n".join(
-        f"- {file_name(name)}: {VARIANTS[name].description}" for name in report["latency"]
-    )
+    lines = []
+    for name in report["latency"]:
+        frames = name.partition(FIXED)[2]
+        padded = f"; reads {frames} frames, of which the last may be NaN" if frames else ""
+        lines.append(f"- {file_name(name)}: {variant_of(name).description}{padded}")
+    return "\n".join(lines)
 
 
 def _accuracies(report: dict[str, Any]) -> list[str]:

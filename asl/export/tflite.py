@@ -10,7 +10,7 @@ from asl.export.passes.flatbuffer import parse
 from asl.export.passes.int8 import NotQuantizedError
 from asl.export.passes.lstm import exact_lstms
 from asl.export.passes.metadata import write_tflite
-from asl.export.variants import VARIANTS, Calibration, file_name
+from asl.export.variants import VARIANTS, Calibration, file_name, fixed
 
 
 class Converted(NamedTuple):
@@ -31,6 +31,7 @@ def to_tflite(
     variants: Sequence[str],
     labels: Mapping[str, Any] | None = None,
     calibration: Calibration = tuple,
+    frames: int | None = None,
 ) -> Converted:
     """Convert an ONNX recognizer to TFLite, one file per variant: model_<variant>.tflite.
 
@@ -42,6 +43,7 @@ def to_tflite(
         labels: what the files say of themselves, `asl.export.passes.metadata.labels`; nothing
             where None.
         calibration: reads the training clips that `int8` takes its ranges from.
+        frames: that the graph reads, where they are not free; the files are named after them.
 
     Raises:
         ExportError: the conversion failed.
@@ -53,12 +55,13 @@ def to_tflite(
         exact_lstms(models[name])
     converted = Converted({}, {})
     for name in variants:
-        variant, path = VARIANTS[name], directory / file_name(name)
+        variant, full_name = VARIANTS[name], fixed(name, frames) if frames else name
+        path = directory / file_name(full_name)
         try:
             model = variant.build(copy.deepcopy(models[variant.conversion]), calibration)
         except NotQuantizedError as error:
-            converted.not_converted[name] = str(error)
+            converted.not_converted[full_name] = str(error)
             continue
         write_tflite(model, path, labels)
-        converted.files[name] = path
+        converted.files[full_name] = path
     return converted

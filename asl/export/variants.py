@@ -87,10 +87,23 @@ VARIANTS = {
     ),
 }
 
-TOLERANCES = {"onnx": Tolerance(1e-4, 1.0, 1e-5)} | {
-    name: variant.tolerance for name, variant in VARIANTS.items()
-}
-"""By the name of the file that is compared with the recognizer."""
+ONNX_TOLERANCE = Tolerance(1e-4, 1.0, 1e-5)
+FIXED = "_n"  # in the name of a variant with a fixed number of frames, before the number
+
+
+def fixed(variant: str, frames: int) -> str:
+    """The name of a variant whose files read exactly so many frames."""
+    return f"{variant}{FIXED}{frames}"
+
+
+def variant_of(name: str) -> Variant:
+    """The variant of this name, whatever its number of frames."""
+    return VARIANTS[name.partition(FIXED)[0]]
+
+
+def tolerance_of(name: str) -> Tolerance:
+    """The tolerance of a file that is compared with the recognizer: `onnx` or a variant."""
+    return ONNX_TOLERANCE if name == "onnx" else variant_of(name).tolerance
 
 
 def file_name(variant: str) -> str:

@@ -9,7 +9,7 @@ from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.facing import shoulder_line, shoulder_rows, turned_away
 from asl.recognizer.preprocessing.handedness import AsRecorded
 from asl.recognizer.preprocessing.impute import AsDetected
-from asl.recognizer.preprocessing.presence import presence
+from asl.recognizer.preprocessing.presence import detected_frames, presence
 from asl.recognizer.preprocessing.scalers import SMALLEST, FittedScaler
 
 
@@ -102,17 +102,19 @@ class Recognizer(nn.Module):
         if isinstance(self.scaler, FittedScaler):
             self.scaler.fit(self._values(clips, lengths) for clips, lengths in batches)
 
-    def recognise(self, clip: Tensor) -> Tensor:
+    def recognise(self, clip: Tensor, *, padded: bool = False) -> Tensor:
         """The probability of each sign for one raw clip; what an exported file computes.
 
         Args:
             clip: `[n, N, 3]`, the layout's landmarks, NaN where nothing was detected; n >= 1.
+            padded: whether frames at its end without any landmark are padding.
 
         Returns:
             `[S]`, in the order of `signs`, summing to 1.
         """
         clips = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
-        return self.forward(clips, None).softmax(-1)[0]
+        lengths = detected_frames(clip)[None] if padded else None
+        return self.forward(clips, lengths).softmax(-1)[0]
 
     def _values(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Values, finite everywhere, and presence, both `[B, T, P, 3]`: the scaler's input."""

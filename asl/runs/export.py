@@ -65,6 +65,7 @@ def export_run(
     max_drop: float,
     register: str | None,
     champion: str,
+    frames: int | None = None,
     directory: Path | None = None,
     data: DataPlan | None = None,
 ) -> ExportedRun:
@@ -78,6 +79,7 @@ def export_run(
         max_drop: of accuracy on the validation clips, beyond which a file is rejected.
         register: name of the registered model, `{data}` being the run's data set; None: none.
         champion: `better` if the version becomes champion only by better validation, or `force`.
+        frames: also write files that read exactly so many.
         directory: for the files; exports/<run name> where None.
         data: the clips to compare on; those of the run's training where None.
 
@@ -105,6 +107,7 @@ def export_run(
         most=clips,
         run=provenance(loaded.run),
         max_drop=max_drop,
+        frames=frames,
     )
     written = [directory / name for name in (*report["bytes"], *REPORTS)]  # beside files of others
     forced = champion == "force"
@@ -140,7 +143,7 @@ def file_metrics(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         metrics = {
             f"{variant}/{part}/{name}": value
             for part, figures in report["accuracy"].items()
-            for name, value in figures["files"][variant].items()
+            for name, value in figures["files"].get(variant, {}).items()
         }
         metrics[f"{variant}/megabytes"] = report["bytes"][f"model_{variant}.tflite"] / 1e6
         metrics[f"{variant}/milliseconds"] = latency["median"]["median_ms"]

@@ -19,7 +19,8 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
     """Open a .tflite of the GISLR competition's contract.
 
     Args:
-        path: its signature is serving_default: inputs [n, N, 3] -> outputs [signs].
+        path: its signature is serving_default: inputs [n, N, 3] -> outputs [signs]. Where n is
+            fixed, clips of fewer frames are padded with frames of nothing.
         threads: of LiteRT.
 
     Returns:
@@ -32,11 +33,13 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
         raise UserError(f"{path}: there is no such file; `asl export` writes one")
     try:
         run = interpreter(path, threads).get_signature_runner("serving_default")
-        landmarks = int(run.get_input_details()["inputs"]["shape"][1])
+        inputs = run.get_input_details()["inputs"]
+        landmarks = int(inputs["shape"][1])
+        fixed = max(int(inputs["shape_signature"][0]), 0)  # -1 where it is free
         if not 0 < landmarks <= _MOST_LANDMARKS:
             raise ValueError(f"its inputs have {landmarks} landmarks")
         with silent_stderr():
-            run(inputs=np.full((1, landmarks, 3), np.nan, np.float32))["outputs"]
+            run(inputs=np.full((fixed or 1, landmarks, 3), np.nan, np.float32))["outputs"]
     except Exception as error:  # the file may be anybody's, and damaged
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(
@@ -49,9 +52,22 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
             raise ValueError(
                 f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, 3]"
             )
-        return run(inputs=np.ascontiguousarray(clip, np.float32))["outputs"].reshape(-1)
+        padded = pad_frames(clip, fixed or len(clip))
+        return run(inputs=np.ascontiguousarray(padded, np.float32))["outputs"].reshape(-1)
 
     return predictor
+
+
+def pad_frames(clip: np.ndarray, frames: int) -> np.ndarray:
+    """A clip `[n, N, 3]` with frames of NaN at its end, `[frames, N, 3]`.
+
+    Raises:
+        ValueError: it has more frames.
+    """
+    if len(clip) > frames:
+        raise ValueError(f"has {len(clip)} frames, the model takes at most {frames}")
+    missing = np.full((frames - len(clip), *clip.shape[1:]), np.nan, clip.dtype)
+    return np.concatenate([clip, missing]) if len(missing) else clip
 
 
 def load_fixed(path: str | Path, shape: Sequence[int], threads: int = 1) -> Predictor:

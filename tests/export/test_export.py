@@ -347,3 +347,47 @@ def test_every_backbone_with_equal_axes(
     assert set(report["not_converted"]) == ({"int8"} if recurrent else set())
     assert set(report["latency"]) | set(report["not_converted"]) == set(VARIANTS)
     assert "dynamic" not in report["rejected"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_a_fixed_number_of_frames_gives_a_clip_the_same_answer(
+    recognizer_of, tmp_path, model, made_up
+):
+    """Each network, with every frame of a clip as a step: nothing of the padding may count."""
+    recognizer = recognizer_of(model, 40, 384, landmarks="kinect20", length="all")
+    report = export(recognizer, tmp_path, made_up(20), ["float32"], frames=64)
+    by_name = {each["name"]: each for each in report["parity"]}
+    fixed, free = by_name["float32_n64"], by_name["float32"]
+    assert fixed["max_difference"] < 1e-5 + free["max_difference"]
+    assert fixed["clips"] > 20  # edge cases, too
+    assert (tmp_path / "model_float32_n64.tflite").is_file()
+
+
+@pytest.mark.slow
+def test_the_file_of_fixed_frames_answers_as_the_free_one_on_real_clips(
+    recognizer_of, words15_store, tmp_path
+):
+    store = words15_store
+    recognizer = recognizer_of("cnn", 40)
+    some = {str(row): store.read(row) for row in range(0, len(store), 50)}
+    report = export(recognizer, tmp_path, some, ["float32", "float16"], frames=64)
+    assert set(report["latency"]) == {"float32", "float16", "float32_n64", "float16_n64"}
+    assert report["best"] in ("float32", "float16")
+    free, fixed = (load(tmp_path / f"model_float32{end}.tflite") for end in ("", "_n64"))
+    clips = [store.read(row) for row in range(len(store))]
+    assert max(np.abs(free(clip) - fixed(clip)).max() for clip in clips) < 1e-5
+
+    with pytest.raises(ValueError, match="has 65 frames, the model takes at most 64"):
+        fixed(np.zeros((65, 543, 3), np.float32))
+    inside = json.loads(zipfile.ZipFile(tmp_path / "model_float32_n64.tflite").read("labels.json"))
+    assert inside["inputs"] == [64, 543, 3]
+    export(recognizer, tmp_path, some, ["float32"])
+    assert not list(tmp_path.glob("*_n64*"))
+
+
+def test_frames_that_no_clip_fits_into_are_one_sentence(recognizer, clips, tmp_path, converted):
+    with pytest.raises(UserError, match=r"export\.frames=0: choose a number from 1 up"):
+        export(recognizer, tmp_path, clips, frames=0)
+    with pytest.raises(UserError, match=r"export\.frames=2: every real clip .* is longer"):
+        export(recognizer, tmp_path, clips, frames=2)

@@ -41,8 +41,15 @@ def to_keras(onnx_path: Path) -> Any:
     )
 
 
-def save(model: Any, landmarks: int, directory: Path) -> None:
-    """Save with the competition's signature: inputs [n, landmarks, 3] -> outputs [signs]."""
+def save(model: Any, frames: int | None, landmarks: int, directory: Path) -> None:
+    """Save with the competition's signature: inputs [n, landmarks, 3] -> outputs [signs].
+
+    Args:
+        model: the Keras model.
+        frames: n, where it is not free.
+        landmarks: of a frame.
+        directory: for the SavedModel.
+    """
 
     class ServedModel(tf.Module):
         def __init__(self) -> None:
@@ -51,7 +58,7 @@ def save(model: Any, landmarks: int, directory: Path) -> None:
             self.weights = model.variables
 
         @tf.function(
-            input_signature=[tf.TensorSpec([None, landmarks, 3], tf.float32, name="inputs")]
+            input_signature=[tf.TensorSpec([frames, landmarks, 3], tf.float32, name="inputs")]
         )
         def __call__(self, inputs: Any) -> dict[str, Any]:
             return {"outputs": model(inputs)}
@@ -72,9 +79,10 @@ def to_tflite(directory: Path, dynamic: bool) -> bytes:
 def main() -> None:
     """Convert the file named by the first argument into the files named by the second."""
     onnx_path, targets = Path(sys.argv[1]), json.loads(sys.argv[2])
-    landmarks = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    shape = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape
+    frames, landmarks, _ = (dim.dim_value for dim in shape.dim)
     saved = Path.cwd() / "saved_model"
-    save(to_keras(onnx_path), landmarks, saved)
+    save(to_keras(onnx_path), frames or None, landmarks, saved)  # 0 where it is free
     for conversion, path in targets.items():
         Path(path).write_bytes(to_tflite(saved, dynamic=conversion == "dynamic"))
 

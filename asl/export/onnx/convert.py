@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from asl.export import ExportError
 from asl.export.onnx.recurrent import TRANSLATIONS, replace_recurrent_layers
 from asl.export.parity.diagnosis import diagnose
-from asl.export.variants import TOLERANCES
+from asl.export.variants import ONNX_TOLERANCE
 from asl.recognizer.recognizer import Recognizer
+from asl.runtime.litert import pad_frames
 
 OPSET = 20  # the first with Gelu as one operator
 LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
@@ -26,19 +27,24 @@ class ExportedForward(nn.Module):
     """A copy of a recognizer whose forward is `recognise`: torch.export traces forward only.
 
     In the copy, recurrent layers are replaced by their exportable form.
+
+    Args:
+        recognizer: to be exported.
+        padded: whether frames at the end of a clip without any landmark are padding.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    def __init__(self, recognizer: Recognizer, padded: bool = False) -> None:
         super().__init__()
+        self.padded = padded
         self.recognizer = copy.deepcopy(recognizer)
         replace_recurrent_layers(self.recognizer)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Probabilities `[signs]` of a clip `[n, N, 3]`."""
-        return self.recognizer.recognise(inputs)
+        return self.recognizer.recognise(inputs, padded=self.padded)
 
 
-def to_onnx(recognizer: Recognizer, path: Path) -> None:
+def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> None:
     """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
 
     The graph is then run at several lengths: PyTorch can freeze a free axis without any error.
@@ -46,6 +52,7 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
     Args:
         recognizer: on the CPU, in evaluation mode.
         path: the file to write.
+        frames: a fixed n, of which those at the end without any landmark do not count; None: free.
 
     Raises:
         ExportError: the graph cannot be made, does not run at some length, or differs from the
@@ -55,11 +62,11 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
     with _quiet():
         try:
             program = torch.onnx.export(
-                ExportedForward(recognizer).eval(),
-                (random_clip(37, landmarks),),
+                ExportedForward(recognizer, padded=frames is not None).eval(),
+                (random_clip(frames or 37, landmarks),),
                 dynamo=True,
                 opset_version=OPSET,
-                dynamic_shapes={"inputs": {0: torch.export.Dim("n", min=1)}},
+                dynamic_shapes=None if frames else {"inputs": {0: torch.export.Dim("n", min=1)}},
                 input_names=["inputs"],
                 output_names=["outputs"],
                 custom_translation_table=TRANSLATIONS,
@@ -69,17 +76,20 @@ def to_onnx(recognizer: Recognizer, path: Path) -> None:
             raise ExportError(f"PyTorch could not export the model to ONNX: {error}") from error
     assert program is not None
     program.save(path)
-    _check_lengths(recognizer, path, landmarks)
+    _check_lengths(recognizer, path, landmarks, frames)
 
 
-def _check_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
+def _check_lengths(
+    recognizer: Recognizer, path: Path, landmarks: int, fixed: int | None = None
+) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for frames in LENGTHS:
+    for frames in (n for n in LENGTHS if n <= (fixed or n)):
         clip = random_clip(frames, landmarks)
+        inputs = pad_frames(clip.numpy(), fixed or frames)
         try:
-            (probabilities,) = session.run(None, {"inputs": clip.numpy()})
+            (probabilities,) = session.run(None, {"inputs": inputs})
         except Exception as error:
             raise ExportError(
                 f"The ONNX graph does not run on a clip of {frames} frames: {error}"
@@ -87,8 +97,9 @@ def _check_lengths(recognizer: Recognizer, path: Path, landmarks: int) -> None:
         with torch.inference_mode():
             expected = recognizer.recognise(clip).numpy()
         difference = float(np.abs(probabilities - expected).max())
-        if not difference <= TOLERANCES["onnx"].difference:
-            where = diagnose(ExportedForward(recognizer).eval(), path, clip.numpy())
+        if not difference <= ONNX_TOLERANCE.difference:
+            exported = ExportedForward(recognizer, padded=fixed is not None).eval()
+            where = diagnose(exported, path, inputs)
             raise ExportError(
                 f"onnx: differs from PyTorch by {difference:.1e} on a clip of {frames} frames. "
                 f"{where}".rstrip()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from asl.export import ExportError
-from asl.export.variants import TOLERANCES, Tolerance
+from asl.export.variants import Tolerance, tolerance_of
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.litert import Predictor
 
@@ -44,7 +44,7 @@ def compare(
     name: str, reference: np.ndarray, probabilities: np.ndarray, clip_names: Sequence[str]
 ) -> ParityResult:
     """Compare a file's probabilities with the recognizer's, both [clips, signs]."""
-    tolerance = TOLERANCES[name]
+    tolerance = tolerance_of(name)
     difference = np.abs(probabilities - reference)
     rows = np.arange(len(reference))
     top, other_top = reference.argmax(1), probabilities.argmax(1)

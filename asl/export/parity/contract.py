@@ -10,7 +10,9 @@ from asl.export.passes.flatbuffer import operator_names, parse
 from asl.runtime.litert import interpreter, load_fixed
 
 
-def check_contract(name: str, path: Path, clip: np.ndarray, signs: int) -> Counter[str]:
+def check_contract(
+    name: str, path: Path, clip: np.ndarray, signs: int, frames: int | None = None
+) -> Counter[str]:
     """Check a .tflite in LiteRT: signature, operators, and that it keeps no state.
 
     Args:
@@ -18,6 +20,7 @@ def check_contract(name: str, path: Path, clip: np.ndarray, signs: int) -> Count
         path: the file.
         clip: an example, float32 [n, N, 3].
         signs: number of outputs.
+        frames: a fixed n, which the example has; None where n is free.
 
     Returns:
         how often each operator occurs.
@@ -25,7 +28,7 @@ def check_contract(name: str, path: Path, clip: np.ndarray, signs: int) -> Count
     Raises:
         ExportError: names the file and what is wrong.
     """
-    check_signature(name, path, landmarks=clip.shape[1], signs=signs)
+    check_signature(name, path, landmarks=clip.shape[1], signs=signs, frames=frames)
     operators = count_operators(path)
     if foreign := [op for op in operators if op.startswith("CUSTOM")]:
         raise ExportError(f"{name}: has operators that are not built in: {', '.join(foreign)}")
@@ -33,8 +36,10 @@ def check_contract(name: str, path: Path, clip: np.ndarray, signs: int) -> Count
     return operators
 
 
-def check_signature(name: str, path: Path, landmarks: int, signs: int) -> None:
-    """Check for serving_default: inputs [n, N, 3] with n free -> outputs [signs], both float32.
+def check_signature(
+    name: str, path: Path, landmarks: int, signs: int, frames: int | None = None
+) -> None:
+    """Check for serving_default: inputs [n, N, 3] -> outputs [signs], both float32; n free or so.
 
     Raises:
         ExportError: another signature.
@@ -47,10 +52,11 @@ def check_signature(name: str, path: Path, landmarks: int, signs: int) -> None:
     (inputs,), (outputs,) = model.get_input_details(), model.get_output_details()
     shapes = [list(inputs["shape_signature"]), list(outputs["shape_signature"])]
     types = {inputs["dtype"], outputs["dtype"]}
-    if shapes != [[-1, landmarks, 3], [signs]] or types != {np.float32}:
+    n = frames or -1
+    if shapes != [[n, landmarks, 3], [signs]] or types != {np.float32}:
         raise ExportError(
             f"{name}: inputs and outputs are {shapes}, "
-            f"not float32 [-1, {landmarks}, 3] and [{signs}]"
+            f"not float32 [{n}, {landmarks}, 3] and [{signs}]"
         )
 
 

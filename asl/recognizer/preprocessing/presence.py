@@ -30,6 +30,20 @@ def presence(clips: Tensor, lengths: Tensor | None) -> Tensor:
     return present.to(clips.dtype)
 
 
+def detected_frames(clip: Tensor) -> Tensor:
+    """The number of frames up to the last one in which anything was detected, at least 1.
+
+    Args:
+        clip: `[n, N, 3]`, NaN where nothing was detected.
+
+    Returns:
+        An int64 scalar, computed without a branch, so that it can be traced.
+    """
+    seen = presence(clip[None], None)[0].amax(2).amax(1)  # [n]
+    places = torch.arange(1, len(clip) + 1, device=clip.device, dtype=seen.dtype)
+    return (seen * places).amax(0).clamp(min=1).to(torch.int64)
+
+
 def present_mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean of present values over frames and landmarks, 0 where there are none.
 
