@@ -31,9 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--mirror", action="store_true", help="exchange left and right of videos")
     parser.add_argument("--window", type=float, default=3, help="seconds of a long video a clip")
     parser.add_argument("--camera", type=int, metavar="N", help="name what camera N (0, …) sees")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print a JSON list")
-    form.add_argument("--csv", action="store_true", help="print a row for each clip and sign")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print a JSON list")
+    forms.add_argument("--csv", action="store_true", help="print a row for each clip and sign")
     overrides = [argument for argument in arguments if argument.startswith(TRACKING)]
     options = parser.parse_args([each for each in arguments if each not in overrides])
     file = _model_file(options.model, overrides)
