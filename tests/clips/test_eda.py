@@ -42,6 +42,33 @@ def test_the_tables_count_every_clip(report, synthetic_store):
     assert (coverage == 2).all(axis=None)
 
 
+def test_columns_of_the_recordings_are_counted(columns_store, tmp_path):
+    page = write_report(columns_store, tmp_path).read_text("utf-8")
+    table = pd.read_csv(tmp_path / "columns.csv", dtype=str).set_index(["column", "value"])
+    assert table.loc[("view", "front"), "clips"] == "6"
+    assert table.loc[("view", "side"), "signers"] == "2"
+    assert "take (60 values)" in page
+    assert "take" not in table.index.get_level_values("column")
+
+
+@pytest.fixture
+def columns_store(tmp_path):
+    """66 clips of two signers, six of them from the front; each of the others a take of its own."""
+    count = 66
+    clips = np.random.default_rng(0).random((count, 5, 20, 3), np.float32)
+    take = np.array(["0"] * 6 + [str(number) for number in range(count - 6)])
+    np.savez(
+        tmp_path / "a.npz",
+        X=clips,
+        sign=np.array(["yes", "no"])[np.arange(count) % 2],
+        participant_id=np.arange(count) % 2,
+        view=np.array(["front"] * 6 + ["side"] * (count - 6)),
+        take=take,
+    )
+    source = NpzSource(tmp_path, layout="kinect20", file="a.npz")
+    return prepare(source, tmp_path / "store", workers=1)
+
+
 def test_missing_parts_and_left_handed_signers_are_detected(synthetic_store, report):
     detected = detected_parts(synthetic_store, range(len(synthetic_store)))
     assert detected["pose"].eq(1).all()

@@ -53,6 +53,7 @@ def write_report(store: ClipStore, directory: Path | str, seed: int = 0) -> Path
             counts.signs(clips, store, folder),
             counts.signers(clips, store, folder),
             counts.lengths(clips, store, folder),
+            counts.columns(store, folder),
             measured.missing(measures, store, folder),
             measured.hands(measures, store, folder),
             measured.coordinates(measures, store, folder),

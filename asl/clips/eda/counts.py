@@ -16,9 +16,11 @@ from asl.clips.eda.page import (
     shortened,
     side_by_side,
 )
+from asl.clips.splits import sorted_names
 from asl.clips.store import ClipStore
 
 _MOST_FREQUENT = 20
+_MOST_VALUES = 50  # of a column that is listed, as in evaluations
 
 
 def signs(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
@@ -97,6 +99,30 @@ def lengths(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
     if longest > top:
         text += " The last bar of the histogram holds all that are longer."
     return Section("Lengths", text, [figure], files=["lengths.csv"])
+
+
+def columns(store: ClipStore, folder: Path) -> Section | None:
+    """Clips, signers and signs of each value of the recordings' columns; None without columns."""
+    if not store.columns:
+        return None
+    clips = pd.DataFrame({"sign": store.clip_signs, "signer": store.clip_signers})
+    rows, many = [], []
+    for name, values in store.columns.items():
+        if len(set(values)) > _MOST_VALUES:
+            many.append(f"{shortened(name)} ({len(set(values)):,} values)")
+            continue
+        for value in sorted_names(values):
+            some = clips[values == value]
+            numbers = {"clips": len(some), "signers": some["signer"].nunique()}
+            rows.append(
+                {"column": name, "value": value} | numbers | {"signs": some["sign"].nunique()}
+            )
+    table = pd.DataFrame(rows, columns=["column", "value", "clips", "signers", "signs"])
+    table.to_csv(folder / "columns.csv", index=False)
+    text = "What the recordings say of clips besides sign and signer, and how many clips have it."
+    if many:
+        text += f" Not listed, as they have too many values: {', '.join(many)}."
+    return Section("Columns", text, table=table, files=["columns.csv"])
 
 
 def _spread(counts: pd.Series) -> str:
