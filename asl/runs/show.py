@@ -1,7 +1,7 @@
 """One clip of a data set, drawn, with what a recognizer says of its growing beginning."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from asl.runtime.predict import predict
 if TYPE_CHECKING:
     from asl.runs.load import LoadedRun
 
-_TOP = 5  # signs of an answer
+_TOP = 5  # signs of an answer that are shown at every moment
+_ALL = 1_000_000  # signs
 _MOST_ANSWERS = 200  # of a long clip fewer than one every few frames
 
 
@@ -83,15 +84,14 @@ def _of_run(
     recognizer = run.recognizer.eval()
     check_layout(f"run={run.run.name}", recognizer.landmarks.layout.name, store)
     store.rows(recognizer.landmarks.indices)  # refuses a store that lacks some
-    guesses = []
     with torch.inference_mode():
-        for length in lengths:
-            best = recognizer.recognise(torch.from_numpy(clip[:length])).topk(
-                min(_TOP, len(recognizer.signs))
-            )
-            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            guesses.append(Guess(length, [(recognizer.signs[sign], p) for sign, p in pairs]))
-    return guesses
+        answers = [
+            recognizer.recognise(torch.from_numpy(clip[:length])).tolist() for length in lengths
+        ]
+    signs = recognizer.signs
+    return _guesses(
+        {n: dict(zip(signs, a, strict=True)) for n, a in zip(lengths, answers, strict=True)}
+    )
 
 
 def _of_file(model: Path, clip: np.ndarray, lengths: Sequence[int]) -> list[Guess]:
@@ -100,7 +100,24 @@ def _of_file(model: Path, clip: np.ndarray, lengths: Sequence[int]) -> list[Gues
         files = {length: Path(folder) / f"{length}.npy" for length in lengths}
         for length, file in files.items():
             np.save(file, clip[:length])
-        predictions, problems = predict(model, list(files.values()), _TOP)
+        predictions, problems = predict(model, list(files.values()), _ALL)
     for reason in problems.values():
         raise UserError(f"model={model}: of this clip, {reason}")
-    return [Guess(length, predictions[str(file)]) for length, file in files.items()]
+    return _guesses({length: dict(predictions[str(file)]) for length, file in files.items()})
+
+
+def _guesses(answers: Mapping[int, Mapping[str, float]]) -> list[Guess]:
+    """Each answer's probabilities of all signs that are among the best of any answer.
+
+    Args:
+        answers: probability by sign, by the number of frames.
+    """
+    best = {
+        sign
+        for answer in answers.values()
+        for sign in sorted(answer, key=lambda sign: -answer[sign])[:_TOP]
+    }
+    return [
+        Guess(length, sorted(((s, answer[s]) for s in best), key=lambda pair: -pair[1]))
+        for length, answer in answers.items()
+    ]

@@ -10,6 +10,7 @@ from PIL import Image
 from asl.cli import run
 from asl.clips.film import Film, Guess, write_film
 from asl.errors import UserError
+from asl.runs import show as show_module
 
 GUESSES = [Guess(2, [("bye", 0.6), ("<b>", 0.4)]), Guess(5, [("<b>", 0.9), ("bye", 0.1)])]
 
@@ -139,6 +140,17 @@ def test_a_file_says_what_it_sees(tiny_tflite, tmp_path, capsys):
         means = np.exp(clips[1, :frames].mean(axis=(0, 1)))
         expected = sorted(means / means.sum(), reverse=True)
         assert [p for _, p in signs] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_sign_that_is_ever_among_the_best_is_drawn_at_every_moment():
+    names = "abcdefgh"
+    first = dict(zip(names, [0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.03, 0.02], strict=True))
+    last = dict(zip(names, [0.01, 0.2, 0.2, 0.1, 0.1, 0.3, 0.05, 0.04], strict=True))
+    guesses = show_module._guesses({4: first, 8: last})
+    assert [dict(guess.signs)["f"] for guess in guesses] == [0.05, 0.3]
+    assert [dict(guess.signs)["a"] for guess in guesses] == [0.3, 0.01]
+    assert [len(guess.signs) for guess in guesses] == [6, 6]
+    assert [guess.signs[0][0] for guess in guesses] == ["a", "f"]
 
 
 def test_a_run_says_what_it_sees_of_its_own_clips(workbench, trained, tmp_path):
