@@ -40,8 +40,10 @@ def landmarks(
         A sentence for each video that has no clip.
 
     Raises:
-        UserError: two videos have one name, or a model is missing.
+        UserError: two videos have one name, `fps` is not positive, or a model is missing.
     """
+    if fps is not None and not fps > 0:
+        raise UserError(f"--fps={fps:g}: choose a number above 0, or 0 for all frames")
     name, count = Counter(video.stem for video in videos).most_common(1)[0]
     if count > 1:
         raise UserError(f"out={out}: {name}.parquet would be the clip of {count} videos")

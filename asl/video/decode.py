@@ -1,5 +1,6 @@
 """The frames of a video file or a camera, one at a time."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def read(video: Video, fps: float | None = None) -> Iterator[np.ndarray]:
     count = 0
     try:
         while capture.grab():
-            if int((count + 1) * share) > int(count * share):
+            if math.floor(count * share) > math.floor((count - 1) * share):
                 decoded, picture = capture.retrieve()
                 if not decoded:
                     break

@@ -64,6 +64,10 @@ def test_a_faulty_video_is_named_and_the_others_are_done(seen, tmp_path, capsys)
             ["a/5.mp4", "b/5.mp4", "out=DIR"],
             "out=DIR: 5.parquet would be the clip of 2 videos",
         ),
+        (
+            ["5.mp4", "out=DIR", "--fps=-1"],
+            "--fps=-1: choose a number above 0, or 0 for all frames",
+        ),
         (["--get-models=none.whl"], "none.whl: is no wheel of mediapipe==0.10.21"),
     ],
 )

@@ -26,6 +26,7 @@ def test_of_60_frames_a_second_every_second_one_is_read(film):
     assert open_video(path).rate == 60
     assert len(frames(path, fps=30)) == 6
     assert len(frames(path)) == 12
+    assert len(frames(path, fps=0.1)) == 1
     assert len(frames(film("slow.mp4", frames=12, rate=25), fps=30)) == 12
 
 

@@ -33,6 +33,7 @@ _CSV_COLUMNS = ["path", "participant_id", "sequence_id", "sign"]
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
 _SIZE = MEDIAPIPE_HOLISTIC.size
+_BLOCK = 2000  # frames that are written at once: a column of texts takes 30 bytes a row
 _PARTS = MEDIAPIPE_HOLISTIC.parts
 
 
@@ -129,6 +130,16 @@ def write_clip(path: Path, clip: np.ndarray, first_frame: int = 0) -> None:
         clip: [frames, 543, 3], NaN = not detected.
         first_frame: number of the first frame.
     """
+    blocks = [clip[start : start + _BLOCK] for start in range(0, max(1, len(clip)), _BLOCK)]
+    first = _table(blocks[0], first_frame)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as file:
+        file.write_table(first)
+        for number, block in enumerate(blocks[1:], start=1):
+            file.write_table(_table(block, first_frame + number * _BLOCK))
+
+
+def _table(clip: np.ndarray, first_frame: int) -> pa.Table:
+    """The rows of some frames of a clip."""
     import pyarrow.compute as pc  # slow to import, and readers do not need it
 
     frames = len(clip)
@@ -148,7 +159,7 @@ def write_clip(path: Path, clip: np.ndarray, first_frame: int = 0) -> None:
     for axis, name in enumerate("xyz"):
         values = clip[..., axis].ravel().astype(np.float64)
         columns[name] = pa.array(values, from_pandas=True)  # NaN becomes an empty cell
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    return pa.table(columns)
 
 
 def write_lists(root: Path, entries: Iterable[Entry], signs: list[str]) -> None:
