@@ -150,10 +150,9 @@ def ui_pages() -> dict[str, Page]:
         "run_table.png": Page(prepare_view(tracker).lstrip("/"), (2300, 560), (0, 0, 1712, 560)),
         "run_overview.png": Page(f"{experiment}/runs/{best}", (1700, 1100), (0, 0, 1262, 1100)),
     }
-    parents = [each for each in asl.find_runs(data="words15") if each.tags["kind"] == "crossval"]
-    if parents:
-        path = f"{experiment}/runs/{parents[0].run_id}/model-metrics"
-        pages["band.png"] = Page(path, (1700, 1000), (0, 0, 1262, 1000))
+    if any(each.tags["kind"] == "crossval" for each in asl.find_runs(data="words15")):
+        charts = f"{prepare_view(tracker).lstrip('/')}&compareRunsMode=CHART"
+        pages["band.png"] = Page(charts, (2300, 1000), (0, 0, 1712, 1000))
     return pages
 
 

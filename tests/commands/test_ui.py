@@ -26,6 +26,8 @@ def test_the_view_shows_choices_and_metrics(workbench, trained):
     view = json.loads(experiment.tags["mlflow.sharedViewState.asl"])
     for column in ("params.`model`", "metrics.`test/accuracy`", "metrics.`val/f1`"):
         assert column in view["selectedColumns"]
+    bands = [chart["selectedMetricKeys"] for chart in view["compareRunCharts"]]
+    assert ["curve/val/f1", "curve/val/f1 minus sd", "curve/val/f1 plus sd"] in bands
 
 
 @pytest.fixture
