@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -24,7 +25,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 COMMAND_SECONDS = 900  # a command that takes longer hangs
 SMALL = ["model=lstm", "model.hidden=16", "trainer=smoke", "trainer.enable_progress_bar=false"]
@@ -49,6 +52,13 @@ IN_TURN = 3
 
 KEPT = ("no checkpoint to go on from", "did it finish?", "no such training run")
 """Why a run that was killed early is not resumed."""
+
+
+class Length(NamedTuple):
+    """How long a command takes: seconds by the clock, and of computing."""
+
+    seconds: float
+    cpu: float
 
 
 @dataclass
@@ -106,14 +116,20 @@ def command(arguments: Sequence[str], log: Path) -> int:
     return start(lambda: run(arguments), log)
 
 
-def wait(pid: int, seconds: float) -> int | None:
-    """The exit status of a process; None where it is still at work after so many seconds."""
-    until = time.monotonic() + seconds
+def wait(pid: int, until: float, cpu: float = float("inf")) -> int | None:
+    """The exit status of a process; None where it is still at work.
+
+    Args:
+        pid: its id.
+        until: the time of `time.monotonic` at which it is given up.
+        cpu: seconds of computing after which it is given up.
+    """
+    process = psutil.Process(pid)
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
+        if time.monotonic() > until or sum(process.cpu_times()[:4]) > cpu:
             return None
         time.sleep(0.005)
 
@@ -129,7 +145,7 @@ def finish(house: House, arguments: Sequence[str]) -> tuple[int, str]:
     log = house.folder / "next.log"
     log.unlink(missing_ok=True)
     pid = command(arguments, log)
-    status = wait(pid, COMMAND_SECONDS)
+    status = wait(pid, time.monotonic() + COMMAND_SECONDS)
     if status is None:
         kill(pid)
         return 1, f"hangs: asl {' '.join(arguments)}"
@@ -146,7 +162,7 @@ def ask(house: House, function: Callable[[House], Any]) -> Any:
         answer.write_text(json.dumps(function(house)))
         return 0
 
-    if wait(start(call, log), COMMAND_SECONDS) != 0:
+    if wait(start(call, log), time.monotonic() + COMMAND_SECONDS) != 0:
         raise AssertionError(log.read_text())
     return json.loads(answer.read_text())
 
@@ -405,8 +421,11 @@ CASES = {
 # --- the kills ----------------------------------------------------------------------------------
 
 
-def attempt(house: House, name: str, number: int, longest: float) -> dict[str, Any]:
-    """Kill the commands of a case at a random moment each, and see what holds."""
+def attempt(house: House, name: str, number: int, longest: Length) -> dict[str, Any]:
+    """Kill the commands of a case at a random moment each, and see what holds.
+
+    A moment is reached by time or by computing, whichever comes first: others may use the machine.
+    """
     luck, case = random.Random(f"{name} {number}"), CASES[name]
     began, log = time.monotonic(), house.folder / "killed.log"
     log.unlink(missing_ok=True)
@@ -417,12 +436,12 @@ def attempt(house: House, name: str, number: int, longest: float) -> dict[str, A
     commands = case.commands(house, number)
     started = time.monotonic()
     pids = [command(arguments, log) for arguments in commands]
-    ends = sorted((luck.uniform(0, longest), pid) for pid in pids)
-    for moment, pid in ends:
-        status = wait(pid, started + moment - time.monotonic())
+    ends = sorted((luck.random(), pid) for pid in pids)
+    for share, pid in ends:
+        status = wait(pid, started + share * longest.seconds, share * longest.cpu)
         if status is None:
             kill(pid)
-            moments.append(round(moment, 3))
+            moments.append(round(time.monotonic() - started, 3))
         elif status not in (0, 2):
             found.append(f"status {status}: {log.read_text(errors='replace')[-1500:]}")
         statuses.append(status)
@@ -467,22 +486,24 @@ def _zip(raw: Path, archive: Path) -> None:
                 packed.write(file, file.relative_to(raw))
 
 
-def longest_of(house: House, name: str) -> float:
-    """How long the commands of a case take without a kill, and a little more; measured once."""
+def longest_of(house: House, name: str) -> Length:
+    """How long the commands of a case take without a kill; measured once."""
     file = house.folder / "longest.json"
-    known: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    known: dict[str, list[float]] = json.loads(file.read_text()) if file.exists() else {}
     if name not in known:
-        known[name] = _longest_of(house, name)
+        known[name] = list(_longest_of(house, name))
         file.write_text(json.dumps(known))
-    return known[name]
+    return Length(*known[name])
 
 
-def _longest_of(house: House, name: str) -> float:
+def _longest_of(house: House, name: str) -> Length:
     commands = CASES[name].commands(house, 10**6)
-    began = time.monotonic()
+    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     for pid in [command(arguments, house.folder / "killed.log") for arguments in commands]:
-        wait(pid, COMMAND_SECONDS)
-    longest = 1.1 * (time.monotonic() - began)
+        wait(pid, began + COMMAND_SECONDS)
+    seconds, now = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    longest = Length(seconds, cpu / len(commands))
     CASES[name].follow(house, 10**6)
     return longest
 
@@ -588,7 +609,7 @@ def main() -> None:
         mine = [line for line in done(file) if line["case"] == name]
         kills = sum(len(line["killed_after"]) for line in mine)
         number = 1000 * (1 + list(CASES).index(name)) + len(mine)  # names studies and seeds
-        longest = longest_of(house, name) if kills < wanted else 0
+        longest = longest_of(house, name) if kills < wanted else Length(0, 0)
         while kills < wanted:
             line = attempt(house, name, number, longest)
             kills, number = kills + len(line["killed_after"]), number + 1

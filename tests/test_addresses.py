@@ -48,7 +48,7 @@ STORAGES = [
 @pytest.mark.parametrize("override", OVERRIDES + STORAGES)
 def test_what_a_run_records_of_the_command_line(override):
     assert SECRET not in str(without_addresses(["model=cnn", override]))
-    assert without_addresses(["model=cnn", OVERRIDES[0]]) == ["model=cnn"]
+    assert without_addresses(["model=cnn", *OVERRIDES]) == ["model=cnn"]
 
 
 @pytest.mark.parametrize("override", [each for each in OVERRIDES if not each.startswith("+t")])
