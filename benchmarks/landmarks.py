@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asl.landmarks import MEDIAPIPE_HOLISTIC
+from asl.runtime.litert import load
 from asl.video import decode
 from asl.video.landmarker import Landmarker
 
@@ -169,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.landmarks")
     parser.add_argument("python", help="of the environment with MediaPipe 0.10.21")
     parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("--model", help="a .tflite, whose top sign for both should be the same")
     parser.add_argument("--itself", action="store_true", help="MediaPipe beside itself")
     options = parser.parse_args()
     head = "video | part | frames | both see it | all within 1 % | median | worst | presence agrees"
@@ -177,6 +179,12 @@ def main() -> None:
     for path in options.videos:
         done.append(compare(options.python, path, options.itself))
         report(path.stem, done[-1:])
+        if options.model:
+            recognise = load(options.model)
+            best = [int(recognise(clip).argmax()) for clip in done[-1][:2]]
+            print(
+                f"{path.stem}: {'the same top sign' if best[0] == best[1] else 'ANOTHER top sign'}"
+            )
     report("all", done)
 
 

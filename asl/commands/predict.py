@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from asl.errors import UserError
 from asl.runtime.predict import predict
 from asl.runtime.printed import as_csv, as_json, as_lines
 
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     forms.add_argument("--csv", action="store_true", help="print a row for each clip and sign")
     overrides = [argument for argument in arguments if argument.startswith(TRACKING)]
     options = parser.parse_args([each for each in arguments if each not in overrides])
+    if not options.clips and options.camera is None:
+        raise UserError("predict needs clips, or --camera=N: asl predict MODEL CLIP…")
     file = _model_file(options.model, overrides)
     how = {"labels": options.labels, "window": options.window, "mirror": options.mirror}
     if options.camera is not None:

@@ -122,6 +122,11 @@ def test_a_camera_is_recognised_while_a_hand_is_seen(tiny_tflite, tmp_path, monk
     assert len(times) == 6
 
 
+def test_predict_without_clips_says_what_it_needs(capsys):
+    assert run(["predict", "model.tflite"]) == 2
+    assert capsys.readouterr().err.startswith("asl predict: predict needs clips, or --camera=N")
+
+
 def test_a_camera_that_is_not_there_gets_one_sentence(monkeypatch):
     import cv2
 
