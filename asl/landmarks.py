@@ -1,6 +1,7 @@
 """Where each landmark is: layouts, subsets that a recognizer looks at, mirror pairs, bones.
 
-A *raw row* is a position on the landmark axis of a layout's clips, `[frames, layout.size, 3]`.
+A *raw row* is a position on the landmark axis of a layout's clips, `[frames, layout.size, C]`. The
+C channels are a landmark's x, y and z, and whatever else a sensor measures there: a glove's bends.
 MediaPipe's left and right are the signer's own.
 """
 
@@ -22,9 +23,9 @@ class Layout:
         parts: the part of the body (GISLR's `type`) to its raw rows.
         mirror: the raw row of the same point on the other side of the body, one for every row;
             points on the midline, and points without a known partner, map to themselves.
-        reference: named points to centre a clip on (their mean, where there are several). Every
-            layout has the same names.
-        lengths: named pairs of reference points whose distance measures a body.
+        reference: named points to centre a clip on (their mean, where there are several). Layouts
+            that show a body have the same names; others have none.
+        lengths: named pairs of reference points whose distance measures a body, likewise.
         bones: pairs of raw rows to draw a line between.
         y_up: whether y grows upwards, as in space, and not downwards, as in pictures.
         skeleton: of each joint, the joint before it on the way from the root and an adult's metres
@@ -32,6 +33,9 @@ class Layout:
         distance_pairs: pairs of raw rows whose distance says where a hand is or what it does.
         arms: of each of the two shoulders, in the order of `lengths`, the rows of its arm beyond
             the shoulder, hand included.
+        measured: names of the channels after x, y and z: what is measured at each landmark and is
+            no coordinate. Nothing moves, turns or resizes them; they are scaled by the statistics
+            of training clips.
     """
 
     name: str
@@ -45,6 +49,17 @@ class Layout:
     skeleton: dict[int, tuple[int, float]] = field(default_factory=dict)
     distance_pairs: tuple[tuple[int, int], ...] = ()
     arms: tuple[tuple[int, ...], ...] = ()
+    measured: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of a landmark's numbers in a clip, in their order."""
+        return ("x", "y", "z", *self.measured)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether any landmark has a partner on the other side of the body."""
+        return any(row != partner for row, partner in enumerate(self.mirror))
 
 
 @dataclass(frozen=True)
@@ -329,7 +344,23 @@ KINECT20 = Layout(
     },
 )
 
-LAYOUTS = {each.name: each for each in (MEDIAPIPE_HOLISTIC, KINECT20)}
+# --- Mattel Power Glove -------------------------------------------------------------------------
+# One hand: where it is, how it is rolled, and how far four fingers are bent. The glove does not
+# measure the little finger, nor pitch and yaw.
+
+POWERGLOVE = Layout(
+    name="powerglove",
+    size=1,
+    parts={"hand": range(1)},
+    mirror=(0,),
+    reference={},
+    lengths={},
+    bones=(),
+    y_up=True,
+    measured=("roll", "thumb", "fore", "middle", "ring"),
+)
+
+LAYOUTS = {each.name: each for each in (MEDIAPIPE_HOLISTIC, KINECT20, POWERGLOVE)}
 
 LANDMARK_SETS = {
     each.name: each
@@ -343,5 +374,6 @@ LANDMARK_SETS = {
         ),
         LandmarkSet("kinect20", KINECT20, tuple(range(20))),
         LandmarkSet("kinect20_upper", KINECT20, tuple(range(12))),
+        LandmarkSet("powerglove", POWERGLOVE, (0,)),
     )
 }

@@ -26,7 +26,8 @@ class Batch(NamedTuple):
     """Clips of different lengths, padded to the longest.
 
     Attributes:
-        clips: float32 [B, T, P, 3], NaN where not detected and beyond a clip's length.
+        clips: float32 [B, T, P, C], NaN where not detected and beyond a clip's length; C is 3 but
+            for layouts with measured channels.
         lengths: frames of each clip, int64 [B].
         signs: labels, int64 [B].
         signers: indices into the store's signers, int64 [B].
@@ -89,7 +90,7 @@ class ClipDataModule(pl.LightningDataModule):
         return self.batches(self.split.test)
 
     def clips(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Whole clips, float32 [frames, layout.size, 3] each, NaN = not detected."""
+        """Whole clips, float32 [frames, layout.size, C] each, NaN = not detected."""
         return [self.store.read(int(row)) for row in rows]
 
     def batches(self, rows: np.ndarray, seed: int | None = None) -> DataLoader[Batch]:
@@ -122,8 +123,9 @@ class ClipBatches(Dataset[Batch]):
 
     def __getitem__(self, index: np.ndarray) -> Batch:
         lengths = self.store.frames[index]
-        shape = (len(index), int(lengths.max()), len(self.rows), 3)
-        clips = np.full(shape, np.nan, self.store.dtype)  # [B, T, P, 3]
+        channels = len(self.store.layout.channels)
+        shape = (len(index), int(lengths.max()), len(self.rows), channels)
+        clips = np.full(shape, np.nan, self.store.dtype)  # [B, T, P, C]
         for clip, row, length in zip(clips, index.tolist(), lengths.tolist(), strict=True):
             self._copy(self.store.view(row), clip[:length])
         return Batch(

@@ -21,7 +21,7 @@ def draw_clip(
 
     Args:
         row: axes to draw on, one for each frame.
-        clip: [frames, landmarks, 3], NaN = not detected.
+        clip: [frames, landmarks, channels], NaN = not detected.
         layout: of the clip.
         limits: those of the clip where None.
     """
@@ -37,7 +37,7 @@ def draw_strip(axes: Axes, clip: np.ndarray, layout: Layout, frames: int) -> Non
 
     Args:
         axes: to draw on, `frames` times as wide as high.
-        clip: [frames, landmarks, 3], NaN = not detected.
+        clip: [frames, landmarks, channels], NaN = not detected.
         layout: of the clip.
         frames: how many to draw.
     """
@@ -51,17 +51,20 @@ def draw_strip(axes: Axes, clip: np.ndarray, layout: Layout, frames: int) -> Non
 
 
 def draw_frame(axes: Axes, points: np.ndarray, layout: Layout) -> None:
-    """Draws one frame as a skeleton.
+    """Draws one frame as a skeleton, or as dots in a layout without bones.
 
     Args:
         axes: to draw on; ticks and spines are hidden.
-        points: [landmarks, 3], NaN = not detected.
+        points: [landmarks, channels], NaN = not detected.
         layout: of the points.
     """
-    lines = points[np.array(layout.bones), :2]  # [bones, 2, 2]
     colours = landmark_colours(layout)
-    of_bones = [colours[start] for start, _ in layout.bones]
-    axes.add_collection(LineCollection(list(lines), colors=of_bones, linewidths=0.8))
+    if layout.bones:
+        lines = points[np.array(layout.bones), :2]  # [bones, 2, 2]
+        of_bones = [colours[start] for start, _ in layout.bones]
+        axes.add_collection(LineCollection(list(lines), colors=of_bones, linewidths=0.8))
+    else:
+        axes.scatter(points[:, 0], points[:, 1], c=colours, s=12)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -75,14 +78,15 @@ def landmark_colours(layout: Layout) -> list[str]:
 
 
 def clip_limits(clip: np.ndarray, layout: Layout) -> Limits:
-    """A square around all landmarks of a clip not far below the hips."""
-    shoulders, hips = (
-        _median(clip[:, layout.reference[name], 1]) for name in ("shoulders", "hips")
-    )
+    """A square around all landmarks of a clip not far below the hips, where it has some."""
     down = -1.0 if layout.y_up else 1.0
     x, y = np.moveaxis(clip[..., :2], -1, 0)
-    below = (y - hips) * down >= 0.2 * abs(hips - shoulders)
-    inside = np.isfinite(x) & np.isfinite(y) & ~below
+    inside = np.isfinite(x) & np.isfinite(y)
+    if "hips" in layout.reference:
+        shoulders, hips = (
+            _median(clip[:, layout.reference[name], 1]) for name in ("shoulders", "hips")
+        )
+        inside &= ~((y - hips) * down >= 0.2 * abs(hips - shoulders))
     if not inside.any():
         return 0.0, max(down, 0.0), 1.0, max(-down, 0.0)
     low, high = np.quantile(np.stack([x[inside], y[inside]], axis=1), [0.002, 0.998], axis=0)

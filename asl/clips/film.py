@@ -42,7 +42,7 @@ class Film(NamedTuple):
     """A clip and what is written beside it.
 
     Attributes:
-        clip: float32 [frames, landmarks, 3], NaN = not detected.
+        clip: float32 [frames, landmarks, channels], NaN = not detected.
         layout: of the clip.
         title: which clip it is.
         guesses: of its growing beginning, in ascending order; may be empty.
@@ -114,6 +114,7 @@ def _player(film: Film) -> bytes:
     frames = _frames(film.clip)
     left, bottom, right, top = clip_limits(film.clip, film.layout)
     rows = sorted({row for bone in film.layout.bones for row in bone})
+    rows = rows or list(range(film.layout.size))
     place = {row: i for i, row in enumerate(rows)}
     points = film.clip[frames][:, rows, :2]  # [frames, rows, 2]
     points = _SCALE * (points - (left, top)) / (right - left, bottom - top)
@@ -123,6 +124,7 @@ def _player(film: Film) -> bytes:
         "frames": [frame + 1 for frame in frames],
         "points": _whole(points),
         "bones": [[place[a], place[b], colours[a]] for a, b in film.layout.bones],
+        "dots": [] if film.layout.bones else [colours[row] for row in rows],
         "scale": _SCALE,
         "signs": signs,
         "guesses": [

@@ -108,7 +108,7 @@ class _Reader:
         self.parts = {part: [place[row] for row in rows] for part, rows in probes.items()}
         self.body = np.array([place[row] for row in body])
         self.pairs = np.array([[place[row] for row in pair] for pair in pairs]).reshape(-1, 2).T
-        self.shoulders = [place[row] for row in layout.lengths["shoulders"] if row in place]
+        self.shoulders = [place[row] for row in layout.lengths.get("shoulders", ()) if row in place]
 
     def size(self, clip: np.ndarray, there: np.ndarray) -> float:
         """The median distance of the shoulders; where they are not seen, the spread of the body."""
@@ -137,6 +137,8 @@ class _Reader:
         They do not depend on where a signer stands, how large the picture is and how fast the sign
         is made. A distance that is not seen in a window is that of the whole clip.
         """
+        if not self.pairs.size:
+            return np.zeros(0)
         start, end = clip[:, self.pairs[0]], clip[:, self.pairs[1]]
         windows = _window_means(np.linalg.norm(start - end, axis=2) / size)  # [windows, pairs]
         seen = ~np.isnan(windows)

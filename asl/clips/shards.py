@@ -123,8 +123,9 @@ class Packing(NamedTuple):
 def pack(packing: Packing, task: ShardTask) -> PackedShard:
     """Packs the clips of one shard; raises OSError where they cannot be written."""
     settings = packing.settings
-    size = len(settings["landmarks"] or range(layout(settings["layout"]).size))
-    dtype, shape = np.dtype(settings["dtype"]), (size, 3)
+    of_clips = layout(settings["layout"])
+    size = len(settings["landmarks"] or range(of_clips.size))
+    dtype, shape = np.dtype(settings["dtype"]), (size, len(of_clips.channels))
     content = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     clips: list[ClipRecord] = []
     frames = 0

@@ -6,7 +6,7 @@ On disk a store is a folder:
                      of the other files
     clips-*.arrow    a row for each clip: path (`FILE:ROW` where a file holds several), sign,
                      signer, sequence_id, frames, shard, start, and the columns of the recordings
-    shards/*.npy     [frames of all its clips, landmarks, 3], float32 or float16
+    shards/*.npy     [frames of all its clips, landmarks, channels], float32 or float16
     shards/*.json    the raw files of each shard; only `prepare` reads these
     problems.csv     problems of the raw files
 
@@ -203,7 +203,7 @@ class ClipStore:
         return rows
 
     def view(self, i: int) -> np.ndarray:
-        """Clip i in the memory map, [frames, stored landmarks, 3] in `dtype`."""
+        """Clip i in the memory map, [frames, stored landmarks, channels] in `dtype`."""
         shard, start = self._shard[i], self._start[i]
         return self._map(int(shard))[start : start + self.frames[i]]
 
@@ -215,7 +215,7 @@ class ClipStore:
         return xxhash.xxh3_128_hexdigest(clip.data)
 
     def read(self, i: int, landmarks: np.ndarray | None = None) -> np.ndarray:
-        """Clip i, float32 [frames, landmarks, 3], NaN = not detected.
+        """Clip i, float32 [frames, landmarks, channels], NaN = not detected.
 
         Args:
             i: row of the store.
@@ -227,7 +227,8 @@ class ClipStore:
             return _as_float32(clip.take(self.rows(landmarks), axis=1))
         if self.landmarks is None:
             return _as_float32(clip)
-        whole = np.full((len(clip), self.layout.size, 3), np.nan, np.float32)
+        shape = (len(clip), self.layout.size, len(self.layout.channels))
+        whole = np.full(shape, np.nan, np.float32)
         whole[:, self.landmarks] = clip
         return whole
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         "clips",
         metavar="CLIP",
         nargs="*",
-        help="video, GISLR .parquet, .npy, .npz, or what clips.yaml in its folder describes",
+        help="video, .parquet, .pose, .sign, .npy, .npz, or what clips.yaml beside it describes",
     )
     parser.add_argument("--top", type=int, default=5, metavar="N", help="signs a clip (default 5)")
     parser.add_argument("--labels", metavar="FILE", help="the signs, where the .tflite has none")

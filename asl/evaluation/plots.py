@@ -23,7 +23,7 @@ _BAR, _LINE, _PALE = "#4878a8", "#c0504d", "#b8cce0"
 
 
 class Drawn(NamedTuple):
-    """A clip to be drawn, [frames, landmarks, 3], and its title."""
+    """A clip to be drawn, [frames, landmarks, channels], and its title."""
 
     title: str
     clip: np.ndarray

@@ -148,6 +148,40 @@ class Isl30(Repository):
         )
 
 
+class Auslan95(Repository):
+    """wmboult94/KernelProject: a copy of UCI's "Australian Sign Language signs", a glove's clips.
+
+    Its `signs/SIGNER SESSION/SIGN NUMBER.sign` are read as they are by
+    `asl.clips.sources.auslan.AuslanSource`.
+    """
+
+    unpacked = int(0.06e9)
+    _member = re.compile(r"(?:^|/)signs/([a-z]+\d+)/([^/\\:]+\.sign)$")
+
+    def __init__(self, url: str, sha256: str, *, files: int) -> None:
+        """The expected number of files, those of the glove's calibration included."""
+        super().__init__(url, sha256)
+        self.files = files
+
+    def unpack(self, archive: Path, folder: Path) -> None:
+        """Writes the files.
+
+        Raises:
+            UserError: the zip has another number of files.
+        """
+        with open_zip(archive) as opened:
+            names = _by_key(opened, self._member)
+            if len(names) != self.files:
+                raise UserError(
+                    f"{archive}: holds {len(names):,} of {self.files:,} files named "
+                    "signs/SIGNER SESSION/SIGN NUMBER.sign; remove it to fetch it anew, or bring a "
+                    "zip that holds them all: download.archive=FILE.zip"
+                )
+            for (session, file), name in names.items():
+                (folder / "signs" / session).mkdir(parents=True, exist_ok=True)
+                (folder / "signs" / session / file).write_bytes(opened.read(name))
+
+
 def _by_key(opened: zipfile.ZipFile, pattern: re.Pattern[str]) -> dict[tuple[str, ...], str]:
     matches = ((pattern.search(name), name) for name in opened.namelist())
     return {match.groups(): name for match, name in matches if match}

@@ -9,8 +9,9 @@ from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.facing import shoulder_line, shoulder_rows, turned_away
 from asl.recognizer.preprocessing.handedness import AsRecorded
 from asl.recognizer.preprocessing.impute import AsDetected
+from asl.recognizer.preprocessing.measured import MeasuredScaler
 from asl.recognizer.preprocessing.presence import detected_frames, presence
-from asl.recognizer.preprocessing.scalers import SMALLEST, FittedScaler
+from asl.recognizer.preprocessing.scalers import SMALLEST, Batches, FittedScaler
 
 
 class Recognizer(nn.Module):
@@ -25,7 +26,8 @@ class Recognizer(nn.Module):
 
     Args:
         landmarks: the landmarks that it sees.
-        scaler: one of `asl.recognizer.preprocessing.scalers`.
+        scaler: one of `asl.recognizer.preprocessing.scalers`; of coordinates alone. Measured
+            channels, where the layout has some, are scaled by `MeasuredScaler`.
         features: see `asl.recognizer.preprocessing.features`.
         backbone: a network of `asl.recognizer.backbones`: from features `[B, T', F]` and a mask
             `[B, T']` to a summary `[B, width]`, with `width` as an attribute.
@@ -52,6 +54,7 @@ class Recognizer(nn.Module):
         self.handedness = handedness or AsRecorded(landmarks)
         self.impute = impute or AsDetected(landmarks)
         self.scaler = scaler
+        self.measured = MeasuredScaler(landmarks) if landmarks.layout.measured else None
         self.features = features
         self.backbone = backbone
         self.head = head
@@ -62,8 +65,8 @@ class Recognizer(nn.Module):
         """The logits of a batch; padding does not change a clip's logits.
 
         Args:
-            clips: `[B, T, P, 3]`, already reduced to `landmarks.indices`; NaN where nothing was
-                detected.
+            clips: `[B, T, P, C]`, already reduced to `landmarks.indices`; NaN where nothing was
+                detected. C is the number of the layout's channels.
             lengths: `[B]`, frames of each clip, at least 1; None where all have T.
 
         Returns:
@@ -82,7 +85,7 @@ class Recognizer(nn.Module):
             features `[B, T', F]` and a mask `[B, T']`, true for real time steps.
         """
         recorded, present = self._values(clips, lengths)
-        values = self.scaler(recorded, present)
+        values = self._scaled(recorded, present)
         size = self.landmarks.size
         if lengths is None:
             lengths = torch.full((len(clips),), clips.shape[1], device=clips.device)
@@ -94,19 +97,25 @@ class Recognizer(nn.Module):
         return self.features(*own, turned_away(line, SMALLEST))
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Fit the scaler to training clips, if it has statistics.
+        """Fit the scalers to training clips, as far as they have statistics.
 
         Args:
-            batches: clips `[B, T, P, 3]` with NaN, and their lengths `[B]`.
+            batches: clips `[B, T, P, C]` with NaN, and their lengths `[B]`; those of a layout with
+                measured channels are held in memory.
         """
+        values: Batches = (self._values(clips, lengths) for clips, lengths in batches)
+        if self.measured is not None:
+            values = list(values)
+            self.measured.fit((of[..., 3:], present[..., 3:]) for of, present in values)
+            values = [(of[..., :3], present[..., :3]) for of, present in values]
         if isinstance(self.scaler, FittedScaler):
-            self.scaler.fit(self._values(clips, lengths) for clips, lengths in batches)
+            self.scaler.fit(values)
 
     def recognise(self, clip: Tensor, *, padded: bool = False) -> Tensor:
         """The probability of each sign for one raw clip; what an exported file computes.
 
         Args:
-            clip: `[n, N, 3]`, the layout's landmarks, NaN where nothing was detected; n >= 1.
+            clip: `[n, N, C]`, the layout's landmarks, NaN where nothing was detected; n >= 1.
             padded: whether frames at its end without any landmark are padding.
 
         Returns:
@@ -117,9 +126,16 @@ class Recognizer(nn.Module):
         return self.forward(clips, lengths).softmax(-1)[0]
 
     def _values(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Values, finite everywhere, and presence, both `[B, T, P, 3]`: the scaler's input."""
+        """Values, finite everywhere, and presence, both `[B, T, P, C]`: the scalers' input."""
         present = presence(clips, lengths)
         # Where presence is 0, so is the value: a tensor of zeros costs more on a phone.
         values = torch.where(present > 0, clips, present)
         values, present = self.handedness(values, present)
         return self.impute(values, present, lengths)
+
+    def _scaled(self, values: Tensor, present: Tensor) -> Tensor:
+        """Scaled values `[B, T, P, C]`."""
+        if self.measured is None:
+            return self.scaler(values, present)
+        coordinates = self.scaler(values[..., :3], present[..., :3])
+        return torch.cat([coordinates, self.measured(values[..., 3:])], dim=-1)

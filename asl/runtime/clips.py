@@ -25,12 +25,12 @@ VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 
 
 def read_clip(path: str | Path) -> np.ndarray:
-    """One clip, float32 [n, N, 3], NaN = not detected.
+    """One clip, float32 [n, N, C], NaN = not detected.
 
     Args:
-        path: a GISLR parquet; a .pose file; a .npy array or a .npz with one array; or, in a folder
-            with a clips.yaml, what that describes: a file, a folder of frames, or a clip of an
-            array of many, `clips.npz:17`.
+        path: a GISLR parquet; a .pose file; a glove's .sign; a .npy array or a .npz with one array;
+            or, in a folder with a clips.yaml, what that describes: a file, a folder of frames, or a
+            clip of an array of many, `clips.npz:17`.
 
     Raises:
         ValueError: what is wrong with the file, as the end of a sentence.
@@ -51,8 +51,12 @@ def read_clip(path: str | Path) -> np.ndarray:
         from asl.clips.sources.pose import read_pose
 
         return read_pose(path)
+    if suffix == ".sign":
+        from asl.clips.sources.auslan import read_clip as read_sign
+
+        return read_sign(path)
     if suffix not in (".npy", ".npz"):
-        raise ValueError("must end in .parquet, .pose, .npy or .npz")
+        raise ValueError("must end in .parquet, .pose, .sign, .npy or .npz")
     clip = _read_numpy(path)
     if np.isinf(clip).any():
         raise ValueError("has an infinite coordinate")

@@ -10,17 +10,18 @@ from asl.errors import UserError
 from asl.native import silent_stderr
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-"""A clip, float32 [n, N, 3] with NaN = not detected, to probabilities, float32 [signs]."""
+"""A clip, float32 [n, N, C] with NaN = not detected, to probabilities, float32 [signs]."""
 
-_MOST_LANDMARKS = 100_000
+_MOST_NUMBERS = 300_000  # of a frame
 
 
 def load(path: str | Path, threads: int = 1) -> Predictor:
     """Open a .tflite of the GISLR competition's contract.
 
     Args:
-        path: its signature is serving_default: inputs [n, N, 3] -> outputs [signs]. Where n is
-            fixed, clips of fewer frames are padded with frames of nothing.
+        path: its signature is serving_default: inputs [n, N, C] -> outputs [signs]; C is 3 but for
+            layouts with measured channels. Where n is fixed, clips of fewer frames are padded with
+            frames of nothing.
         threads: of LiteRT.
 
     Returns:
@@ -34,23 +35,23 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
     try:
         run = interpreter(path, threads).get_signature_runner("serving_default")
         inputs = run.get_input_details()["inputs"]
-        landmarks = int(inputs["shape"][1])
+        landmarks, channels = map(int, inputs["shape"][1:])
         fixed = max(int(inputs["shape_signature"][0]), 0)  # -1 where it is free
-        if not 0 < landmarks <= _MOST_LANDMARKS:
-            raise ValueError(f"its inputs have {landmarks} landmarks")
+        if landmarks < 1 or channels < 3 or landmarks * channels > _MOST_NUMBERS:
+            raise ValueError(f"its inputs have {landmarks} landmarks of {channels} numbers")
         with silent_stderr():
-            run(inputs=np.full((fixed or 1, landmarks, 3), np.nan, np.float32))["outputs"]
+            run(inputs=np.full((fixed or 1, landmarks, channels), np.nan, np.float32))["outputs"]
     except Exception as error:  # the file may be anybody's, and damaged
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"{path}: not a TFLite file with the signature serving_default: "
-            f"inputs [n, N, 3] -> outputs [signs] ({reason})"
+            f"inputs [n, N, C] -> outputs [signs] ({reason})"
         ) from error
 
     def predictor(clip: np.ndarray) -> np.ndarray:
-        if clip.ndim != 3 or clip.shape[1:] != (landmarks, 3) or not len(clip):
+        if clip.ndim != 3 or clip.shape[1:] != (landmarks, channels) or not len(clip):
             raise ValueError(
-                f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, 3]"
+                f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, {channels}]"
             )
         padded = pad_frames(clip, fixed or len(clip))
         return run(inputs=np.ascontiguousarray(padded, np.float32))["outputs"].reshape(-1)
@@ -59,7 +60,7 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
 
 
 def pad_frames(clip: np.ndarray, frames: int) -> np.ndarray:
-    """A clip `[n, N, 3]` with frames of NaN at its end, `[frames, N, 3]`.
+    """A clip `[n, N, C]` with frames of NaN at its end, `[frames, N, C]`.
 
     Raises:
         ValueError: it has more frames.

@@ -68,7 +68,8 @@ def part_digest(store: ClipStore, rows: np.ndarray) -> str:
 
 
 def _schema(store: ClipStore) -> dict[str, str]:
-    clip = TensorSpec(np.dtype(np.float32), (-1, store.layout.size, 3), "landmarks")
+    frame = store.layout.size, len(store.layout.channels)
+    clip = TensorSpec(np.dtype(np.float32), (-1, *frame), "landmarks")
     sign = TensorSpec(np.dtype(str), (-1,), "sign")
     return {"features": Schema([clip]).to_json(), "targets": Schema([sign]).to_json()}
 

@@ -148,13 +148,12 @@ def registered_file(tracker: Tracker, address: str) -> Path:
 
 def _save(path: Path, tflite: Path, example: np.ndarray) -> None:
     """Write the pyfunc, which MLflow tries on the example."""
-    landmarks = example.shape[1]
     save_model(
         path,
         python_model=str(SERVED),
         artifacts={"tflite": str(tflite)},
         signature=ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, landmarks, 3))]),
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]))]),
             outputs=Schema(
                 [ColSpec(DataType.string, "sign"), ColSpec(DataType.double, "probability")]
             ),

@@ -1,6 +1,6 @@
 """Training clips combined from two clips of a batch.
 
-Clips are `[B, T, P, 3]` with NaN where nothing was detected, lengths `[B]`. The partner clip is
+Clips are `[B, T, P, C]` with NaN where nothing was detected, lengths `[B]`. The partner clip is
 first moved and resized to match the other one, so that neither camera nor build jumps. Random
 numbers come from torch's global generator.
 """
@@ -25,7 +25,7 @@ def join_clips(
     their frames, between a quarter and three quarters, so that the movement is continuous.
 
     Args:
-        clips: `[B, T, P, 3]`.
+        clips: `[B, T, P, C]`.
         lengths: `[B]`.
         signs: `[B]`.
         landmarks: of the clips.
@@ -57,7 +57,7 @@ def swap_hands(
     Hands of one clip, lips of another: in the recipe of the GISLR competition's third place.
 
     Args:
-        clips: `[B, T, P, 3]`.
+        clips: `[B, T, P, C]`.
         lengths: `[B]`.
         signs: `[B]`.
         landmarks: of the clips; without hands nothing changes.
@@ -119,7 +119,12 @@ def draw_partners(signs: Tensor) -> Tensor:
 
 
 def _matched(clips: Tensor, lengths: Tensor, other: Tensor, landmarks: LandmarkSet) -> Tensor:
-    """The clips `other` `[B]`, each with the position and size of its partner."""
-    centre = body_centre(clips, lengths, landmarks)
-    size = safe_divisor(spread(clips, lengths, landmarks))
-    return (clips[other] - centre[other]) * (size / size[other]) + centre
+    """The clips `other` `[B]`, each with the position and size of its partner.
+
+    Measured channels are those of the other clip.
+    """
+    coordinates = clips[..., :3]
+    centre = body_centre(coordinates, lengths, landmarks)
+    size = safe_divisor(spread(coordinates, lengths, landmarks))
+    matched = (coordinates[other] - centre[other]) * (size / size[other]) + centre
+    return torch.cat([matched, clips[other, ..., 3:]], dim=-1)

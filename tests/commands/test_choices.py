@@ -20,7 +20,8 @@ composed = functools.cache(plan)  # composing takes much longer than training a 
 def trains(chosen: RunPlan) -> None:
     torch.manual_seed(0)
     recognizer = build_recognizer(chosen.recognizer, ["a", "b", "c"])
-    clips = torch.rand(4, 12, len(recognizer.landmarks.indices), 3)
+    channels = len(recognizer.landmarks.layout.channels)
+    clips = torch.rand(4, 12, len(recognizer.landmarks.indices), channels)
     clips[torch.rand(4, 12, 1, 1).expand_as(clips) < 0.2] = torch.nan
     lengths = torch.tensor([12, 7, 2, 1])
     recognizer.fit([(clips, lengths)])
@@ -38,9 +39,10 @@ def trains(chosen: RunPlan) -> None:
 
 
 def fits(scaler: str, landmarks: str) -> bool:
-    """Whether the landmarks have what the scaler measures: hands, or bones in space."""
+    """Whether the landmarks have what the scaler measures: hands, bones in space, a body."""
     chosen = LANDMARK_SETS[landmarks]
     needed = {"hands": chosen.left_hand, "skeleton": chosen.layout.skeleton}
+    needed |= dict.fromkeys(("body", "gislr_1st"), chosen.layout.reference)
     return bool(needed.get(scaler, True))
 
 
@@ -83,7 +85,7 @@ def test_data_and_trainer_choices_are_sound(data, trainer):
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_trains(experiment):
     kinect = experiment.startswith("isl30") or "kinect" in experiment
-    data = "isl30" if kinect else "words15"
+    data = "isl30" if kinect else "auslan95" if experiment == "auslan95" else "words15"
     trains(plan(f"+experiment={experiment}", f"data={data}", "model.hidden=8"))
 
 

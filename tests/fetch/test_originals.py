@@ -1,14 +1,17 @@
-"""`asl download data=words15|isl30`, from a stand-in for GitHub that serves what is published."""
+"""`asl download data=words15|isl30|auslan95`, from a stand-in for GitHub with what is published."""
 
 import csv
 import io
 import json
+import re
 import shutil
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 
+from asl.clips.sources.auslan import AuslanSource
 from asl.clips.sources.gislr import GislrSource
 from asl.clips.sources.npz import NpzSource
 from asl.fetch.dataset import clips_digest
@@ -117,7 +120,41 @@ def test_skeletons_become_one_npz(shared_data, stand_in, home, download, tmp_pat
     assert archive.exists()
 
 
-@pytest.mark.parametrize("name", ["words15", "isl30"])
+def test_a_gloves_files_are_kept_as_they_are(shared_data, stand_in, home, download, tmp_path):
+    whole = AuslanSource(shared_data / "auslan95")
+    published = {f"KernelProject-d28/{name}": text for name, text in some_signs(whole).items()}
+    published["KernelProject-d28/code/path_kernel.py"] = b"no clip"
+    for name, text in some_signs(whole).items():
+        (tmp_path / "expected" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "expected" / name).write_bytes(text)
+    stand_in.body = _zip(published)
+    settings = [
+        f"download.origin.url={stand_in.url}",
+        f"download.origin.sha256={clips_digest(AuslanSource(tmp_path / 'expected'))}",
+        "download.origin.files=16",
+    ]
+    status, out, err = download("auslan95", *settings)
+    assert status == 0, err
+    assert "16 clips, fetched and verified" in out
+    downloaded = AuslanSource(tmp_path / "auslan95")
+    assert downloaded.listing() == AuslanSource(tmp_path / "expected").listing()
+
+    shutil.rmtree(tmp_path / "auslan95")
+    archive = tmp_path / "by-hand.zip"
+    archive.write_bytes(_zip(dict(list(published.items())[3:])))
+    status, _, err = download("auslan95", *settings, f"download.archive={archive}")
+    assert status == 2
+    assert "13 of 16 files named signs/SIGNER SESSION/SIGN NUMBER.sign" in err
+
+
+def some_signs(whole: AuslanSource) -> dict[str, bytes]:
+    """The files of two signs in adam's sessions."""
+    with tarfile.open(whole.root / "signs.tar.xz") as archive:
+        members = [m for m in archive if re.search(r"/adam\d/(boy|yes)\d\.sign$", m.name)]
+        return {member.name: archive.extractfile(member).read() for member in members}
+
+
+@pytest.mark.parametrize("name", ["words15", "isl30", "auslan95"])
 def test_the_real_clips_are_the_pinned_ones(shared_data, home, download, name):
     assert "there already, verified" in download(name, f"data.root={shared_data / name}")[1]
 

@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 
 from asl.errors import UserError
-from asl.landmarks import LANDMARK_SETS
+from asl.landmarks import LANDMARK_SETS, LandmarkSet
 from asl.paths import CONF
 from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
@@ -57,8 +57,8 @@ def build() -> Callable[..., Recognizer]:
             recognizer = build_recognizer(spec, SIGNS)
         else:
             recognizer = first_that_builds(spec)
-        points = len(recognizer.landmarks.indices)
-        recognizer.fit([(torch.rand(4, 9, points, 3), torch.tensor([9, 5, 9, 1]))])
+        frame = len(recognizer.landmarks.indices), len(recognizer.landmarks.layout.channels)
+        recognizer.fit([(torch.rand(4, 9, *frame), torch.tensor([9, 5, 9, 1]))])
         return recognizer.eval()
 
     return build
@@ -68,11 +68,11 @@ def build() -> Callable[..., Recognizer]:
 def ragged() -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """Makes a batch of clips of many lengths, a third of their landmarks missing."""
 
-    def ragged(landmarks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def ragged(landmarks: LandmarkSet) -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(1)
-        lengths = torch.tensor([40, 1, 7, 2, 33])
-        clips = torch.rand(5, 40, landmarks, 3)
-        clips[torch.rand(5, 40, landmarks) < 0.3] = torch.nan
+        lengths, points = torch.tensor([40, 1, 7, 2, 33]), len(landmarks.indices)
+        clips = torch.rand(5, 40, points, len(landmarks.layout.channels))
+        clips[torch.rand(5, 40, points) < 0.3] = torch.nan
         for clip, length in zip(clips, lengths, strict=True):
             clip[length:] = torch.nan
         return clips, lengths

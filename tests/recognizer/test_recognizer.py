@@ -10,14 +10,15 @@ CHOICES = [
     *({"model": name, "features": other} for name in MODELS for other in choices("features")),
     *({"model": name, "options": {"model": {"pool": "last"}}} for name in MODELS),
     *({"scaler": name} for name in SCALERS),
-    *({"landmarks": name} for name in choices("landmarks")),
+    *({"landmarks": name} for name in choices("landmarks") if name != "powerglove"),
+    {"landmarks": "powerglove", "scaler": "clip"},
 ]
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
 def test_padding_does_not_change_logits(choice, build, ragged):
     recognizer = build(**choice)
-    clips, lengths = ragged(len(recognizer.landmarks.indices))
+    clips, lengths = ragged(recognizer.landmarks)
 
     logits = recognizer(clips, lengths)
 
@@ -32,7 +33,7 @@ def test_padding_does_not_change_logits(choice, build, ragged):
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice.values())))
 def test_every_parameter_has_a_finite_gradient(choice, build, ragged):
     recognizer = build(**choice).train()
-    clips, lengths = ragged(len(recognizer.landmarks.indices))
+    clips, lengths = ragged(recognizer.landmarks)
 
     recognizer(clips, lengths).square().sum().backward()
 

@@ -21,12 +21,19 @@ OPERATIONS = [
     if issubclass(operation, torch.nn.Module) and operation is not Augmentation
 ]
 LANDMARKS = landmark_set("hands_pose")
+GLOVE = landmark_set("powerglove")
+MEASURED = (augment.Gain, augment.ChannelDropout)  # change a glove's clips alone
 # Options with which an operation changes the clips of these tests.
-OPTIONS = {augment.TimeWindow: {"most": 8}}
+OPTIONS = {augment.TimeWindow: {"most": 8}, augment.ChannelDropout: {"share": 0.9}}
 
 
 def make(operation, p):
     return operation(p=p, **OPTIONS.get(operation, {}))
+
+
+def changed_by(operation):
+    """Landmarks of clips that the operation changes."""
+    return GLOVE if operation in MEASURED else LANDMARKS
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def batch():
         torch.manual_seed(1)
         lengths = torch.tensor([30, 1, 2, 12, 30, 9])
         points = len(landmarks.indices)
-        clips = torch.rand(6, 30, points, 3)
+        clips = torch.rand(6, 30, points, len(landmarks.layout.channels))
         clips[torch.rand(6, 30, points) < 0.2] = torch.nan
         clips[4] = torch.nan
         clips[0, 3] = torch.nan
@@ -54,7 +61,8 @@ def test_results_are_valid_clips(operation, landmarks, batch):
     clips, lengths = batch(landmarks)
     before = clips.clone()
 
-    changed, changed_lengths = make(operation, 1.0)(clips, lengths, landmarks)
+    alone = Augmentation({"it": make(operation, 1.0)}, landmarks)
+    changed, changed_lengths = alone(clips, lengths)
 
     assert clips.nan_to_num(nan=9.0).equal(before.nan_to_num(nan=9.0)), "its input was changed"
     assert changed.shape[0] == 6
@@ -64,7 +72,7 @@ def test_results_are_valid_clips(operation, landmarks, batch):
     assert changed_lengths.max() <= changed.shape[1]
     # a landmark has all of its coordinates or none, and padding is missing
     present = changed.isfinite()
-    assert present.all(-1).equal(present.any(-1))
+    assert present[..., :3].all(-1).equal(present[..., :3].any(-1))
     assert present.float().equal(presence(changed, changed_lengths))
     assert changed[4].isnan().all(), "a clip without detections has some now"
     kept = present.flatten(1).any(1)
@@ -73,15 +81,16 @@ def test_results_are_valid_clips(operation, landmarks, batch):
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
 def test_p_is_the_share_of_clips_that_change(operation, batch):
-    clips, lengths = batch()
+    landmarks = changed_by(operation)
+    clips, lengths = batch(landmarks)
 
-    same, same_lengths = make(operation, 0.0)(clips, lengths, LANDMARKS)
+    same, same_lengths = make(operation, 0.0)(clips, lengths, landmarks)
     torch.testing.assert_close(same[:, :30], clips, equal_nan=True, rtol=0, atol=1e-6)
     assert same_lengths.equal(lengths)
 
     torch.manual_seed(0)
     many = clips[:1].repeat(400, 1, 1, 1)
-    half, _ = make(operation, 0.5)(many, lengths[:1].repeat(400), LANDMARKS)
+    half, _ = make(operation, 0.5)(many, lengths[:1].repeat(400), landmarks)
     close = (half[:, :30] - many).nan_to_num(nan=0.0).abs().amax((1, 2, 3)) < 1e-5
     changed = ~close | (half[:, :30].isnan() != many.isnan()).flatten(1).any(1)
     # Each hand has its own draw, so that at least one of them changes in three clips of four.
@@ -92,9 +101,9 @@ def test_p_is_the_share_of_clips_that_change(operation, batch):
 def test_a_seed_fixes_the_result(operation, batch):
     results = []
     for _ in range(2):
-        clips, lengths = batch()
+        clips, lengths = batch(changed_by(operation))
         torch.manual_seed(5)
-        results.append(make(operation, 0.7)(clips, lengths, LANDMARKS))
+        results.append(make(operation, 0.7)(clips, lengths, changed_by(operation)))
 
     torch.testing.assert_close(results[0], results[1], equal_nan=True, rtol=0, atol=0)
 
@@ -136,6 +145,42 @@ def test_rotation_keeps_distances(batch):
 
     torch.testing.assert_close(distances(rotated), distances(clips), equal_nan=True)
     assert not torch.allclose(rotated.nan_to_num(), clips.nan_to_num(), atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["light", "strong", "gislr_1st"])
+def test_what_moves_a_hand_does_not_bend_its_fingers(name):
+    nodes = yaml.safe_load((CONF / "augment" / f"{name}.yaml").read_text())
+    operations = {key: factory({**node, "p": 1.0}, "augment")() for key, node in nodes.items()}
+    spatial = {key: each for key, each in operations.items() if getattr(each, "spatial", False)}
+    clips, lengths = torch.rand(8, 12, 1, 8), torch.full((8,), 12)
+
+    changed, _ = Augmentation(spatial, GLOVE)(clips, lengths)
+
+    assert changed[..., 3:].equal(clips[..., 3:])
+    assert not changed[..., :3].equal(clips[..., :3])
+
+
+def test_a_gain_is_one_factor_a_channel_for_the_whole_clip():
+    clips = torch.rand(50, 12, 1, 8) + 0.1
+
+    changed, _ = augment.Gain(p=1.0, most=0.2)(clips, torch.full((50,), 12), GLOVE)
+
+    factors = changed / clips
+    assert changed[..., :3].equal(clips[..., :3])
+    torch.testing.assert_close(factors, factors[:, :1].expand_as(factors))
+    assert 0.8 <= factors.min() < 0.85
+    assert 1.15 < factors.max() <= 1.2
+
+
+def test_dropped_channels_are_missing_throughout_and_coordinates_stay():
+    clips = torch.rand(200, 12, 1, 8)
+
+    changed, _ = augment.ChannelDropout(p=1.0, share=0.3)(clips, torch.full((200,), 12), GLOVE)
+
+    lost = changed.isnan()
+    assert not lost[..., :3].any()
+    assert lost.all(1).equal(lost.any(1))
+    assert lost[:, 0, 0, 3:].float().mean().item() == pytest.approx(0.3, abs=0.05)
 
 
 def test_stretched_time_keeps_first_and_last_frame():

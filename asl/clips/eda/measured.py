@@ -34,6 +34,7 @@ _DRIFT = {
     "y": "middle, y",
     "movement": "movement, in shoulders",
 }
+_WITHOUT_SHOULDERS = _DRIFT | {"size": "spread over the clip", "movement": "movement, in spreads"}
 
 
 def detected_parts(store: ClipStore, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
@@ -152,7 +153,8 @@ def drift(measures: Measures, store: ClipStore, folder: Path) -> Section:
         return Section("Drift between signers", "There is one signer.", files=["drift.csv"])
     figure = new_figure(10, 5)
     explained = []
-    for axes, (name, title) in zip(figure.subplots(2, 2).flat, _DRIFT.items(), strict=True):
+    titles = _DRIFT if "shoulders" in store.layout.lengths else _WITHOUT_SHOULDERS
+    for axes, (name, title) in zip(figure.subplots(2, 2).flat, titles.items(), strict=True):
         box_plot(axes, clips[name], clips["signer"], store.signers)
         axes.set(title=title)
         explained.append(f"{title} {between_groups(clips[name], clips['signer']):.0%}")

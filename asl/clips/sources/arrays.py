@@ -108,7 +108,8 @@ class ArrayForm:
             axes: of the array: those of `outer`, and `landmark` and `coordinate`, or `feature`
                 where each frame is flat; in any order.
             coordinates: the values of a landmark in their order: `x`, `y`, `z`, and `v` for a
-                value to skip, such as a visibility.
+                value to skip, such as a visibility. Measured channels of the layout follow in its
+                order.
             landmarks: of the array, in its order: a part of the layout (`pose`), some of its
                 landmarks (`pose 0-24`, `pose 11`), a row of the layout (`500`), or a number of
                 landmarks to skip (`skip 10`). `{pose: xyzv}` gives a part its own coordinates
@@ -125,7 +126,8 @@ class ArrayForm:
         if landmarks is None:
             landmarks = list(self._layout.parts)
         self._values = 0
-        places: list[tuple[int, int, int]] = []  # index in a flat frame; raw row; x, y or z
+        measured = range(3, len(self._layout.channels))
+        places: list[tuple[int, int, int]] = []  # index in a flat frame; raw row; channel
         rows: list[int | None] = []
         for item in landmarks:
             name, letters = _item(item, coordinates)
@@ -134,17 +136,18 @@ class ArrayForm:
                     f"landmarks={item}: a part has coordinates of its own only in axes with "
                     "feature; say coordinates for all of them"
                 )
+            channels = [None if letter == "v" else "xyz".index(letter) for letter in letters]
             for row in _raw_rows(self._layout, name):
-                for letter in letters:
-                    if row is not None and letter != "v":
-                        places.append((self._values, row, "xyz".index(letter)))
+                for channel in (*channels, *measured):
+                    if row is not None and channel is not None:
+                        places.append((self._values, row, channel))
                     self._values += 1
                 rows.append(row)
         _check_once(landmarks, [row for row in rows if row is not None], self._layout)
-        self._from, self._row, self._coordinate = np.array(places).T
+        self._from, self._row, self._channel = np.array(places).T
         self._sizes = {
             "landmark": len(rows),
-            "coordinate": len(coordinates),
+            "coordinate": len(coordinates) + len(measured),
             "feature": self._values,
         }
         self.settings: dict[str, Any] = {
@@ -201,10 +204,11 @@ class ArrayForm:
         return Reading(clip, _oddity(clip, self._missing))
 
     def _clip(self, flat: np.ndarray) -> np.ndarray:
-        """A clip, float32 [T, landmarks, 3], from flat frames [T, values]."""
-        clip = np.full((len(flat), self._layout.size, 3), np.nan, np.float32)
+        """A clip, float32 [T, landmarks, channels], from flat frames [T, values]."""
+        shape = (len(flat), self._layout.size, len(self._layout.channels))
+        clip = np.full(shape, np.nan, np.float32)
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite
-            clip[:, self._row, self._coordinate] = flat[:, self._from]
+            clip[:, self._row, self._channel] = flat[:, self._from]
         if not np.isnan(self._missing):
             clip[((clip == self._missing) | np.isnan(clip)).all(axis=2)] = np.nan
         return clip

@@ -77,7 +77,7 @@ class Reading(NamedTuple):
     """One clip as it was read.
 
     Attributes:
-        clip: float32 [frames, landmarks, 3], NaN = not detected.
+        clip: float32 [frames, landmarks, channels], NaN = not detected.
         note: what is odd about it, though it can be used; empty where nothing is.
     """
 

@@ -14,6 +14,7 @@ the search for axis orders by trial, and saving.
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,12 @@ def to_keras(onnx_path: Path) -> Any:
     )
 
 
-def save(model: Any, frames: int | None, landmarks: int, directory: Path) -> None:
-    """Save with the competition's signature: inputs [n, landmarks, 3] -> outputs [signs].
+def save(model: Any, shape: Sequence[int | None], directory: Path) -> None:
+    """Save with the competition's signature: inputs [n, N, C] -> outputs [signs].
 
     Args:
         model: the Keras model.
-        frames: n, where it is not free.
-        landmarks: of a frame.
+        shape: of its inputs: n, None where it is free; landmarks; channels.
         directory: for the SavedModel.
     """
 
@@ -57,9 +57,7 @@ def save(model: Any, frames: int | None, landmarks: int, directory: Path) -> Non
             # Not the model itself: Keras would save each of its layers' calls as well.
             self.weights = model.variables
 
-        @tf.function(
-            input_signature=[tf.TensorSpec([frames, landmarks, 3], tf.float32, name="inputs")]
-        )
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="inputs")])
         def __call__(self, inputs: Any) -> dict[str, Any]:
             return {"outputs": model(inputs)}
 
@@ -80,9 +78,8 @@ def main() -> None:
     """Convert the file named by the first argument into the files named by the second."""
     onnx_path, targets = Path(sys.argv[1]), json.loads(sys.argv[2])
     shape = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape
-    frames, landmarks, _ = (dim.dim_value for dim in shape.dim)
     saved = Path.cwd() / "saved_model"
-    save(to_keras(onnx_path), frames or None, landmarks, saved)  # 0 where it is free
+    save(to_keras(onnx_path), [dim.dim_value or None for dim in shape.dim], saved)  # 0 where free
     for conversion, path in targets.items():
         Path(path).write_bytes(to_tflite(saved, dynamic=conversion == "dynamic"))
 

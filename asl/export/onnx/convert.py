@@ -16,6 +16,7 @@ from asl.export import ExportError
 from asl.export.onnx.recurrent import TRANSLATIONS, replace_recurrent_layers
 from asl.export.parity.diagnosis import diagnose
 from asl.export.variants import ONNX_TOLERANCE
+from asl.landmarks import Layout
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.litert import pad_frames
 
@@ -40,12 +41,12 @@ class ExportedForward(nn.Module):
         replace_recurrent_layers(self.recognizer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Probabilities `[signs]` of a clip `[n, N, 3]`."""
+        """Probabilities `[signs]` of a clip `[n, N, C]`."""
         return self.recognizer.recognise(inputs, padded=self.padded)
 
 
 def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> None:
-    """Write `recognizer.recognise` as ONNX: `inputs` [n, N, 3], n free -> `outputs` [signs].
+    """Write `recognizer.recognise` as ONNX: `inputs` [n, N, C], n free -> `outputs` [signs].
 
     The graph is then run at several lengths: PyTorch can freeze a free axis without any error.
 
@@ -58,12 +59,12 @@ def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> No
         ExportError: the graph cannot be made, does not run at some length, or differs from the
             recognizer.
     """
-    landmarks = recognizer.landmarks.layout.size
+    layout = recognizer.landmarks.layout
     with _quiet():
         try:
             program = torch.onnx.export(
                 ExportedForward(recognizer, padded=frames is not None).eval(),
-                (random_clip(frames or 37, landmarks),),
+                (random_clip(frames or 37, layout),),
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes=None if frames else {"inputs": {0: torch.export.Dim("n", min=1)}},
@@ -76,17 +77,17 @@ def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> No
             raise ExportError(f"PyTorch could not export the model to ONNX: {error}") from error
     assert program is not None
     program.save(path)
-    _check_lengths(recognizer, path, landmarks, frames)
+    _check_lengths(recognizer, path, layout, frames)
 
 
 def _check_lengths(
-    recognizer: Recognizer, path: Path, landmarks: int, fixed: int | None = None
+    recognizer: Recognizer, path: Path, layout: Layout, fixed: int | None = None
 ) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for frames in (n for n in LENGTHS if n <= (fixed or n)):
-        clip = random_clip(frames, landmarks)
+        clip = random_clip(frames, layout)
         inputs = pad_frames(clip.numpy(), fixed or frames)
         try:
             (probabilities,) = session.run(None, {"inputs": inputs})
@@ -106,11 +107,11 @@ def _check_lengths(
             )
 
 
-def random_clip(frames: int, landmarks: int) -> Tensor:
-    """A clip [frames, landmarks, 3] of random numbers, a fifth of its points missing."""
+def random_clip(frames: int, layout: Layout) -> Tensor:
+    """A clip [frames, landmarks, C] of random numbers, a fifth of its landmarks missing."""
     generator = torch.Generator().manual_seed(frames)
-    clip = torch.rand(frames, landmarks, 3, generator=generator)
-    clip[torch.rand(frames, landmarks, generator=generator) < 0.2] = torch.nan
+    clip = torch.rand(frames, layout.size, len(layout.channels), generator=generator)
+    clip[torch.rand(frames, layout.size, generator=generator) < 0.2] = torch.nan
     return clip
 
 

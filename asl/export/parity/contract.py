@@ -1,6 +1,7 @@
 """The GISLR competition's contract for a .tflite: signature, built-in operators, no kept state."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def check_contract(
     Args:
         name: the variant, for messages.
         path: the file.
-        clip: an example, float32 [n, N, 3].
+        clip: an example, float32 [n, N, C].
         signs: number of outputs.
         frames: a fixed n, which the example has; None where n is free.
 
@@ -28,7 +29,7 @@ def check_contract(
     Raises:
         ExportError: names the file and what is wrong.
     """
-    check_signature(name, path, landmarks=clip.shape[1], signs=signs, frames=frames)
+    check_signature(name, path, [frames or -1, *clip.shape[1:]], signs)
     operators = count_operators(path)
     if foreign := [op for op in operators if op.startswith("CUSTOM")]:
         raise ExportError(f"{name}: has operators that are not built in: {', '.join(foreign)}")
@@ -36,10 +37,14 @@ def check_contract(
     return operators
 
 
-def check_signature(
-    name: str, path: Path, landmarks: int, signs: int, frames: int | None = None
-) -> None:
-    """Check for serving_default: inputs [n, N, 3] -> outputs [signs], both float32; n free or so.
+def check_signature(name: str, path: Path, shape: Sequence[int], signs: int) -> None:
+    """Check for serving_default: inputs [n, N, C] -> outputs [signs], both float32.
+
+    Args:
+        name: the variant, for messages.
+        path: the file.
+        shape: of the inputs; -1 for n where it is free.
+        signs: number of outputs.
 
     Raises:
         ExportError: another signature.
@@ -52,11 +57,9 @@ def check_signature(
     (inputs,), (outputs,) = model.get_input_details(), model.get_output_details()
     shapes = [list(inputs["shape_signature"]), list(outputs["shape_signature"])]
     types = {inputs["dtype"], outputs["dtype"]}
-    n = frames or -1
-    if shapes != [[n, landmarks, 3], [signs]] or types != {np.float32}:
+    if shapes != [[*shape], [signs]] or types != {np.float32}:
         raise ExportError(
-            f"{name}: inputs and outputs are {shapes}, "
-            f"not float32 [{n}, {landmarks}, 3] and [{signs}]"
+            f"{name}: inputs and outputs are {shapes}, not float32 {[*shape]} and [{signs}]"
         )
 
 

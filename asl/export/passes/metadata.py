@@ -48,7 +48,7 @@ def labels(recognizer: "Recognizer") -> dict[str, Any]:
     return {
         "signs": list(recognizer.signs),
         "layout": layout.name,
-        "inputs": ["frames", layout.size, 3],
+        "inputs": ["frames", layout.size, len(layout.channels)],
         **_preprocessing(recognizer),
     }
 
@@ -162,11 +162,12 @@ def _call(facts: Mapping[str, Any]) -> str:
 def _inputs(builder: flatbuffers.Builder, labels: Mapping[str, Any]) -> int:
     layout = LAYOUTS[labels["layout"]]
     parts = ", ".join(f"{part} {rows[0]}-{rows[-1]}" for part, rows in layout.parts.items())
+    counted = f"{layout.size} landmark{'s' * (layout.size > 1)}"
     return _tensor(
         builder,
         name="inputs",
-        description=f"Raw x, y, z of {layout.size} landmarks ({parts}) in each frame of one clip; "
-        "any number of frames from 1 up; NaN = not detected.",
+        description=f"Raw {', '.join(layout.channels)} of {counted} ({parts}) in each frame of one "
+        "clip; any number of frames from 1 up; NaN = not detected.",
         dimension_names=["frame", "landmark", "coordinate"],
     )
 

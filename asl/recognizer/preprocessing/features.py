@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from asl.errors import UserError
+from asl.errors import UserError, unknown
 from asl.landmarks import LAYOUTS, LandmarkSet
 from asl.recognizer.layers.options import Count
 from asl.recognizer.preprocessing.resampling import resample
@@ -35,11 +35,13 @@ class Features(nn.Module):
             arm: 1 for both where the signer faces it, falling to 0 for the one that the body hides
             where the signer stands in profile.
         coordinates: `xyz`, or `xy`, for MediaPipe's z is not measured.
-        landmarks: the recognizer's landmarks, required by bones, `distances` and `trust`.
+        landmarks: the recognizer's landmarks, required by bones, `distances`, `trust` and measured
+            channels, of which there are positions and differences as of coordinates.
+        measured: the layout's measured channels that count, by name, or `all`.
 
     Raises:
-        UserError: the landmarks have no pair to measure for `distances`, no bones, or for `trust`
-            no depth that was measured.
+        UserError: the landmarks have no pair to measure for `distances`, no bones, for `trust` no
+            depth that was measured, or no such measured channel.
     """
 
     def __init__(
@@ -49,12 +51,21 @@ class Features(nn.Module):
         terms: Sequence[Term] = ("position",),
         coordinates: Literal["xyz", "xy"] = "xyz",
         landmarks: LandmarkSet | None = None,
+        measured: Literal["all"] | Sequence[str] = "all",
     ) -> None:
         super().__init__()
         self.frames = frames
         self.length = length
         self.terms = tuple(terms)
         self.coordinates = len(coordinates)
+        channels = landmarks.layout.measured if landmarks else ()
+        chosen = channels if measured == "all" else tuple(measured)
+        if missing := [channel for channel in chosen if channel not in channels]:
+            raise unknown("features.measured", missing[0], ["all", *channels])
+        self._channels = self.coordinates + len(chosen)
+        self.measured: Tensor
+        columns = torch.tensor([3 + channels.index(each) for each in chosen], dtype=torch.long)
+        self.register_buffer("measured", columns, persistent=False)
         ends = landmarks.distance_pairs if landmarks and "distances" in self.terms else ()
         bony = landmarks is not None and bool(landmarks.bones)
         name = landmarks.name if landmarks else None
@@ -66,10 +77,10 @@ class Features(nn.Module):
             raise UserError(f"features.terms=bone: landmarks={name} has no bones")
         self.sees_turn = "trust" in self.terms
         if self.sees_turn and not (landmarks and landmarks.layout.skeleton):
-            measured = [each.name for each in LAYOUTS.values() if each.skeleton]
+            deep = [each.name for each in LAYOUTS.values() if each.skeleton]
             raise UserError(
                 f"features.terms=trust: landmarks={name} measures no depth; layouts that do: "
-                f"{', '.join(measured)}"
+                f"{', '.join(deep)}"
             )
         self.ends: Tensor
         self.parents: Tensor
@@ -94,20 +105,20 @@ class Features(nn.Module):
         """
         sizes = self._sizes(landmarks)
         starts = [
-            sum(sizes[:number])
+            (sum(sizes[:number]), sizes[number] // landmarks)
             for number, term in enumerate(self.terms)
             if term not in ("distances", "trust")
         ]
-        axes = range(self.coordinates)
         return tuple(
-            tuple(start + landmark * self.coordinates + axis for start in starts for axis in axes)
+            tuple(start + landmark * own + axis for start, own in starts for axis in range(own))
             for landmark in range(landmarks)
         )
 
     def _sizes(self, landmarks: int) -> list[int]:
         """Numbers that each term has per time step."""
         others = {"distances": self.ends.shape[1], "trust": 2}
-        return [others.get(term, landmarks * self.coordinates) for term in self.terms]
+        others |= dict.fromkeys(BONES, landmarks * self.coordinates)
+        return [others.get(term, landmarks * self._channels) for term in self.terms]
 
     def forward(
         self, values: Tensor, present: Tensor, lengths: Tensor, turn: Tensor | None = None
@@ -115,8 +126,8 @@ class Features(nn.Module):
         """Compute the features of a batch.
 
         Args:
-            values: scaled coordinates `[B, T, L, 3]`, finite everywhere.
-            present: `[B, T, L, 3]`, 1.0 or 0.0.
+            values: scaled channels `[B, T, L, C]`, finite everywhere.
+            present: `[B, T, L, C]`, 1.0 or 0.0.
             lengths: `[B]`, in frames.
             turn: `[B]`, by how much the signer was turned from the sensor before scaling, see
                 `asl.recognizer.preprocessing.facing.turned_away`; required where `sees_turn`.
@@ -125,8 +136,8 @@ class Features(nn.Module):
             features `[B, frames, size(L)]`, 0 where missing, and a mask `[B, frames]`, true for
             real time steps. With `all` there are `T` instead of `frames` steps.
         """
-        values = values[..., : self.coordinates].flatten(2)  # [B, T, L·C]
-        present = present[..., : self.coordinates].flatten(2)
+        values = self._used(values).flatten(2)  # [B, T, L·channels]
+        present = self._used(present).flatten(2)
         if self.length == "all":
             # Masked, because slicing would bind an exported graph to either long or short clips.
             steps = torch.arange(values.shape[1], device=lengths.device)
@@ -160,18 +171,28 @@ class Features(nn.Module):
             return BONES[term](*self._bones(values, present))
         return TERMS[term](values, present)
 
+    def _used(self, channels: Tensor) -> Tensor:
+        """The coordinates and the measured channels that count, `[B, T, L, channels]`."""
+        coordinates = channels[..., : self.coordinates]
+        if self._channels == self.coordinates:
+            return coordinates
+        return torch.cat([coordinates, channels.index_select(-1, self.measured)], dim=-1)
+
+    def _points(self, steps: Tensor) -> Tensor:
+        """The coordinates among `[B, T', L·channels]`, `[B, T', L, coordinates]`."""
+        points = steps.unflatten(2, (steps.shape[2] // self._channels, self._channels))
+        return points if self._channels == self.coordinates else points[..., : self.coordinates]
+
     def _bones(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Each landmark from its parent, and whether both are there, `[B, T', L·C]`."""
-        shape = (values.shape[2] // self.coordinates, self.coordinates)
-        values, present = values.unflatten(2, shape), present.unflatten(2, shape)
+        """Each landmark from its parent, and whether both are there, `[B, T', L·coordinates]`."""
+        values, present = self._points(values), self._points(present)
         bones = values - values.index_select(2, self.parents)
         both = present * present.index_select(2, self.parents)
         return bones.flatten(2), both.flatten(2)
 
     def _distances(self, values: Tensor, present: Tensor) -> Tensor:
         """Distances between pairs of landmarks, `[B, T', pairs]`; 0 where an end is missing."""
-        shape = (values.shape[2] // self.coordinates, self.coordinates)
-        points, seen = values.unflatten(2, shape), present.unflatten(2, shape)
+        points, seen = self._points(values), self._points(present)
         first, second = (points.index_select(2, end) for end in self.ends)
         both = seen.index_select(2, self.ends[0]) * seen.index_select(2, self.ends[1])
         return (first - second).square().sum(-1).sqrt() * both[..., 0]

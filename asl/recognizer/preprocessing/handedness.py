@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from asl.errors import UserError
 from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.scalers import clip_centre, reference_points
 
@@ -36,10 +37,18 @@ class CanonicalHandedness(nn.Module):
 
     Args:
         landmarks: the landmarks of the clips.
+
+    Raises:
+        UserError: the layout shows one side of the body alone.
     """
 
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
+        if not landmarks.layout.has_sides:
+            raise UserError(
+                f"handedness=mirror_left: {landmarks.layout.name} shows one hand, which has no "
+                "other side to mirror; choose handedness=recorded"
+            )
         self.n_selected = landmarks.size
         left, right = landmarks.left_hand, landmarks.right_hand
         if not (left and right):

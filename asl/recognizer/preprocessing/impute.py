@@ -51,7 +51,7 @@ class Impute(nn.Module):
     def forward(
         self, values: Tensor, present: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Values and presence `[B, T, P, 3]`, filled; padding stays missing.
+        """Values and presence `[B, T, P, C]`, filled; padding stays missing.
 
         Args:
             values: 0 where missing.
@@ -65,14 +65,15 @@ class Impute(nn.Module):
                 seen = seen * real[:, :, None, None].to(seen.dtype)
             return held * seen, seen
         slopes = _slopes(values, present) if self.method == "spline" else torch.zeros_like(values)
-        both = torch.cat([values, slopes], dim=-1)  # [B, T, P, 6]
+        channels = values.shape[-1]
+        both = torch.cat([values, slopes], dim=-1)  # [B, T, P, 2·C]
         known = torch.cat([present, present], dim=-1)
         before, seen_before, since = carry(both, known, forward=True)
         after, seen_after, until = carry(both, known, forward=False)
-        inside = (seen_before * seen_after)[..., :3]
-        gap = (since + until)[..., :3].clamp(min=1)
-        u = since[..., :3] / gap  # from 0 at the detection before to 1 at the one after
-        filled = before[..., :3] + u * (after[..., :3] - before[..., :3])
+        inside = (seen_before * seen_after)[..., :channels]
+        gap = (since + until)[..., :channels].clamp(min=1)
+        u = since[..., :channels] / gap  # from 0 at the detection before to 1 at the one after
+        filled = before[..., :channels] + u * (after[..., :channels] - before[..., :channels])
         if self.method == "spline":
             filled = _hermite(u, gap, before, after)
         values = torch.where(present > 0, values, filled * inside)
@@ -127,11 +128,12 @@ def _slopes(values: Tensor, present: Tensor) -> Tensor:
 
 
 def _hermite(u: Tensor, gap: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """The cubic with the values and slopes of both ends, `[B, T, P, 6]` each, at u from 0 to 1."""
+    """The cubic with the values and slopes of both ends, `[B, T, P, 2·C]`, at u from 0 to 1."""
+    channels = u.shape[-1]
     square, cube = u * u, u * u * u
     return (
-        (2 * cube - 3 * square + 1) * before[..., :3]
-        + (cube - 2 * square + u) * gap * before[..., 3:]
-        + (3 * square - 2 * cube) * after[..., :3]
-        + (cube - square) * gap * after[..., 3:]
+        (2 * cube - 3 * square + 1) * before[..., :channels]
+        + (cube - 2 * square + u) * gap * before[..., channels:]
+        + (3 * square - 2 * cube) * after[..., :channels]
+        + (cube - square) * gap * after[..., channels:]
     )

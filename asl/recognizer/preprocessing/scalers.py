@@ -3,7 +3,7 @@
 Every scaler is made from the landmark set and maps `(values, present)`, both `[B, T, P, 3]`, to
 scaled values `[B, T, P, 3]`. What is missing stays missing; the values in its place are arbitrary.
 A scaler with statistics of the training clips is a `FittedScaler`, all others depend on the clip
-alone.
+alone. Channels that are no coordinates have `asl.recognizer.preprocessing.measured` instead.
 """
 
 from collections.abc import Callable, Iterable
@@ -243,7 +243,16 @@ def auto(landmarks: LandmarkSet) -> nn.Module:
 
 
 def reference_points(landmarks: LandmarkSet, name: str) -> Tensor:
-    """Positions of a reference point of the layout, which may be the mean of several landmarks."""
+    """Positions of a reference point of the layout, which may be the mean of several landmarks.
+
+    Raises:
+        UserError: the layout has no such point.
+    """
+    if name not in landmarks.layout.reference:
+        raise UserError(
+            f"landmarks={landmarks.name}: {landmarks.layout.name} has no {name} to centre a clip "
+            "on; scaler=clip and scaler=standard need none"
+        )
     return torch.tensor(landmarks.positions(landmarks.layout.reference[name]))
 
 

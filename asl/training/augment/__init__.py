@@ -1,6 +1,6 @@
 """Data augmentation of training clips.
 
-Every operation takes clips `[B, T, P, 3]` with NaN where nothing was detected, their lengths `[B]`
+Every operation takes clips `[B, T, P, C]` with NaN where nothing was detected, their lengths `[B]`
 and the landmark set, changes each clip with probability `p`, and returns clips and lengths; the
 number of frames `T` may grow. Operations work on whole batches, on the device that holds them.
 Random numbers come from torch's global generator, so a seed fixes them.
@@ -11,6 +11,7 @@ operations serve image units and metres alike.
 
 # ruff: noqa: F401 (configs name every operation by this package)
 from asl.training.augment.base import Augmentation, Clips
+from asl.training.augment.measured import ChannelDropout, Gain
 from asl.training.augment.missing import (
     FrameDropout,
     HandDropout,

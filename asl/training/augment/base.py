@@ -8,11 +8,14 @@ from torch import Tensor, nn
 from asl.landmarks import LandmarkSet
 
 Clips = tuple[Tensor, Tensor]
-"""Clips `[B, T, P, 3]` and their lengths `[B]`."""
+"""Clips `[B, T, P, C]` and their lengths `[B]`."""
 
 
 class Augmentation(nn.Module):
     """Applies operations one after the other.
+
+    One whose class has `spatial = True` is given the coordinates alone, for what moves or turns a
+    hand does not bend its fingers: measured channels stay beside it as they are.
 
     Args:
         operations: name to operation, in order.
@@ -28,7 +31,12 @@ class Augmentation(nn.Module):
     def forward(self, clips: Tensor, lengths: Tensor) -> Clips:
         """Augmented clips and their lengths."""
         for operation in self.operations.values():
+            measured = None
+            if self.landmarks.layout.measured and getattr(operation, "spatial", False):
+                clips, measured = clips[..., :3], clips[..., 3:]
             clips, lengths = operation(clips, lengths, self.landmarks)
+            if measured is not None:
+                clips = torch.cat([clips, measured], dim=-1)
         return clips, lengths
 
 
@@ -48,5 +56,5 @@ def where_drawn(clips: Tensor, p: float, value: Tensor, fallback: float) -> Tens
 
 
 def set_missing(clips: Tensor, missing: Tensor) -> Tensor:
-    """Clips `[B, T, P, 3]` with NaN where `missing`, `[B, T or 1, P or 1]`, is true."""
+    """Clips `[B, T, P, C]` with NaN where `missing`, `[B, T or 1, P or 1]`, is true."""
     return clips.masked_fill(missing[..., None], torch.nan)

@@ -70,6 +70,8 @@ class SpaceMask(nn.Module):
         high: largest side of the box.
     """
 
+    spatial = True
+
     def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
         super().__init__()
         self.p, self.low, self.high = p, low, high
@@ -87,7 +89,7 @@ class SpaceMask(nn.Module):
 
 
 class LandmarkDropout(nn.Module):
-    """Remove random landmarks for the whole clip.
+    """Remove random landmarks for the whole clip. At least one of them is kept.
 
     Args:
         p: probability.
@@ -101,6 +103,7 @@ class LandmarkDropout(nn.Module):
     def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         missing = torch.rand(len(clips), clips.shape[2], device=clips.device) < self.share
+        missing &= ~missing.all(1, keepdim=True)
         return set_missing(clips, (missing & bernoulli(clips, self.p)[:, None])[:, None]), lengths
 
 

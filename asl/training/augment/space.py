@@ -20,9 +20,13 @@ Degrees = Annotated[float, Interval(ge=0, le=180)]
 class Mirror(nn.Module):
     """Reflect clips left to right about the body's centre and swap the paired landmarks.
 
+    Clips of a layout that shows one side of the body alone stay as they are.
+
     Args:
         p: probability.
     """
+
+    spatial = True
 
     def __init__(self, p: Share = 0.5) -> None:
         super().__init__()
@@ -30,6 +34,8 @@ class Mirror(nn.Module):
 
     def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
+        if not landmarks.layout.has_sides:
+            return clips, lengths
         centre = body_centre(clips, lengths, landmarks)
         partners = torch.tensor(landmarks.mirror, device=clips.device)
         mirrored = clips.index_select(2, partners)
@@ -45,6 +51,8 @@ class Rotate(nn.Module):
         p: probability.
         degrees: largest angle, in either direction.
     """
+
+    spatial = True
 
     def __init__(self, p: Share = 0.5, degrees: Degrees = 15.0) -> None:
         super().__init__()
@@ -69,6 +77,8 @@ class Scale(nn.Module):
         aspect: largest change of the width alone, likewise.
     """
 
+    spatial = True
+
     def __init__(self, p: Share = 0.5, most: Share = 0.2, aspect: Share = 0.1) -> None:
         super().__init__()
         self.p, self.most, self.aspect = p, most, aspect
@@ -90,6 +100,8 @@ class Shear(nn.Module):
         p: probability.
         most: largest displacement along x for a step along y.
     """
+
+    spatial = True
 
     def __init__(self, p: Share = 0.5, most: NotNegative = 0.1) -> None:
         super().__init__()
@@ -118,6 +130,8 @@ class Affine(nn.Module):
         shift: largest shift along x and y, the same for both, in standard deviations of the clip's
             landmarks.
     """
+
+    spatial = True
 
     def __init__(
         self,
@@ -155,6 +169,8 @@ class Shift(nn.Module):
         most: largest shift along x and y, in standard deviations of the clip's landmarks.
     """
 
+    spatial = True
+
     def __init__(self, p: Share = 0.5, most: NotNegative = 0.2) -> None:
         super().__init__()
         self.p, self.most = p, most
@@ -180,6 +196,8 @@ class HandVariation(nn.Module):
         scale: largest change of size, as a share.
         shift: largest shift along x, y and z, in standard deviations of the clip's landmarks.
     """
+
+    spatial = True
 
     def __init__(
         self,
@@ -221,8 +239,12 @@ def rotate_xy(clips: Tensor, angle: Tensor) -> Tensor:
 def body_centre(clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Tensor:
     """The point between the shoulders, a mean over the clip. `[B, 1, 1, 3]`.
 
-    The mean of the set's landmarks, where the shoulders were never detected.
+    The mean of the set's landmarks, where the shoulders were never detected or the layout has none.
     """
+    if "shoulders" not in landmarks.layout.reference:
+        present = presence(clips, lengths)
+        values = torch.where(present > 0, clips, 0.0)
+        return clip_centre(values, present, landmarks.size, None)
     rows = reference_points(landmarks, "shoulders").to(clips.device)
     shoulders = clips.index_select(2, rows)
     present = presence(shoulders, lengths)

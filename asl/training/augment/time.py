@@ -148,12 +148,12 @@ def sample_at(clips: Tensor, moments: Tensor, new_lengths: Tensor) -> Tensor:
     index so, and for long clips indexing is several times as fast.
 
     Args:
-        clips: `[B, T, P, 3]`, NaN where missing.
+        clips: `[B, T, P, C]`, NaN where missing.
         moments: `[B, M]`, in frames; 0 is the first frame.
         new_lengths: `[B]`, how many of the moments are real.
 
     Returns:
-        `[B, M, P, 3]`, NaN where missing and from the new length on.
+        `[B, M, P, C]`, NaN where missing and from the new length on.
     """
     last = clips.shape[1] - 1
     before = moments.long().clamp(0, last)
@@ -168,7 +168,7 @@ def sample_at(clips: Tensor, moments: Tensor, new_lengths: Tensor) -> Tensor:
 
 
 def _frames(clips: Tensor, index: Tensor) -> Tensor:
-    """The frames `index` `[B, M]` of clips; `[B, M, P, 3]`."""
+    """The frames `index` `[B, M]` of clips; `[B, M, P, C]`."""
     starts = torch.arange(len(clips), device=clips.device)[:, None] * clips.shape[1]
     rows = clips.flatten(0, 1).index_select(0, (starts + index).flatten())
     return rows.unflatten(0, index.shape)
