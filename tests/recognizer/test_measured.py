@@ -109,3 +109,14 @@ def test_what_a_glove_lacks_is_said_in_one_sentence(override, sentence):
 def test_a_body_has_no_measured_channel_to_name():
     with pytest.raises(UserError, match=r"features\.measured=roll: choose from all"):
         build_recognizer(plan("features.measured=[roll]").recognizer, ["boy", "girl"])
+
+
+def test_a_gloves_usual_scaler_keeps_how_far_the_hand_goes():
+    one = recognizer("features=positions", "features.length=all")
+    recorded, lengths = clips()
+    recorded[1, ..., :3] *= 0.1
+    one.fit([(recorded, lengths)])
+
+    steps, _ = one.steps(recorded, lengths)
+
+    assert steps[1, :, :3].std() < 0.3 * steps[0, :, :3].std()

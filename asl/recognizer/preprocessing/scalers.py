@@ -236,9 +236,15 @@ class ClipMinMax(nn.Module):
 
 
 def auto(landmarks: LandmarkSet) -> nn.Module:
-    """`HandShape` where the landmarks have hands, else `ClipDeviation`."""
+    """`HandShape` where the landmarks have hands, else `ClipDeviation`.
+
+    Where a sensor measures more than coordinates, its position is in one unit for everybody, and
+    how far the hand goes tells signs apart: `StatisticsScaler`.
+    """
     if landmarks.left_hand or landmarks.right_hand:
         return HandShape(landmarks)
+    if landmarks.layout.measured:
+        return StatisticsScaler(landmarks, "standard")
     return ClipDeviation(landmarks)
 
 
