@@ -128,7 +128,7 @@ def test_hands_hang_on_the_poses_wrists():
     assert [chosen.own[chosen.parents[wrist]] for wrist in (left, right)] == [504, 505]
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", [name for name, each in LAYOUTS.items() if each.arms])
 def test_the_arms_of_a_layout_mirror_each_other(name):
     chosen = layout(name)
     first, second = chosen.arms

@@ -121,3 +121,9 @@ def test_a_gloves_usual_scaler_keeps_how_far_the_hand_goes():
 
     small, large = steps[1, :7, :3].std(0).mean(), steps[0, :, :3].std(0).mean()
     assert small < 0.3 * large
+
+
+def test_places_of_a_landmark_include_its_measured_channels():
+    one = recognizer("features=motion")
+    (places,) = one.features.places(1)
+    assert sorted(places) == list(range(one.features.size(1)))

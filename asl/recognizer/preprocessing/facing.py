@@ -3,11 +3,21 @@
 import torch
 from torch import Tensor
 
+from asl.errors import UserError
 from asl.landmarks import LandmarkSet
 
 
 def shoulder_rows(landmarks: LandmarkSet) -> list[int]:
-    """Positions of the two shoulders, in the order of the layout's `lengths`."""
+    """Positions of the two shoulders, in the order of the layout's `lengths`.
+
+    Raises:
+        UserError: the layout has none.
+    """
+    if "shoulders" not in landmarks.layout.lengths:
+        raise UserError(
+            f"landmarks={landmarks.name}: {landmarks.layout.name} shows no shoulders, from which "
+            "it would be seen which way a signer faces"
+        )
     return list(landmarks.positions(landmarks.layout.lengths["shoulders"]))
 
 

@@ -47,6 +47,8 @@ class View(nn.Module):
         lost: share of the hidden joints that are not detected at all, each frame anew.
     """
 
+    spatial = True
+
     def __init__(
         self,
         p: Share = 0.5,
