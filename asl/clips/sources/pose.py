@@ -164,7 +164,9 @@ def pose_bytes(clip: np.ndarray, layout: Layout, *, fps: float = 30, size: int =
     rows: list[int] = []
     for part, (name, points) in _COMPONENTS.items():
         inside = layout.parts[part]
-        limbs = [(a - inside.start, b - inside.start) for a, b in layout.bones if a in inside]
+        # The format has no limb from one component to another, from arm to hand say.
+        bones = [bone for bone in layout.bones if {*bone} <= {*inside}]
+        limbs = [(a - inside.start, b - inside.start) for a, b in bones]
         colours = [(0, 0, 0)] * len(limbs)
         components.append(header.PoseHeaderComponent(name, list(points), limbs, colours, "XYZC"))
         rows += inside
