@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 
 from asl.errors import UserError
-from asl.landmarks import LANDMARK_SETS, LandmarkSet
+from asl.landmarks import LANDMARK_SETS
 from asl.paths import CONF
 from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
@@ -68,11 +68,11 @@ def build() -> Callable[..., Recognizer]:
 def ragged() -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """Makes a batch of clips of many lengths, a third of their landmarks missing."""
 
-    def ragged(landmarks: LandmarkSet) -> tuple[torch.Tensor, torch.Tensor]:
+    def ragged(landmarks: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(1)
-        lengths, points = torch.tensor([40, 1, 7, 2, 33]), len(landmarks.indices)
-        clips = torch.rand(5, 40, points, len(landmarks.layout.channels))
-        clips[torch.rand(5, 40, points) < 0.3] = torch.nan
+        lengths = torch.tensor([40, 1, 7, 2, 33])
+        clips = torch.rand(5, 40, landmarks, channels)
+        clips[torch.rand(5, 40, landmarks) < 0.3] = torch.nan
         for clip, length in zip(clips, lengths, strict=True):
             clip[length:] = torch.nan
         return clips, lengths
