@@ -19,7 +19,6 @@ class Checker(doctest.OutputChecker):
 def working_folder(tmp_path, monkeypatch):
     """An empty folder with the settings of a small data set, and a store of runs of its own."""
     from asl.config import compose
-    from asl.tracking import store
 
     small = [
         f"data.root={tmp_path}/raw",
@@ -36,7 +35,7 @@ def working_folder(tmp_path, monkeypatch):
         return composed(command, [*overrides, *(small if synthetic else []), *tracking])
 
     monkeypatch.setattr("asl.config.plan.compose", compose_small)
-    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    monkeypatch.setattr("asl.tracking.address.PROJECT", tmp_path)
     monkeypatch.setattr("asl.runs.export.PROJECT", tmp_path)
     (tmp_path / "mlruns").mkdir()
     monkeypatch.chdir(tmp_path)

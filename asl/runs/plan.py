@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "frozen_epochs": 0,
     "impute": {TARGET: "asl.recognizer.preprocessing.impute.AsDetected"},
     "regularization.consistency": 0.0,
+    "features.measured": "all",
 }
 RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
     ("data", "like_length"): "bucket_by_length",

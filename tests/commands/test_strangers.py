@@ -262,7 +262,7 @@ def test_names_in_the_table_of_runs(received, odd_names, capsys):
 
 def test_names_in_the_lines_of_predictions(odd_names, capsys, monkeypatch):
     predictions = {"[/b].npy": [(name, 0.5) for name in [*odd_names, "two\nlines\x1b[2J"]]}
-    monkeypatch.setattr("asl.commands.predict.predict", lambda *_: (predictions, {}))
+    monkeypatch.setattr("asl.commands.predict.predict", lambda *_, **__: (predictions, {}))
     assert run(["predict", "model.tflite", "[/b].npy"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert all(name in line for name in ["[/b].npy", *odd_names])

@@ -186,17 +186,17 @@ def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, caps
     before = {run.run_id for run in find_runs(store)}
     assert workbench("train", "-m", "model=lstm,cnn", "model.hidden=8", "scaler=standard,clip") == 0
     new = [run for run in workbench.runs(capsys) if run["run_id"] not in before]
-    children = [run for run in new if run["params"]]
-    assert len(new) == 5
+    (parent,) = [run for run in new if run["name"].startswith("compare-model-scaler-synthetic-")]
+    children = [run for run in new if run != parent]
+    assert len(children) == 4
+    assert {*parent["params"]["model"].split(", ")} == {"lstm", "cnn"}
     chosen = {(run["params"]["model"], run["params"]["scaler"]) for run in children}
     assert chosen == {(m, s) for m in ("lstm", "cnn") for s in ("standard", "clip")}
-    (parent,) = [run for run in new if not run["params"]]
     for child in children:
         tags = find_run(store, child["run_id"]).tags
         assert tags["mlflow.parentRunId"] == parent["run_id"]
     best = max(children, key=lambda run: run["metrics"]["val/f1"])
     assert parent["metrics"]["val/f1"] == best["metrics"]["val/f1"]
-    assert parent["name"].startswith("compare-model-scaler-synthetic-")
     recorded = store.client.get_run(parent["run_id"])
     assert recorded.inputs.dataset_inputs[0].dataset.name == "synthetic"
     assert all(child["name"] in recorded.data.tags["mlflow.note.content"] for child in children)
