@@ -7,15 +7,17 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine, event
 
 from asl.addresses import without_passwords
 from asl.errors import UserError
-from asl.tracking.address import Address, address
+from asl.tracking.address import LOCKED_SECONDS, Address, address
 from asl.tracking.lock import end_killed_runs
 
 # A failing database is raised, too; MLflow would print its traceback before. A filter, because
@@ -23,6 +25,15 @@ from asl.tracking.lock import end_killed_runs
 logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.levelno < logging.ERROR)
 
 _ANSWER_SECONDS = 10
+
+
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
+def _wait_longer(*of_statement: Any) -> tuple[Any, Any]:
+    """Give SQLite `LOCKED_SECONDS`: MLflow gives it 20, whatever its address says."""
+    _, _, statement, parameters, *_ = of_statement
+    if statement.startswith("PRAGMA busy_timeout"):
+        statement = f"PRAGMA busy_timeout = {round(1000 * LOCKED_SECONDS)}"
+    return statement, parameters
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from mlflow.exceptions import MlflowException
 
 from asl.errors import UserError
+from asl.tracking import store as opening
+from asl.tracking.address import LOCKED_SECONDS
 from asl.tracking.find import find_run
 from asl.tracking.run import tracked_run
 from asl.tracking.store import open_tracker
@@ -108,16 +111,26 @@ def test_a_run_whose_end_cannot_be_recorded_is_ended_by_a_later_command(uri, tra
     assert status(tracker, run.id) == "KILLED"
 
 
-def test_a_write_waits_while_another_program_holds_the_database(uri, tracker):
-    """SQLite's own patience is 5 seconds."""
+@pytest.mark.parametrize("patience", [0.3, LOCKED_SECONDS])
+def test_a_write_waits_while_another_program_holds_the_database(
+    patience, uri, tracker, monkeypatch
+):
+    """As long as this program says: SQLite's own patience is 5 seconds, MLflow's 20."""
+    assert LOCKED_SECONDS > 25
     other = sqlite3.connect(
         uri.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
     )
+    enough = patience > 2
     with tracked_run(tracker, "patient", {}) as run:
+        monkeypatch.setattr(opening, "LOCKED_SECONDS", patience)
         other.execute("BEGIN EXCLUSIVE")
-        threading.Timer(6, lambda: other.execute("COMMIT")).start()
-        tracker.client.log_metric(run.id, "loss", 1.0)
-    assert find_run(tracker, run.id).metrics == {"loss": 1.0}
+        commit = threading.Timer(2, lambda: other.execute("COMMIT"))
+        commit.start()
+        with nullcontext() if enough else pytest.raises(MlflowException, match="is locked"):
+            tracker.client.log_metric(run.id, "loss", 1.0)
+        commit.join()
+        monkeypatch.undo()
+    assert find_run(tracker, run.id).metrics == ({"loss": 1.0} if enough else {})
 
 
 def test_a_server_that_is_down_is_one_sentence_at_once():
