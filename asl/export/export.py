@@ -378,5 +378,5 @@ def _replace(folder: Path, directory: Path, names: Sequence[str]) -> None:
         (directory / name).unlink(missing_ok=True)
     for left in directory.glob(file_name(f"*{FIXED}*")):
         left.unlink()
-    for name in sorted(names, key=lambda name: (name in REPORTS, name)):
+    for name in sorted(names, key=lambda name: REPORTS.index(name) if name in REPORTS else -1):
         (folder / name).replace(directory / name)
