@@ -36,6 +36,7 @@ def test_a_full_disk_fails_a_training_in_one_sentence(workbench, capsys, monkeyp
     assert run.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_evaluation_of_before(workbench, trained, capsys, monkeypatch):
     folder = workbench.folder / "evaluation-full"
     arguments = ["evaluate", f"run={trained}", f"evaluate.dir={folder}"]

@@ -51,6 +51,7 @@ def test_the_report_names_its_folder_last(workbench, trained, tmp_path, capsys):
     assert not (folder / "reliability_calibrated.csv").exists()
 
 
+@pytest.mark.slow
 def test_clips_and_signers_that_were_trained_on_are_warned_of(
     workbench, trained, of_run, tmp_path, capsys
 ):
@@ -102,6 +103,7 @@ def test_a_strangers_file_without_names_is_measured_in_the_data_sets_order(
     assert found["accuracy"] == pytest.approx(wanted["accuracy"])
 
 
+@pytest.mark.slow
 def test_signs_in_another_order_are_put_in_order(exported, workbench, of_run, tmp_path):
     model = tmp_path / "model.tflite"
     model.write_bytes((exported / "model_float32.tflite").read_bytes().partition(b"PK\3\4")[0])

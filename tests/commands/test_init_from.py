@@ -38,6 +38,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_a_frozen_network_stays_and_the_head_is_trained(fine_tuned, source, tracker, capsys):
     start = load_run(source.run_id, tracker).recognizer
     tuned = fine_tuned(*CNN, "frozen_epochs=2")

@@ -312,6 +312,7 @@ def test_all_trials_of_a_worker_are_of_the_clips_that_it_opened(sweeps, own_clip
     assert first.tags["data.fingerprint"] == second.tags["data.fingerprint"]
 
 
+@pytest.mark.slow
 def test_too_many_crashes_end_it(sweeps, monkeypatch, capsys):
     monkeypatch.setattr(SignClassifier, "training_step", lambda *_: 1 / 0)
     assert sweeps(RATE, max_failures=2) == 2

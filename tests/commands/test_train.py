@@ -173,6 +173,7 @@ def test_without_validation_the_last_epoch_is_kept(workbench, store):
     assert "test/f1" in run.metrics
 
 
+@pytest.mark.slow
 def test_of_equally_good_epochs_the_latest_is_kept(workbench, store):
     still = ["optimizer.lr=1e-12", "optimizer.final_lr=0", "trainer.max_epochs=3"]
     assert workbench("train", *still, "model=transformer", "model.hidden=8", "model.heads=2") == 0
@@ -182,6 +183,7 @@ def test_of_equally_good_epochs_the_latest_is_kept(workbench, store):
     assert run.metrics["epochs_kept"] == 3
 
 
+@pytest.mark.slow
 def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, capsys):
     before = {run.run_id for run in find_runs(store)}
     assert workbench("train", "-m", "model=lstm,cnn", "model.hidden=8", "scaler=standard,clip") == 0

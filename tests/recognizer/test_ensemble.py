@@ -58,6 +58,7 @@ def test_recognise_is_forward_on_the_landmarks_of_all_members(members, ensemble)
     assert rows == set(ensemble.landmarks.indices)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*were assigned during export")
 def test_the_exported_graph_computes_what_the_ensemble_does(ensemble):
     recognise = Recognise(ensemble)
