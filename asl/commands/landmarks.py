@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         "--get-models", nargs="?", const="", metavar="WHEEL", help="fetch the models, once; exit"
     )
     folders = [each.removeprefix(OUT) for each in arguments if each.startswith(OUT)]
-    options = parser.parse_args([each for each in arguments if not each.startswith(OUT)])
+    options = parser.parse_intermixed_args([each for each in arguments if not each.startswith(OUT)])
 
     from asl.errors import UserError
     from asl.runs.landmarks import landmarks

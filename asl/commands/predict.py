@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     forms.add_argument("--json", action="store_true", help="print a JSON list")
     forms.add_argument("--csv", action="store_true", help="print a row for each clip and sign")
     overrides = [argument for argument in arguments if argument.startswith(TRACKING)]
-    options = parser.parse_args([each for each in arguments if each not in overrides])
+    options = parser.parse_intermixed_args([each for each in arguments if each not in overrides])
     if not options.clips and options.camera is None:
         raise UserError("predict needs clips, or --camera=N: asl predict MODEL CLIP…")
     file = _model_file(options.model, overrides)

@@ -263,7 +263,7 @@ def test_names_in_the_table_of_runs(received, odd_names, capsys):
 def test_names_in_the_lines_of_predictions(odd_names, capsys, monkeypatch):
     predictions = {"[/b].npy": [(name, 0.5) for name in [*odd_names, "two\nlines\x1b[2J"]]}
     monkeypatch.setattr("asl.commands.predict.predict", lambda *_, **__: (predictions, {}))
-    assert run(["predict", "model.tflite", "[/b].npy"]) == 0
+    assert run(["predict", "model.tflite", "--top", "3", "[/b].npy"]) == 0  # options anywhere
     (line,) = capsys.readouterr().out.splitlines()
     assert all(name in line for name in ["[/b].npy", *odd_names])
     assert "two lines [2J" in line
