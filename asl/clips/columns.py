@@ -4,7 +4,7 @@ A source lists what its recordings say of each clip; here is chosen what the sto
 under which name, and with which values taken together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from asl.errors import UserError, unknown
@@ -17,6 +17,9 @@ RESERVED = (
     "fold", "seed", "predicted", "scores",
 )  # fmt: skip
 """Names of other things in the tables of clips and of predictions."""
+
+MOST_VALUES = 50
+"""A column with more is not broken down."""
 
 ColumnChoice = Literal["all"] | list[str | dict[str, Any]]
 
@@ -79,3 +82,8 @@ def _grouped(
         what = f"{grouping['from']} {others[0]!r}"
         raise UserError(f"data.columns: {name}: {what} is in none of {', '.join(groups)}")
     return [group_of.get(value, UNKNOWN) for value in values]
+
+
+def broken_down(columns: Mapping[str, Iterable[str]]) -> list[str]:
+    """The columns with few enough values for a row each."""
+    return [name for name, values in columns.items() if len(set(values)) <= MOST_VALUES]

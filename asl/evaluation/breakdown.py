@@ -1,17 +1,17 @@
 """Accuracy by clip length, by missing hands, and by the columns of the recordings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from asl.clips.columns import broken_down
 from asl.clips.splits import sorted_names
 from asl.clips.store import ClipStore
 from asl.evaluation.intervals import over_clips
 
 GROUPS = 5  # of clips by length, of equal size as far as ties allow
-MOST_VALUES = 50  # a column with more is not broken down
 HANDS_MISSING = (0.0, 0.25, 0.5, 0.75, 1.0)  # upper bounds of the groups
 
 
@@ -85,11 +85,6 @@ def by_column(
             row = {"column": name, "value": value, "clips": len(part)}
             rows.append(row | {"accuracy": part.mean(), "low": low, "high": high})
     return pd.DataFrame(rows)
-
-
-def broken_down(columns: Mapping[str, Iterable[str]]) -> list[str]:
-    """The columns with few enough values for a row each."""
-    return [name for name, values in columns.items() if len(set(values)) <= MOST_VALUES]
 
 
 def _table(correct: NDArray[np.bool_], values: NDArray, group: NDArray[np.int64]) -> pd.DataFrame:

@@ -121,12 +121,7 @@ class Isl30(Repository):
         """
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
-            if len(names) != self.clips:
-                raise UserError(
-                    f"{archive}: holds {len(names):,} of {self.clips:,} files named "
-                    "SIGN_SIGNER_REPETITION.txt; remove it to fetch it anew, or bring a zip that "
-                    "holds them all: download.archive=FILE.zip"
-                )
+            _check_count(archive, len(names), self.clips, "SIGN_SIGNER_REPETITION.txt")
             recordings = {
                 (sign.lower(), signer.lower(), int(repetition)): _skeleton(opened, name)
                 for (sign, signer, repetition), name in names.items()
@@ -171,12 +166,7 @@ class Auslan95(Repository):
         """
         with open_zip(archive) as opened:
             names = _by_key(opened, self._member)
-            if len(names) != self.files:
-                raise UserError(
-                    f"{archive}: holds {len(names):,} of {self.files:,} files named "
-                    "signs/SIGNER SESSION/SIGN NUMBER.sign; remove it to fetch it anew, or bring a "
-                    "zip that holds them all: download.archive=FILE.zip"
-                )
+            _check_count(archive, len(names), self.files, "signs/SIGNER SESSION/SIGN NUMBER.sign")
             for (session, file), name in names.items():
                 (folder / "signs" / session).mkdir(parents=True, exist_ok=True)
                 (folder / "signs" / session / file).write_bytes(opened.read(name))
@@ -185,6 +175,14 @@ class Auslan95(Repository):
 def _by_key(opened: zipfile.ZipFile, pattern: re.Pattern[str]) -> dict[tuple[str, ...], str]:
     matches = ((pattern.search(name), name) for name in opened.namelist())
     return {match.groups(): name for match, name in matches if match}
+
+
+def _check_count(archive: Path, count: int, expected: int, form: str) -> None:
+    if count != expected:
+        raise UserError(
+            f"{archive}: holds {count:,} of {expected:,} files named {form}; remove it to fetch it "
+            "anew, or bring a zip that holds them all: download.archive=FILE.zip"
+        )
 
 
 def _holistic(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from asl.clips.columns import broken_down
 from asl.clips.eda.page import (
     DARK,
     SECOND,
@@ -20,7 +21,6 @@ from asl.clips.splits import sorted_names
 from asl.clips.store import ClipStore
 
 _MOST_FREQUENT = 20
-_MOST_VALUES = 50  # of a column that is listed, as in evaluations
 
 
 def signs(clips: pd.DataFrame, store: ClipStore, folder: Path) -> Section:
@@ -106,11 +106,9 @@ def columns(store: ClipStore, folder: Path) -> Section | None:
     if not store.columns:
         return None
     clips = pd.DataFrame({"sign": store.clip_signs, "signer": store.clip_signers})
-    rows, many = [], []
-    for name, values in store.columns.items():
-        if len(set(values)) > _MOST_VALUES:
-            many.append(f"{shortened(name)} ({len(set(values)):,} values)")
-            continue
+    rows, listed = [], broken_down(store.columns)
+    for name in listed:
+        values = store.columns[name]
         for value in sorted_names(values):
             some = clips[values == value]
             numbers = {"clips": len(some), "signers": some["signer"].nunique()}
@@ -120,6 +118,11 @@ def columns(store: ClipStore, folder: Path) -> Section | None:
     table = pd.DataFrame(rows, columns=["column", "value", "clips", "signers", "signs"])
     table.to_csv(folder / "columns.csv", index=False)
     text = "What the recordings say of clips besides sign and signer, and how many clips have it."
+    many = [
+        f"{shortened(name)} ({len(set(values)):,} values)"
+        for name, values in store.columns.items()
+        if name not in listed
+    ]
     if many:
         text += f" Not listed, as they have too many values: {', '.join(many)}."
     return Section("Columns", text, table=table, files=["columns.csv"])
