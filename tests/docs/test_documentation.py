@@ -161,13 +161,17 @@ class Parsed(Exception):  # noqa: N818 - not an error: it stops a command before
 
 def parses(name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where argparse refuses the arguments."""
-    original = argparse.ArgumentParser.parse_args
 
-    def parse_args(parser, args=None, namespace=None):
-        original(parser, args, namespace)
-        raise Parsed
+    def stops(parse):
+        def parse_args(parser, args=None, namespace=None):
+            parse(parser, args, namespace)
+            raise Parsed
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+        return parse_args
+
+    for method in ("parse_args", "parse_intermixed_args"):
+        parse = getattr(argparse.ArgumentParser, method)
+        monkeypatch.setattr(argparse.ArgumentParser, method, stops(parse))
     module = __import__(COMMANDS[name][0], fromlist=["main"])
     if name == "completion":
         module.main(arguments)
