@@ -61,7 +61,8 @@ def _of_file(cfg: DictConfig) -> "PartEvaluation":
     check_part(cfg.part)
     data, split = chosen_data(cfg), chosen_split(cfg)
     if data is None or split is None:
-        raise UserError(f"model={cfg.tflite}: name the clips to measure on: data=… split=…")
+        missing = "data=…" if data is None else "split=whole for all of them, or split=…"
+        raise UserError(f"model={cfg.tflite}: name the clips to measure on: {missing}")
     options = _sign_options(cfg) | {"labels": cfg.evaluate.labels}
     return evaluate_file(Path(cfg.tflite), cfg.part, data, split, **options)
 

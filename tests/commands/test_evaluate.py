@@ -219,3 +219,10 @@ def test_a_file_is_measured_on_another_set(exported, workbench, renamed, tmp_pat
     leave = ["evaluate.unknown_signs=leave_out", f"evaluate.dir={tmp_path}"]
     assert workbench("evaluate", *typed, *leave) == 0
     assert "left out: 12 clips" in capsys.readouterr().out
+
+
+def test_a_file_without_a_split_is_told_how_to_measure_all_clips(workbench, capsys):
+    assert workbench("evaluate", "model=model.tflite", *workbench.data) == 2
+    assert "split=whole for all of them" in capsys.readouterr().err
+    assert workbench("evaluate", "model=model.tflite", "split=whole") == 2
+    assert "data=…" in capsys.readouterr().err
