@@ -1,25 +1,17 @@
 """The most probable signs of clips, by an exported .tflite.
 
-LiteRT and the readers of clips are native code, which a file from elsewhere may crash. So they run
-in a process of their own, `python -m asl.runtime.recognise`, which answers with a JSON line for the
-model and one for each clip. Where it dies at a clip, another process does the rest.
+The clips are read and recognised in a process of its own, `python -m asl.runtime.recognise`.
 """
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from asl.errors import UserError
-from asl.paths import PACKAGE
 from asl.runtime.clips import WINDOW
+from asl.runtime.process import answers
 
 Prediction = list[tuple[str, float]]
-_CRASH = "LiteRT crashes on this file"
+_RECOGNISE = "asl.runtime.recognise"
 
 
 def predict(
@@ -62,69 +54,16 @@ def predict(
         raise UserError(f"--window={window}: choose a number of seconds above 0")
     predictions: dict[str, Prediction] = {}
     problems: dict[str, str] = {}
-    rest = [str(path) for path in clip_paths]
-    usable = False
-    while rest or not usable:
-        for answer in _answers(model_path, rest, top, labels, window, mirror):
-            if "fault" in answer:
-                raise UserError(answer["fault"])
-            if "signs" in answer:
-                path = rest.pop(0)
-                for when, signs in answer["signs"].items():
-                    predictions[path + when] = [(sign, p) for sign, p in signs]
-            elif "problem" in answer:
-                problems[rest.pop(0)] = answer["problem"]
-            elif "usable" in answer:
-                usable = True
-            elif not usable:
-                raise UserError(f"{model_path}: {_CRASH} ({answer['crash']})")
-            elif rest:
-                what = f"crashed the process that read and recognised it ({answer['crash']})"
-                problems[rest.pop(0)] = what
+    named = None if labels is None else str(labels)
+    for path, answer in answers(_RECOGNISE, model_path, clip_paths, top, named, window, mirror):
+        if "problem" in answer:
+            problems[path] = answer["problem"]
+            continue
+        for when, signs in answer["signs"].items():
+            predictions[path + when] = [(sign, p) for sign, p in signs]
     return predictions, problems
 
 
 def check_model(model_path: str | Path) -> None:
     """Raises UserError where a .tflite cannot be used, or LiteRT crashes on it."""
-    for answer in _answers(model_path, [], 1):
-        if "usable" in answer:
-            return
-        what = answer.get("fault") or f"{model_path}: {_CRASH} ({answer['crash']})"
-        raise UserError(what)
-
-
-def _answers(
-    model_path: str | Path,
-    clip_paths: list[str],
-    top: int,
-    labels: str | Path | None = None,
-    window: float = WINDOW,
-    mirror: bool = False,
-) -> Iterator[dict[str, Any]]:
-    """The answers of one process: `usable`, then one a clip; `fault` or `crash` where it ends."""
-    # Without -P the process would import modules from the working folder, a stranger's perhaps.
-    command = [sys.executable, "-P", "-m", "asl.runtime.recognise"]
-    places = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
-    ) as process:
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            named = None if labels is None else str(labels)
-            request = [str(model_path), list(clip_paths), top, named, window, mirror]
-            json.dump(request, process.stdin)
-            process.stdin.close()
-            yield from map(json.loads, process.stdout)
-        finally:
-            if sys.exc_info()[0] is not None:
-                process.kill()
-    if status := process.returncode:
-        name = signal.Signals(-status).name if status < 0 else f"status {status}"
-        yield {"crash": name}
+    list(answers(_RECOGNISE, model_path, [], 1))

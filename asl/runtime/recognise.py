@@ -1,8 +1,5 @@
 """The process of `asl.runtime.predict`: opens a .tflite, reads clips, answers in JSON lines."""
 
-import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from asl.errors import UserError
 from asl.runtime.clips import WINDOW, read_clips
 from asl.runtime.labels import read_labels
 from asl.runtime.litert import load
+from asl.runtime.process import reason, serve
 
 
 def recognise(
@@ -32,7 +30,7 @@ def recognise(
             clips = read_clips(path, window, mirror)
             answers = {when: as_probabilities(predictor(clip)) for when, clip in clips}
         except Exception as error:  # of a stranger's file any type is possible
-            yield {"problem": _reason(error)}
+            yield {"problem": reason(error)}
             continue
         if not all(np.isfinite(answer).all() for answer in answers.values()):
             yield {"problem": "the model's answer to it is not finite"}
@@ -67,24 +65,5 @@ def as_probabilities(outputs: np.ndarray) -> np.ndarray:
     return outputs / total if total > 0 else outputs
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or "cannot be read"
-    text = str(getattr(error, "reason", error)) or type(error).__name__
-    return text.splitlines()[0]
-
-
-def main() -> None:
-    """Answer the request on stdin."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # native code may print
-    request = json.load(sys.stdin)
-    try:
-        for answer in recognise(*request):
-            print(json.dumps(answer), file=answers, flush=True)
-    except UserError as fault:
-        print(json.dumps({"fault": str(fault)}), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(recognise)
