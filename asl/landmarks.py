@@ -57,6 +57,12 @@ class Layout:
         return ("x", "y", "z", *self.measured)
 
     @property
+    def hands(self) -> tuple[int, ...]:
+        """The raw rows of the hands; all rows where no part of the layout is a hand by itself."""
+        parts = (self.parts.get(name, ()) for name in ("left_hand", "right_hand"))
+        return tuple(row for rows in parts for row in rows) or tuple(range(self.size))
+
+    @property
     def has_sides(self) -> bool:
         """Whether any landmark has a partner on the other side of the body."""
         return any(row != partner for row, partner in enumerate(self.mirror))

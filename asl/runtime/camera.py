@@ -18,8 +18,6 @@ from asl.runtime.recognise import as_probabilities, best
 EVERY = 0.5
 """Seconds from one answer to the next."""
 
-_HANDS = [*MEDIAPIPE_HOLISTIC.parts["left_hand"], *MEDIAPIPE_HOLISTIC.parts["right_hand"]]
-
 
 def recognise_camera(
     model_path: str | Path,
@@ -63,7 +61,7 @@ def recognise_camera(
             continue
         answered = now
         clip = np.stack([frame for _, frame in frames])
-        if np.isnan(clip[:, _HANDS]).all():
+        if np.isnan(clip[:, MEDIAPIPE_HOLISTIC.hands]).all():
             continue
         try:
             yield now - start, best(as_probabilities(predictor(clip)), signs, top)

@@ -4,7 +4,7 @@ import errno
 import functools
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,9 @@ MAX_BYTES = 1 << 30
 
 WINDOW = 3.0
 """Seconds of a long video that are recognised as one clip."""
+
+RATE = 30.0
+"""Frames a second of what does not say: the competition's."""
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 """Endings of videos."""
@@ -78,16 +81,59 @@ def read_clips(
     """
     if Path(path).suffix.lower() not in VIDEOS:
         return [("", read_clip(path))]
-    from asl.video.extract import FPS, extract
+    from asl.video.extract import extract
 
     found = extract(Path(path), mirror=mirror)
-    rate = found.rate or FPS
+    rate = found.rate or RATE
     size = max(1, round(window * rate))
     if len(found.clip) <= 2 * size:
         return [("", found.clip)]
-    starts = range(0, len(found.clip) - size // 2, max(1, size // 2))
-    windows = [(start, found.clip[start : start + size]) for start in starts]
+    windows = sliding(found.clip, size, max(1, size // 2))
     return [(f":{a / rate:.1f}-{(a + len(clip)) / rate:.1f}s", clip) for a, clip in windows]
+
+
+def read_frames(
+    path: str | Path, rate: float = RATE, mirror: bool = False
+) -> tuple[float, Iterable[np.ndarray]]:
+    """Frames a second, and one frame's landmarks after the other, float32 [N, C].
+
+    Of a video one picture is held at a time, so that it may be of any length.
+
+    Args:
+        path: what `read_clip` reads, or a video.
+        rate: frames a second of what is no video; at most so many of a video are used.
+        mirror: whether left and right of a video are exchanged.
+
+    Raises:
+        ValueError, UserError, OSError: as `read_clip`; of a video also later, at any frame.
+    """
+    if Path(path).suffix.lower() not in VIDEOS:
+        return rate, read_clip(path)
+    from asl.video.decode import open_video, thinning
+    from asl.video.extract import landmarks_of
+
+    video = open_video(Path(path))
+    return (video.rate or rate) * thinning(video, rate), landmarks_of(video, mirror, rate)
+
+
+def sliding(frames: Iterable[np.ndarray], size: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Windows over frames `[N, C]`: the number of the first frame, and `[size, N, C]`.
+
+    They begin `hop` frames apart, at most `size`; no more than `size` are held. What is left at the
+    end is a window too where it is more than half of one, or where it is all there is.
+    """
+    held: list[np.ndarray] = []
+    start = 0
+    for frame in frames:
+        held.append(frame)
+        if len(held) == size:
+            yield start, np.stack(held)
+            start += hop
+            del held[:hop]
+    while held and (len(held) > size // 2 or not start):
+        yield start, np.stack(held)
+        start += hop
+        del held[:hop]
 
 
 def _described_folder(path: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """A video as a clip of landmarks."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.video import decode
-from asl.video.decode import BadVideo
+from asl.video.decode import BadVideo, Video
 from asl.video.landmarker import Landmarker
 
 FPS = 30.0
@@ -58,15 +58,13 @@ def extract(
         UserError: a model is missing.
     """
     video = decode.open_video(path)
-    landmarker = _landmarker()
-    landmarker.reset()
     step = decode.thinning(video, fps)
     promised = int(video.frames * step)
     frames: list[np.ndarray] = []
-    for picture in decode.read(video, fps):
+    for frame in landmarks_of(video, mirror, fps):
         if len(frames) == MOST_FRAMES:
             raise BadVideo(path, f"has more than {MOST_FRAMES:,} frames; cut it into pieces")
-        frames.append(landmarker(cv2.flip(picture, 1) if mirror else picture))
+        frames.append(frame)
         advance(promised)
     clip = np.stack(frames)
     if np.isnan(clip[:, _POSE.start, 0]).all():
@@ -74,6 +72,26 @@ def extract(
     broken = len(clip) < promised * _COMPLETE
     note = f"breaks off after {len(clip)} of {promised} frames" if broken else ""
     return Extraction(clip, video.rate * step, note)
+
+
+def landmarks_of(
+    video: Video, mirror: bool = False, fps: float | None = FPS
+) -> Iterator[np.ndarray]:
+    """The landmarks in one frame after the other, float32 [543, 3], NaN = not detected.
+
+    Args:
+        video: the file.
+        mirror: whether left and right are exchanged first.
+        fps: frames a second at most; None for all.
+
+    Raises:
+        BadVideo: it cannot be decoded.
+        UserError: a model is missing.
+    """
+    landmarker = _landmarker()
+    landmarker.reset()
+    for picture in decode.read(video, fps):
+        yield landmarker(cv2.flip(picture, 1) if mirror else picture)
 
 
 @functools.cache
