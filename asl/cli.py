@@ -40,6 +40,7 @@ COMMANDS = {
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
     "predict": ("asl.commands.predict", "name the signs in clips with a .tflite"),
+    "spot": ("asl.commands.spot", "find the signs in long videos: files for ELAN and tables"),
     "ui": ("asl.commands.ui", "open the MLflow UI on the tracked runs"),
     "completion": ("asl.commands.completion", "print the shell code for tab completion"),
 }

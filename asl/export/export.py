@@ -234,7 +234,7 @@ def _network(recognizer: Recognizer) -> str:
 
 def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Path]:
     """Write labels.json, model.onnx and the variants, and verify them; variant to .tflite."""
-    facts = labels(job.recognizer) | ({"run": dict(run)} if run else {})
+    facts = labels(job.recognizer) | _training(job) | ({"run": dict(run)} if run else {})
     _write_json(job.folder / LABELS, facts)
     with timed(job.report, "torch"):
         reference = probabilities(torch_predictor(job.recognizer), job.clips, "torch")
@@ -251,6 +251,14 @@ def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Pat
         with timed(job.report, f"verifying {variant}"):
             _verify_tflite(job, variant, path, reference, job.clips)
     return files
+
+
+def _training(job: _Job) -> dict[str, Any]:
+    """What a file says of the clips of its training: how long `asl spot` has windows of it."""
+    if job.data is None or not len(job.data[1].train):
+        return {}
+    store, split = job.data
+    return {"training": {"median_frames": float(np.median(store.frames[split.train]))}}
 
 
 def _write_fixed(job: _Job) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from asl.runtime.predict import Prediction
 def as_lines(predictions: Mapping[str, Prediction]) -> str:
     """A line for each clip: its name, then its signs and their probabilities, between tabs."""
     lines = [
-        "\t".join([_one_line(clip), *(f"{_one_line(sign)} {p:.3f}" for sign, p in best)])
+        "\t".join([one_line(clip), *(f"{one_line(sign)} {p:.3f}" for sign, p in best)])
         for clip, best in predictions.items()
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -36,6 +36,6 @@ def as_csv(predictions: Mapping[str, Prediction]) -> str:
     return text.getvalue()
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A name of a stranger's, without line breaks and control characters of terminals."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,152 @@
+"""The process of `asl spot`: opens a .tflite, reads long recordings, answers in JSON lines."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asl.landmarks import LAYOUTS, MEDIAPIPE_HOLISTIC
+from asl.runtime.clips import RATE, read_frames, sliding
+from asl.runtime.labels import read_facts, read_labels
+from asl.runtime.litert import Predictor, load
+from asl.runtime.process import reason, serve
+from asl.runtime.recognise import as_probabilities
+from asl.runtime.spot import find_signs
+
+WINDOW = 1.0
+"""Seconds of a window where the file does not say how long the clips of its training were."""
+
+COVER = 8
+"""Windows that lie over a moment."""
+
+GAP = 0.2
+"""Seconds without a hand, or of doubt, that do not part a sign."""
+
+
+class Answers(NamedTuple):
+    """A recognizer's answers to a recording.
+
+    Attributes:
+        probabilities: float32 [windows, signs].
+        seen: [frames], whether a hand is seen.
+    """
+
+    probabilities: np.ndarray
+    seen: np.ndarray
+
+
+def spot(
+    model_path: str,
+    paths: Sequence[str | Path],
+    labels: str | None,
+    window: float | None,
+    threshold: float,
+    rate: float,
+    mirror: bool,
+) -> Iterator[dict[str, Any]]:
+    """What `asl.runs.spot` makes of a model and recordings: `usable`, then an answer each.
+
+    Args:
+        model_path: a .tflite.
+        paths: of the recordings, as in `asl.runtime.clips.read_frames`.
+        labels: as in `asl.runtime.labels.read_labels`.
+        window: seconds; None for the length of the clips that the recognizer was trained on.
+        threshold: as in `asl.runtime.spot.find_signs`.
+        rate: frames a second, as in `read_frames`.
+        mirror: whether left and right of videos are exchanged.
+
+    Yields:
+        `problem`; or `segments` ([start, end, sign, score], in seconds), `seconds` of the
+        recording, and in how many of them a hand is seen.
+    """
+    predictor = load(model_path)
+    yield {"usable": True}
+    signs, facts = read_labels(model_path, labels), read_facts(model_path)
+    window = window or trained_window(facts)
+    for path in paths:
+        try:
+            real, frames = read_frames(path, rate, mirror)
+            hop = max(1, round(window * real / COVER))
+            given = answer_windows(predictor, frames, hop, hands_of(facts), len(signs))
+        except Exception as error:  # of a stranger's file any type is possible
+            yield {"problem": reason(error)}
+            continue
+        found = find_signs(
+            *given,
+            hop,
+            COVER,
+            threshold=threshold,
+            shortest=hop * COVER // 2,
+            gap=round(GAP * real),
+        )
+        yield {
+            "segments": [[a / real, b / real, signs[sign], p] for a, b, sign, p in found],
+            "seconds": len(given.seen) / real,
+            "seen": int(given.seen.sum()) / real,
+        }
+
+
+def answer_windows(
+    predictor: Predictor,
+    frames: Iterable[np.ndarray],
+    hop: int,
+    hands: Sequence[int],
+    signs: int,
+) -> Answers:
+    """Recognise every window of a recording that shows a hand; the others get probability 0.
+
+    Args:
+        predictor: of clips.
+        frames: [N, C] each.
+        hop: frames from one window to the next, of which a window has `COVER`.
+        hands: raw rows of the hands.
+        signs: how many the recognizer knows.
+
+    Raises:
+        ValueError: the frames are not what the recognizer reads, or it gives other than finite
+            probabilities for these signs.
+    """
+    seen: list[bool] = []
+    answers: list[np.ndarray] = []
+    watched = _noting(frames, hands, seen)
+    for start, clip in sliding(watched, hop * COVER, hop):
+        if not any(seen[start : start + len(clip)]):
+            answers.append(np.zeros(signs, np.float32))
+            continue
+        answer = as_probabilities(predictor(clip)).astype(np.float32)
+        if len(answer) != signs:
+            raise ValueError(f"the model gives {len(answer)} probabilities for {signs} labels")
+        if not np.isfinite(answer).all():
+            raise ValueError("the model's answer to it is not finite")
+        answers.append(answer)
+    if not answers:
+        raise ValueError("has no frame")
+    return Answers(np.stack(answers), np.array(seen))
+
+
+def trained_window(facts: Mapping[str, Any]) -> float:
+    """Seconds of the clips that a recognizer was trained on, by its file's labels.json."""
+    training = facts.get("training")
+    frames = training.get("median_frames") if isinstance(training, dict) else None
+    return frames / RATE if isinstance(frames, int | float) and frames > 0 else WINDOW
+
+
+def hands_of(facts: Mapping[str, Any]) -> Sequence[int]:
+    """The raw rows of the hands in the layout that a file's labels.json names."""
+    return LAYOUTS.get(str(facts.get("layout")), MEDIAPIPE_HOLISTIC).hands
+
+
+def _noting(
+    frames: Iterable[np.ndarray], hands: Sequence[int], seen: list[bool]
+) -> Iterator[np.ndarray]:
+    """The frames; notes of each whether it shows a hand."""
+    for frame in frames:
+        if max(hands) >= len(frame):
+            raise ValueError(f"has {len(frame)} landmarks a frame, not those that the model reads")
+        seen.append(not np.isnan(frame[list(hands)]).all())
+        yield frame
+
+
+if __name__ == "__main__":
+    serve(spot)
