@@ -1,5 +1,6 @@
 """Annotating long recordings: the signs in them, as files that ELAN, tables and programs read."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,10 @@ def spot(
     named = None if labels is None else str(labels)
     options = (named, window, threshold, fps, mirror)
     for path, answer in answers("asl.runtime.spotting", model_path, wanted, *options):
+        if "progress" in answer:
+            _show_progress(f"{one_line(path)}: {answer['progress']:.0f} s")
+            continue
+        _show_progress("")
         if "problem" in answer:
             problems.append(f"{path}: {answer['problem']}")
             continue
@@ -138,6 +143,12 @@ def _show(path: str, segments: Sequence[Spotted], echo: Callable[[str], None]) -
     """A line for each segment: recording, time, and sign with its score, between tabs."""
     for start, end, sign, score in segments:
         echo(f"{one_line(path)}\t{start:.2f}-{end:.2f} s\t{one_line(sign)} {score:.3f}")
+
+
+def _show_progress(text: str) -> None:
+    """Replace the line of progress on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _found(answer: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 LiteRT and the readers of clips are native code, which a file from elsewhere may crash. So they run
 in `python -m MODULE`, which is given a request on its input and answers in JSON lines: `usable`
-once the model is open, one answer a file, and `fault` where the user made a mistake. Where it dies
-at a file, another process does the rest.
+once the model is open, one answer a file, before it any number with `progress`, and `fault` where
+the user made a mistake. Where it dies at a file, another process does the rest.
 """
 
 import json
@@ -24,7 +24,7 @@ _CRASH = "LiteRT crashes on this file"
 def answers(
     module: str, model_path: str | Path, paths: Sequence[str | Path], *options: Any
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each file with its answer, in their order; with `problem` where there is none.
+    """Each file with its answer, in their order; `problem` where there is none.
 
     Args:
         module: that is run; its `main` calls `serve`.
@@ -45,6 +45,8 @@ def answers(
                 usable = True
                 if not rest:
                     return
+            elif "progress" in answer:
+                yield rest[0], answer
             elif "crash" not in answer:
                 yield rest.pop(0), answer
             elif not usable:

@@ -16,6 +16,10 @@ NONE = -1
 """In place of a sign's index: no sign."""
 
 
+WINDOWS = 8
+"""That lie over a moment, about."""
+
+
 class Segment(NamedTuple):
     """A sign in a recording.
 
@@ -30,6 +34,12 @@ class Segment(NamedTuple):
     end: int
     sign: int
     score: float
+
+
+def steps_of(window: float) -> tuple[int, int]:
+    """Frames of a step, and steps of a window, for windows of about so many frames."""
+    hop = max(1, round(window / WINDOWS))
+    return hop, max(1, round(window / hop))
 
 
 def find_signs(

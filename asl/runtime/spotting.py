@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,28 +12,17 @@ from asl.runtime.labels import read_facts, read_labels
 from asl.runtime.litert import Predictor, load
 from asl.runtime.process import reason, serve
 from asl.runtime.recognise import as_probabilities
-from asl.runtime.spot import find_signs
+from asl.runtime.spot import find_signs, steps_of
 
 WINDOW = 1.0
 """Seconds of a window where the file does not say how long the clips of its training were."""
-
-COVER = 8
-"""Windows that lie over a moment."""
 
 GAP = 0.2
 """Seconds without a hand, or of doubt, that do not part a sign."""
 
 
-class Answers(NamedTuple):
-    """A recognizer's answers to a recording.
-
-    Attributes:
-        probabilities: float32 [windows, signs].
-        seen: [frames], whether a hand is seen.
-    """
-
-    probabilities: np.ndarray
-    seen: np.ndarray
+EVERY = 50
+"""Windows from one word of progress to the next."""
 
 
 def spot(
@@ -58,71 +47,83 @@ def spot(
 
     Yields:
         `problem`; or `segments` ([start, end, sign, score], in seconds), `seconds` of the
-        recording, and in how many of them a hand is seen.
+        recording, and in how many of them a hand is `seen`; before, `progress`, seconds that are
+        done.
     """
     predictor = load(model_path)
     yield {"usable": True}
     signs, facts = read_labels(model_path, labels), read_facts(model_path)
-    window = window or trained_window(facts)
+    seconds = window or trained_window(facts)
     for path in paths:
+        seen: list[bool] = []
+        answers: list[np.ndarray] = []
         try:
             real, frames = read_frames(path, rate, mirror)
-            hop = max(1, round(window * real / COVER))
-            given = answer_windows(predictor, frames, hop, hands_of(facts), len(signs))
+            hop, cover = steps_of(seconds * real)
+            size, hands = hop * cover, hands_of(facts)
+            for answer in windows(predictor, frames, size, hop, hands, len(signs), seen):
+                answers.append(answer)
+                if len(answers) % EVERY == 0:
+                    yield {"progress": len(seen) / real}
+            if not answers:
+                raise ValueError("has no frame")
         except Exception as error:  # of a stranger's file any type is possible
             yield {"problem": reason(error)}
             continue
         found = find_signs(
-            *given,
+            np.stack(answers),
+            np.array(seen),
             hop,
-            COVER,
+            cover,
             threshold=threshold,
-            shortest=hop * COVER // 2,
+            shortest=size // 2,
             gap=round(GAP * real),
         )
         yield {
             "segments": [[a / real, b / real, signs[sign], p] for a, b, sign, p in found],
-            "seconds": len(given.seen) / real,
-            "seen": int(given.seen.sum()) / real,
+            "seconds": len(seen) / real,
+            "seen": sum(seen) / real,
         }
 
 
-def answer_windows(
+def windows(
     predictor: Predictor,
     frames: Iterable[np.ndarray],
+    size: int,
     hop: int,
     hands: Sequence[int],
     signs: int,
-) -> Answers:
-    """Recognise every window of a recording that shows a hand; the others get probability 0.
+    seen: list[bool],
+) -> Iterator[np.ndarray]:
+    """Recognise every window of a recording that shows a hand, one after the other.
 
     Args:
         predictor: of clips.
         frames: [N, C] each.
-        hop: frames from one window to the next, of which a window has `COVER`.
+        size: frames of a window.
+        hop: frames from one window to the next.
         hands: raw rows of the hands.
         signs: how many the recognizer knows.
+        seen: gets for each frame whether it shows a hand.
+
+    Yields:
+        Probabilities, float32 [signs]; 0 for a window without a hand.
 
     Raises:
         ValueError: the frames are not what the recognizer reads, or it gives other than finite
             probabilities for these signs.
     """
-    seen: list[bool] = []
-    answers: list[np.ndarray] = []
     watched = _noting(frames, hands, seen)
-    for start, clip in sliding(watched, hop * COVER, hop):
+    for start, clip in sliding(watched, size, hop):
         if not any(seen[start : start + len(clip)]):
-            answers.append(np.zeros(signs, np.float32))
+            yield np.zeros(signs, np.float32)
             continue
         answer = as_probabilities(predictor(clip)).astype(np.float32)
         if len(answer) != signs:
             raise ValueError(f"the model gives {len(answer)} probabilities for {signs} labels")
         if not np.isfinite(answer).all():
             raise ValueError("the model's answer to it is not finite")
-        answers.append(answer)
-    if not answers:
-        raise ValueError("has no frame")
-    return Answers(np.stack(answers), np.array(seen))
+        yield answer
 
 
 def trained_window(facts: Mapping[str, Any]) -> float:

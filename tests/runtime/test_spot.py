@@ -9,7 +9,16 @@ import pytest
 from asl.landmarks import KINECT20, MEDIAPIPE_HOLISTIC
 from asl.runtime import spotting
 from asl.runtime.clips import sliding
-from asl.runtime.spot import NONE, Segment, find_signs, merged, most_probable, runs, smoothed
+from asl.runtime.spot import (
+    NONE,
+    Segment,
+    find_signs,
+    merged,
+    most_probable,
+    runs,
+    smoothed,
+    steps_of,
+)
 
 HOP, COVER = 2, 4
 RULE = {"threshold": 0.6, "shortest": 4, "gap": 2}
@@ -122,16 +131,24 @@ def test_windows_without_a_hand_are_not_recognised():
         calls.append(clip)
         return np.array([0.2, 0.8], np.float32)
 
-    given = spotting.answer_windows(predictor, frames, 1, MEDIAPIPE_HOLISTIC.hands, 2)
+    seen = []
+    found = list(spotting.windows(predictor, frames, 8, 1, MEDIAPIPE_HOLISTIC.hands, 2, seen))
     assert len(calls) == 64 - 4 - (40 - 8 + 1)
-    assert given.seen.sum() == 24
-    assert set(given.probabilities[:33].ravel()) == {0}
+    assert sum(seen) == 24
+    assert not np.any(found[:33])
 
 
 def test_the_window_is_as_long_as_the_clips_of_the_training():
     assert spotting.trained_window({"training": {"median_frames": 21.0}}) == pytest.approx(0.7)
     for strange in ({}, {"training": 3}, {"training": {"median_frames": "3"}}):
         assert spotting.trained_window(strange) == spotting.WINDOW
+
+
+@pytest.mark.parametrize("window", [1, 3, 16, 20, 22, 30, 64, 90])
+def test_a_window_is_about_as_long_as_wanted_and_eight_lie_over_a_moment(window):
+    hop, cover = steps_of(window)
+    assert abs(hop * cover - window) <= max(1, 0.1 * window)
+    assert window < 8 or 6 <= cover <= 12
 
 
 def test_a_kinect_sees_no_hands_by_themselves():
