@@ -105,7 +105,7 @@ def steps_seen(seen: NDArray[np.bool_], hop: int, steps: int) -> NDArray[np.bool
     """Whether a hand is seen in any frame of each step, [steps]."""
     padded = np.zeros(steps * hop, bool)
     padded[: len(seen)] = seen[: len(padded)]
-    return padded.reshape(steps, hop).any(axis=1)
+    return np.any(padded.reshape(steps, hop), axis=1)
 
 
 def most_probable(
