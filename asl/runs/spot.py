@@ -16,7 +16,7 @@ from asl.runtime.process import answers
 Form = Literal["csv", "eaf", "json"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
-THRESHOLD = 0.6
+THRESHOLD = 0.5
 """A sign's smoothed probability."""
 
 MOST_SECONDS = 60
