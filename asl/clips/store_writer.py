@@ -7,6 +7,7 @@ versions are deleted afterwards, once nobody reads them; files of other names ne
 import csv
 import errno
 import hashlib
+import io
 import json
 import re
 import sys
@@ -211,11 +212,16 @@ def _delete_unread(store_dir: Path, current: Path, keep: set[str]) -> None:
 
 
 def _write_problems(path: Path, problems: list[Problem]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "reason", "kept"])
-        for problem in sorted(problems):
-            writer.writerow([problem.path, problem.reason, "yes" if problem.kept else "no"])
+    """Writes problems.csv where it differs: a full disk does not keep a finished store closed."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["path", "reason", "kept"])
+    for problem in sorted(problems):
+        writer.writerow([problem.path, problem.reason, "yes" if problem.kept else "no"])
+    content = text.getvalue().encode(errors="backslashreplace")
+    if not path.is_file() or path.read_bytes() != content:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -466,6 +466,20 @@ def test_a_finished_store_on_a_read_only_disk_is_opened(several, tmp_path, monke
         prepare(GislrSource(several), tmp_path / "store", name="test", dtype="float16")
 
 
+def test_a_store_that_is_up_to_date_is_opened_on_a_full_disk(several, tmp_path, monkeypatch):
+    pack(several, tmp_path / "store")
+    before = files(tmp_path / "store")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)  # as every file is written
+    assert len(prepare(GislrSource(several), tmp_path / "store", name="test")) == 66
+    assert files(tmp_path / "store") == before
+    with pytest.raises(UserError, match="No space left on device"):
+        prepare(GislrSource(several), tmp_path / "store", name="test", dtype="float16")
+
+
 # --- read while it is packed anew ---------------------------------------------------------------
 
 
