@@ -10,6 +10,7 @@ from typing import Any
 
 from asl.addresses import without_passwords
 from asl.paths import PROJECT
+from asl.terminal import printable
 
 TERMINATED = 128 + signal.SIGTERM  # exit status, as a shell has it
 MATPLOTLIB = PROJECT / "data" / "matplotlib"
@@ -63,7 +64,7 @@ def main() -> None:
 
 def _print_traceback(*exception: Any) -> None:
     text = "".join(traceback.format_exception(*exception))
-    print(without_passwords(text), end="", file=sys.stderr)
+    print(printable(without_passwords(text)), end="", file=sys.stderr)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -73,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        print(f"asl: {name}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"asl: {printable(name)}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit by itself
     os.environ.setdefault("MPLCONFIGDIR", str(MATPLOTLIB))  # its font cache goes to the home else
@@ -82,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = importlib.import_module(COMMANDS[name][0]).main(rest)
     except UserError as error:
-        print(f"asl {name}: {without_passwords(str(error))}", file=sys.stderr)
+        print(f"asl {name}: {printable(without_passwords(str(error)))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"asl {name}: interrupted", file=sys.stderr)
@@ -92,12 +93,12 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except Exception as error:
         if failure := disk_failure(error):
-            print(f"asl {name}: {failure}", file=sys.stderr)
+            print(f"asl {name}: {printable(failure)}", file=sys.stderr)
             return 1
         sentence = _hydra_sentence(error)
         if sentence is None:
             raise
-        print(f"asl {name}: {without_passwords(sentence)}", file=sys.stderr)
+        print(f"asl {name}: {printable(without_passwords(sentence))}", file=sys.stderr)
         return 2
     return int(status or 0)
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from asl.clips.shards import Shard
 from asl.clips.sources.base import Problem
 from asl.clips.store import PROBLEMS, SHARDS, ClipStore
+from asl.terminal import printable
 
 _SECONDS_PER_LINE = 15
 
@@ -79,11 +80,12 @@ def summarise(
     unsigned = np.setdiff1d(np.arange(len(store.signs)), store.sign)
     if len(unsigned):
         names = ", ".join(store.signs[sign] for sign in unsigned[:10])
-        echo(f"{len(unsigned)} signs without a clip: {names}{', …' if len(unsigned) > 10 else ''}")
+        more = ", …" if len(unsigned) > 10 else ""
+        echo(printable(f"{len(unsigned)} signs without a clip: {names}{more}"))
     _list_problems(store, problems, echo)
     if store.columns:
         kinds = [f"{name} ({len(set(values)):,})" for name, values in store.columns.items()]
-        echo(f"columns, with their numbers of values: {', '.join(kinds)}")
+        echo(printable(f"columns, with their numbers of values: {', '.join(kinds)}"))
     clips = sum(len(shard.clips) for shard in packed)
     if clips:
         speed = f"{_raw_bytes(packed) / seconds / 1e6:.0f} MB/s"
@@ -108,7 +110,7 @@ def _list_problems(store: ClipStore, problems: list[Problem], echo: Callable[[st
             continue
         echo(f"{kinds.total()} {what}, see {store.directory / PROBLEMS}:")
         for kind, count in kinds.most_common(8):
-            echo(f"  {count:>6} × {kind}")
+            echo(printable(f"  {count:>6} × {kind}"))
         if len(kinds) > 8:
             echo(f"         and {len(kinds) - 8} other reasons")
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from asl.config.compose import plain, run_command
 from asl.config.overrides import format_override
 from asl.config.plan import chosen_data, chosen_split
+from asl.terminal import printable
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,5 +36,5 @@ def _compare(cfg: DictConfig) -> None:
         table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
     console().print(table)
     for claim in compared.claims:
-        print(claim)
-    print(f"comparison: {compared.page}  id: {compared.run_id}")
+        print(printable(claim))
+    print(f"comparison: {printable(str(compared.page))}  id: {compared.run_id}")

@@ -13,6 +13,7 @@ from asl.config.compose import plain, run_command
 from asl.config.plan import run_plan
 from asl.config.schema import CrossvalSettings, checked
 from asl.errors import UserError
+from asl.terminal import printable
 
 if TYPE_CHECKING:
     from asl.runs.crossval import CrossvalRun
@@ -67,14 +68,14 @@ def _run_job(cfg: DictConfig, multirun: str) -> None:
         failure = f"{type(error).__name__}: " * (not isinstance(error, UserError)) + str(error)
         failure = without_passwords(failure)
         job = JobResult(number, overrides, failure=failure[:MAX_FAILURE_LENGTH])
-        print(f"job {number} FAILED: {failure}", file=sys.stderr)
+        print(printable(f"job {number} FAILED: {failure}"), file=sys.stderr)
     record_job(open_tracker(plain(cfg.tracking)), multirun, job)
 
 
 def _print(result: "CrossvalRun") -> None:
     assert result.folds is not None
     metrics = result.metrics
-    print(result.folds.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print(printable(result.folds.to_string(index=False, float_format="{:.4f}".format)))
     deviations = [
         f"± {metrics[f'test/accuracy_std_{over}']:.4f} over {over}"
         for over in ("folds", "seeds")
@@ -82,7 +83,7 @@ def _print(result: "CrossvalRun") -> None:
     ]
     accuracy = " ".join([f"accuracy {metrics['test/accuracy']:.4f}", ", ".join(deviations)]).strip()
     pooled = f"pooled accuracy {metrics['test/pooled_accuracy']:.4f}"
-    print(f"test ({result.protocol}): {accuracy}; {pooled}")
+    print(printable(f"test ({result.protocol}): {accuracy}; {pooled}"))
     if result.columns is not None and len(result.columns):
-        print(result.columns.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+        print(printable(result.columns.to_string(index=False, float_format="{:.4f}".format)))
     print(f"crossval: {result.name}  id: {result.run_id}  (per signer and clip: asl ui)")

@@ -10,6 +10,7 @@ from asl.config.compose import plain, run_command
 from asl.config.plan import best_among, chosen_data, chosen_split
 from asl.config.schema import EvaluateSettings, checked
 from asl.errors import UserError
+from asl.terminal import printable
 
 if TYPE_CHECKING:
     from asl.runs.evaluate import PartEvaluation
@@ -37,7 +38,7 @@ def _evaluate(cfg: DictConfig) -> None:
     )
     directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else None
     directory = write_evaluation(measured, report, directory)
-    print(report)
+    print(printable(report))
     run_id = record_evaluation(measured, report, open_tracker(plain(cfg.tracking)))
     print(f"run: {run_id}  (asl runs --kind evaluate)")
     print(f"evaluation: {directory}")

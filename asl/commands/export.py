@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from asl.commands.tables import console, plain_table
 from asl.config.compose import plain, run_command
 from asl.config.plan import best_among, export_arguments
+from asl.terminal import printable
 
 if TYPE_CHECKING:
     from asl.runs.export import Published
@@ -52,7 +53,7 @@ def _print_table(report: dict[str, Any]) -> None:
         table.add_row(*_file_row(report, parity))
     console().print(table)
     for line in (*protocols(report), *conclusions(report)):
-        print(line)
+        print(printable(line))
 
 
 def _file_row(report: dict[str, Any], parity: dict[str, Any]) -> list[str]:

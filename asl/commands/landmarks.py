@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from asl.errors import UserError
     from asl.runs.landmarks import landmarks
+    from asl.terminal import printable
     from asl.video.models import fetch
 
     if options.get_models is not None:
@@ -35,5 +36,5 @@ def main(arguments: Sequence[str]) -> int:
     rate = options.fps or None
     problems = landmarks(options.videos, Path(folders[0]), mirror=options.mirror, fps=rate)
     for problem in problems:
-        print(f"asl landmarks: {problem}", file=sys.stderr)
+        print(printable(f"asl landmarks: {problem}"), file=sys.stderr)
     return 1 if problems else 0

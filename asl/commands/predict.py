@@ -8,6 +8,7 @@ from pathlib import Path
 from asl.errors import UserError
 from asl.runtime.predict import predict
 from asl.runtime.printed import as_csv, as_json, as_lines
+from asl.terminal import printable
 
 REGISTERED = "models:/"
 TRACKING = "tracking."
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     form = as_json if options.json else as_csv if options.csv else as_lines
     print(form(predictions), end="")
     for path, reason in problems.items():
-        print(f"asl predict: {path}: {reason}", file=sys.stderr)
+        print(printable(f"asl predict: {path}: {reason}"), file=sys.stderr)
     return 1 if problems else 0
 
 

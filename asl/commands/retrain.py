@@ -9,6 +9,7 @@ from asl.commands.train import print_run
 from asl.config.compose import plain, run_command
 from asl.config.plan import data_name
 from asl.config.schema import RetrainSettings, checked
+from asl.terminal import printable
 
 if TYPE_CHECKING:
     from asl.runs.retrain import Retrained
@@ -37,7 +38,7 @@ def _retrain(cfg: DictConfig) -> None:
 
 def _print_figures(result: "Retrained") -> None:
     """Print what the recipe has shown, as nobody is left to test its final model on."""
-    recipe = result.recipe
+    source = result.recipe.source
     values = ", ".join(f"{name} {value:.4f}" for name, value in result.figures.items())
-    print(f"all signers are trained on; {recipe.source.name} measured ({recipe.source.split}):")
+    print(printable(f"all signers are trained on; {source.name} measured ({source.split}):"))
     print(f"  {values or 'nothing, as it was not tested'}")

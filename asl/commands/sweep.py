@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from asl.config.compose import run_command
 from asl.errors import UserError
+from asl.terminal import printable
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,6 +37,6 @@ def _print_status(name: str, url: str) -> None:
     out = console()
     for part in study_status(name, url):
         if isinstance(part, str):
-            print(part)
+            print(printable(part))
         else:
             out.print(part)

@@ -2,20 +2,28 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from asl.terminal import printable
 
 PIPE_WIDTH = 200
 
 
-def console() -> Console:
-    """As wide as the terminal; a pipe takes longer lines.
+class _Literal(Console):
+    """Prints names as they are, without what a terminal would obey."""
 
-    Names of runs, signs and signers are printed as they are: `[b]` is no markup in them.
-    """
+    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+        return super().render_str(printable(text), **options)
+
+
+def console() -> Console:
+    """As wide as the terminal; a pipe takes longer lines. `[b]` is no markup in a name."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, markup=False, emoji=False)
+    return _Literal(width=width, markup=False, emoji=False)
 
 
 def plain_table(*texts: str, numbers: Sequence[str] = ()) -> Table:

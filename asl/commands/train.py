@@ -10,6 +10,7 @@ from asl.config.compose import plain, run_command
 from asl.config.overrides import parse_overrides
 from asl.config.plan import run_plan
 from asl.errors import UserError
+from asl.terminal import printable
 
 if TYPE_CHECKING:
     from asl.clips.splits import Split
@@ -52,7 +53,7 @@ def print_run(run: "TrainedRun") -> None:
     """Print a finished run's validation and test metrics, and how to export it."""
     if run.split:
         print_metrics(run.metrics, run.split)
-    print(f"run: {run.name}  id: {run.run_id}  (asl export run={run.run_id})")
+    print(f"run: {printable(run.name)}  id: {run.run_id}  (asl export run={run.run_id})")
 
 
 def print_metrics(metrics: Mapping[str, float], split: "Split") -> None:
@@ -64,4 +65,4 @@ def print_metrics(metrics: Mapping[str, float], split: "Split") -> None:
             if name.startswith(f"{part}/")
         ]
         if values:
-            print(f"{part} ({split.part_protocol(part)}): {', '.join(values)}")
+            print(printable(f"{part} ({split.part_protocol(part)}): {', '.join(values)}"))

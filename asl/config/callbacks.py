@@ -21,6 +21,7 @@ from asl.config.overrides import parse_overrides, with_former_names
 from asl.errors import UserError
 from asl.runs.compare import compare_crossvals, job_title
 from asl.runs.plan import NOT_A_CHOICE, digest
+from asl.terminal import printable
 from asl.tracking.group import group_run
 from asl.tracking.multirun import forget_jobs, job_results, record_jobs
 from asl.tracking.run import TrackedRun
@@ -120,10 +121,11 @@ class CrossvalMultirun(Multirun):
         command = f"asl crossval -m {shlex.join(self.overrides)}"
         comparison = compare_crossvals(self.tracker, jobs, command, self.run)
         if comparison.tables:
-            print(comparison.text)
+            print(printable(comparison.text))
         failed = [job for job in jobs if job.failure]
         for job in failed:
-            print(f"job {job.number} ({job_title(job.overrides)}) FAILED: {job.failure}")
+            what = f"job {job.number} ({job_title(job.overrides)}) FAILED: {job.failure}"
+            print(printable(what))
         if failed:
             return (
                 f"{len(failed)} of {len(jobs)} jobs failed; "

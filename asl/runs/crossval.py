@@ -29,6 +29,7 @@ from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
 from asl.runs.train import resume, train
 from asl.targets import former_spelling
+from asl.terminal import printable
 from asl.tracking.crossval import Fold, folds_of, out_of_fold, record_crossval
 from asl.tracking.curves import record_mean_curves
 from asl.tracking.descriptions import averages_description, record_description
@@ -134,8 +135,8 @@ def crossval(
         record_all_clips(run, plan.data.name, plan.data.root, store, "cross-validation")
         done_before = folds_of(tracker, run.id)
         jobs = _jobs(plan, numbers, seed_list, done_before, store, split.by_digest)
-        print(f"crossval {run.name} ({run.id}): {protocol}", file=sys.stderr)
-        print(f"validation: {val_protocol}", file=sys.stderr)
+        about = f"crossval {run.name} ({run.id}): {protocol}\nvalidation: {val_protocol}"
+        print(printable(about), file=sys.stderr)
         _run_all(jobs, workers, run, len(numbers) * len(seed_list), tracker)
         table, columns, metrics = _record(tracker, run, plan.params, split.by)
         what = f"**{plan.study}** on **{plan.data.name}**, each fold held out in turn"
@@ -257,11 +258,8 @@ def _run_all(
         failed += isinstance(outcome, str)
         minutes = (time.perf_counter() - start) / count * (len(jobs) - count) / 60
         text = f"FAILED: {outcome}" if isinstance(outcome, str) else f"accuracy {outcome:.4f}"
-        print(
-            f"{done + count:>4} of {total}  fold {job.fold}, seed {job.plan.seed}: {text}"
-            f"  ({minutes:.0f} min left)",
-            file=sys.stderr,
-        )
+        line = f"{done + count:>4} of {total}  fold {job.fold}, seed {job.plan.seed}: {text}"
+        print(printable(f"{line}  ({minutes:.0f} min left)"), file=sys.stderr)
     if failed:
         raise UserError(
             f"{failed} of {total} runs failed, each with a traceback.txt in MLflow; "

@@ -19,6 +19,7 @@ from asl.runs.plan import DataPlan
 from asl.runs.results import record_results
 from asl.runs.train import TrainedRun
 from asl.targets import describe, factory
+from asl.terminal import printable
 from asl.tracking.crossval import folds_of
 from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.find import find_run
@@ -69,8 +70,9 @@ def ensemble(
         recognizer = load_recognizer(checkpoint)
         params = {"members": ", ".join(titles), "data": data.name}
         record_start(run, params, config, store, parts)
-        print(f"run {run.name} ({run.id}): {', '.join(titles)}", file=sys.stderr)
-        print(f"split: {parts.protocol}; validation: {parts.val_protocol}", file=sys.stderr)
+        print(printable(f"run {run.name} ({run.id}): {', '.join(titles)}"), file=sys.stderr)
+        protocols = f"split: {parts.protocol}; validation: {parts.val_protocol}"
+        print(printable(protocols), file=sys.stderr)
         weights = sum(p.numel() for p in recognizer.parameters() if p.requires_grad)
         metrics = record_results(run, recognizer, store, parts, data.batch_size)
         log_metrics(run, {"parameters": weights})

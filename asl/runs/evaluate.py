@@ -30,6 +30,7 @@ from asl.runs.plan import DataPlan
 from asl.runs.results import write_results
 from asl.runtime.labels import LABELS, read_facts, read_labels
 from asl.runtime.predict import check_model
+from asl.terminal import printable
 from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.inputs import record_inputs
 from asl.tracking.record import log_metrics, record_files, record_params
@@ -128,7 +129,8 @@ def evaluate_run(
     leaks = leakage(loaded, store, predictions.index, part)
     if leaks:
         leak = "; ".join(leaks)
-        print(f"warning: seen in training by {loaded.run.name}: {leak}", file=sys.stderr)
+        warning = f"warning: seen in training by {loaded.run.name}: {leak}"
+        print(printable(warning), file=sys.stderr)
     seen = "; ".join(leaks or ["nothing"])
     if leaks is None:
         seen = "not known, as the run had other clips, or another packing of them"

@@ -20,6 +20,7 @@ from asl.runs.fine_tune import initial_run, start_from
 from asl.runs.load import LoadedRun, reading_config
 from asl.runs.plan import RunPlan, plan_of_config, variation
 from asl.runs.results import record_results
+from asl.terminal import printable
 from asl.tracking.descriptions import record_description, results_description
 from asl.tracking.find import find_run, run_config
 from asl.tracking.found import CHECKPOINT_REMOVED, MONITOR, SPLIT_BY_DIGEST
@@ -200,7 +201,7 @@ def _run(
     classifier, data = build(plan, store, split)
     if start:
         copied = start_from(classifier.recognizer, start)
-        print(f"init_from: {copied}", file=sys.stderr)
+        print(printable(f"init_from: {copied}"), file=sys.stderr)
     sizes = _parameter_counts(classifier)
     if not resumed:
         record_start(run, plan.params, plan.config, store, split)
@@ -300,4 +301,4 @@ def _print_start(run: TrackedRun, split: Split, sizes: Mapping[str, int]) -> Non
         *split.notes,
         f"parameters: {sum(sizes.values()):,} ({parts})",
     ]
-    print("\n".join(lines), file=sys.stderr)
+    print(printable("\n".join(lines)), file=sys.stderr)

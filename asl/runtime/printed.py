@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from asl.runtime.predict import Prediction
+from asl.terminal import printable
 
 
 def as_lines(predictions: Mapping[str, Prediction]) -> str:
@@ -23,7 +24,7 @@ def as_json(predictions: Mapping[str, Prediction]) -> str:
         {"clip": clip, "predictions": [{"sign": sign, "probability": p} for sign, p in best]}
         for clip, best in predictions.items()
     ]
-    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+    return _encodable(json.dumps(objects, ensure_ascii=False, indent=2)) + "\n"
 
 
 def as_csv(predictions: Mapping[str, Prediction]) -> str:
@@ -33,9 +34,14 @@ def as_csv(predictions: Mapping[str, Prediction]) -> str:
     table.writerow(["clip", "rank", "sign", "probability"])
     for clip, best in predictions.items():
         table.writerows([clip, rank, *scored] for rank, scored in enumerate(best, start=1))
-    return text.getvalue()
+    return _encodable(text.getvalue())
 
 
 def one_line(text: str) -> str:
     """A name of a stranger's, without line breaks and control characters of terminals."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable(text).replace("\n", " ").replace("\t", " ")
+
+
+def _encodable(text: str) -> str:
+    r"""The text, with `\udcff`, as JSON has it, for a byte of a file's name that is no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()

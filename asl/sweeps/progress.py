@@ -18,6 +18,7 @@ from rich.text import Text
 from asl.sweeps.optuna_private import stale_trials
 from asl.sweeps.queue import END, ERROR, RETRY_OF, RUN, WHY, was_interrupted, without_duplicates
 from asl.sweeps.study import best_trial, finished
+from asl.terminal import printable
 
 _STATES = ("complete", "pruned", "failed", "interrupted", "running")
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -27,7 +28,7 @@ _SHOWN = 8  # ended trials on the screen
 
 def log_line(line: str) -> None:
     """Print a line on the terminal, not into a log that stdout is redirected to."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 # --- counts -------------------------------------------------------------------------------------
@@ -127,10 +128,11 @@ def format_duration(seconds: float) -> str:
 
 def format_values(values: dict[str, Any]) -> str:
     """A trial's values in one line."""
-    return " ".join(
+    text = " ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
         for key, value in values.items()
     )
+    return printable(text)
 
 
 def format_result(trial: FrozenTrial) -> str:
@@ -138,9 +140,9 @@ def format_result(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         return ", ".join(f"{value:.4f}" for value in trial.values)
     if trial.state is TrialState.PRUNED:
-        return f"PRUNED, {trial.user_attrs.get(WHY, '')}"
+        return printable(f"PRUNED, {trial.user_attrs.get(WHY, '')}")
     if END in trial.user_attrs:
-        return f"FAILED, {trial.user_attrs.get(ERROR, '')}"
+        return printable(f"FAILED, {trial.user_attrs.get(ERROR, '')}")
     return "interrupted, to be run again"
 
 

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from asl.errors import UserError
+from asl.terminal import printable
 from asl.tracking.found import CHOOSING_METRICS, FoundRun, best_first
 from asl.tracking.ranking import rank
 from asl.tracking.store import Tracker
@@ -66,12 +67,12 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     best = min(comparable, key=lambda run: rank(run.metrics, wanted))
     others = len(runs) - len(comparable)
     protocol = f"{newest.split}, validation: {newest.tags.get('val_protocol', 'unknown')}"
-    print(
+    chosen = (
         f"run=best: of {len(comparable)} on {newest.data}, {protocol}, epoch by {newest.monitor}, "
         f"as the newest: {best.name} by {next(m for m in wanted if m in best.metrics)}"
-        + (f"; {others} others have other clips or protocols" if others else ""),
-        file=sys.stderr,
+        + (f"; {others} others have other clips or protocols" if others else "")
     )
+    print(printable(chosen), file=sys.stderr)
     return best
 
 

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from asl.files import locked
+from asl.terminal import printable
 from asl.tracking.address import lock_folder
 
 LOCK_TAG = "asl.lock"  # of a run: the name of its lock, which is held before the run is created
@@ -65,7 +66,7 @@ def end_killed_runs(client: MlflowClient, experiment_id: str, work: Path) -> Non
             for run in client.search_runs([experiment_id], f"tags.`{LOCK_TAG}` = '{name}'"):
                 if run.info.status == "RUNNING":
                     client.set_terminated(run.info.run_id, "KILLED")
-                    title = run.info.run_name
+                    title = printable(run.info.run_name or run.info.run_id)
                     print(f"{title} had been killed, and is marked so now", file=sys.stderr)
             for file in files:
                 file.unlink(missing_ok=True)

@@ -10,8 +10,12 @@ import yaml
 
 import asl
 from asl.cli import run
+from asl.clips.packing_progress import summarise
+from asl.clips.sources.base import Problem
+from asl.commands.tables import console
 from asl.errors import UserError
 from asl.paths import as_file_name
+from asl.sweeps.progress import log_line
 from asl.tracking.find import download, find_run
 from asl.tracking.lock import LOCK_TAG, lock_name, run_lock
 from asl.tracking.store import open_tracker
@@ -258,6 +262,38 @@ def test_names_in_the_table_of_runs(received, odd_names, capsys):
     table = capsys.readouterr().out
     assert "test=[ben]" in table
     assert all(name in table for name in odd_names)
+
+
+ESCAPE = "\x1b[2J\x1b]0;title\x07\u202e"
+
+
+def test_escape_sequences_in_names_of_runs(received, capsys):
+    tracker, run_id = received.tracker, received.run.run_id
+    for key in ("mlflow.runName", "data", "split", "val_protocol"):
+        tracker.client.set_tag(run_id, key, f"{key}{ESCAPE}")
+    tracking = f"tracking.uri={received.uri}"
+    found = find_run(tracker, run_id)
+    assert ESCAPE in found.name
+    commands = [
+        ["runs"], ["runs", "--mean"], ["train", f"resume={found.name}"],
+        ["retrain", f"run={found.name}"], ["evaluate", "run=none such\x1b[2J"],
+    ]  # fmt: skip
+    for command in commands:
+        run([*command, tracking])
+        printed = "".join(capsys.readouterr())
+        assert "[2J" in printed
+        assert "\x1b" not in printed
+        assert "\u202e" not in printed
+
+
+def test_escape_sequences_in_names_of_signs_and_studies(odd_store, capsys):
+    reason = Problem("a.npy", "is of the sign '\x1b[2J'"), Problem("b.npy", "\x1b[2J")
+    summarise(odd_store, [], list(reason), False, 1.0, print)
+    log_line("trial 1: \x1b[2J")
+    console().print(f"a {ESCAPE} line")
+    printed = "".join(capsys.readouterr())
+    assert "[2J" in printed
+    assert "\x1b" not in printed
 
 
 def test_names_in_the_lines_of_predictions(odd_names, capsys, monkeypatch):
