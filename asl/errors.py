@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 _DISK_ERRORS = {
     getattr(errno, name)
     for name in (
-        "EACCES", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENODEV", "ENOENT", "ENOSPC", "ENOTCONN",
-        "ENXIO", "EPERM", "EROFS", "ESTALE",
+        "EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG",
+        "ENODEV", "ENOENT", "ENOSPC", "ENOTCONN", "ENOTDIR", "ENXIO", "EPERM", "EROFS", "ESTALE",
     )
     if hasattr(errno, name)  # Windows lacks some
 }  # fmt: skip
@@ -32,7 +32,7 @@ def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
 
 
 def disk_failure(error: BaseException) -> str | None:
-    """One sentence for an error that comes of a disk: full, read-only or gone; None for others."""
+    """One sentence for an error of a disk (full, read-only, gone) or of a path; else None."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
             where = f"{cause.filename}: " if cause.filename else ""

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,7 +19,7 @@ from asl.clips.copies import find_copies
 from asl.clips.packing import pack_shards
 from asl.clips.packing_progress import packing_progress, summarise
 from asl.clips.shards import REFUSE_ODD, Packing, Shard, ShardTask, remove_temporary_files
-from asl.clips.sources.base import Listing, Problem, Source
+from asl.clips.sources.base import Listing, Problem, Source, is_text
 from asl.clips.store import FORMAT, SHARDS, ClipStore, is_store, read_manifest
 from asl.clips.store_writer import Index, make_index, write_index, writing
 from asl.errors import UserError, unknown
@@ -81,7 +82,7 @@ def prepare(
     with writing(store_dir):
         remove_temporary_files(packing.folder)
         choice = _choice(columns, read_manifest(store_dir) or {})
-        listing = _with_columns(source.listing(), choice)
+        listing = _listing(source, choice)
         _fail_on(listing.problems, on_problem, source.root)
         tasks, unchanged = find_changes(packing, listing.entries)
         _fail_on(_clip_problems(unchanged.values()), on_problem, source.root)
@@ -107,7 +108,7 @@ def _open_unchanged(
     """
     manifest = read_manifest(store_dir) or {}
     choice = _choice(columns, manifest) if "columns" in manifest else []
-    listing = _with_columns(packing.source.listing(), choice)
+    listing = _listing(packing.source, choice)
     tasks, shards = find_changes(packing, listing.entries)
     if not tasks:
         index = _index(packing, store_dir, listing, shards, name, choice)
@@ -125,8 +126,16 @@ def _choice(columns: ColumnChoice | None, manifest: Mapping[str, Any]) -> Column
     return choice
 
 
-def _with_columns(listing: Listing, choice: ColumnChoice) -> Listing:
-    return listing._replace(columns=choose_columns(listing.columns, choice))
+def _listing(source: Source, choice: ColumnChoice) -> Listing:
+    """The clips with the chosen columns; raises UserError where a name is no text."""
+    listing = source.listing()
+    listing = listing._replace(columns=choose_columns(listing.columns, choice))
+    of_clips = chain.from_iterable(entry[:4] for entry in listing.entries)
+    names = [*source.signs, *of_clips, *listing.columns, *chain(*listing.columns.values())]
+    if not is_text("".join(names)):
+        odd = next(name for name in names if not is_text(name))
+        raise UserError(f"{source.root}: the name {odd!a} is no text that UTF-8 can hold")
+    return listing
 
 
 def _index(

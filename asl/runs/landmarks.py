@@ -13,6 +13,7 @@ from asl.clips.sources.gislr import write_clip
 from asl.errors import UserError
 from asl.files import replacing
 from asl.landmarks import MEDIAPIPE_HOLISTIC
+from asl.terminal import printable
 from asl.video.decode import BadVideo
 from asl.video.extract import extract
 
@@ -51,18 +52,22 @@ def landmarks(
     problems = []
     for number, video in enumerate(videos, start=1):
         clip = out / f"{video.stem}.parquet"
-        if clip.exists():
-            echo(f"{clip}: there already")
-            continue
         try:
-            with _progress(f"{video.name} ({number} of {len(videos)})") as advance:
+            if clip.exists():
+                echo(printable(f"{clip}: there already"))
+                continue
+            with _progress(f"{printable(video.name)} ({number} of {len(videos)})") as advance:
                 found = extract(video, mirror=mirror, fps=fps, advance=advance)
         except BadVideo as problem:
             problems.append(str(problem))
             continue
+        except OSError as error:
+            problems.append(f"{video}: cannot be read ({error.strerror})")
+            continue
         with replacing(clip) as file:
             write_clip(file, found.clip)
-        echo(f"{clip}: {_seen(found.clip)}{f'; the video {found.note}' if found.note else ''}")
+        note = f"; the video {found.note}" if found.note else ""
+        echo(printable(f"{clip}: {_seen(found.clip)}{note}"))
     return problems
 
 

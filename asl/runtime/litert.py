@@ -1,5 +1,6 @@
 """Opening a .tflite in LiteRT, TFLite's interpreter."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
     Raises:
         UserError: there is no such file, it is not a TFLite file, or it has another signature.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where the name is too long
         raise UserError(f"{path}: there is no such file; `asl export` writes one")
     try:
         run = interpreter(path, threads).get_signature_runner("serving_default")

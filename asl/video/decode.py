@@ -49,6 +49,7 @@ def open_video(path: Path) -> Video:
 
     Raises:
         BadVideo: it is missing, empty, or no video.
+        OSError: it cannot be read.
     """
     capture = _opened(path)
     rate, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -90,11 +91,17 @@ def thinning(video: Video, fps: float | None) -> float:
 
 
 def _opened(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
-        raise BadVideo(path, "there is no such file")
-    if not path.stat().st_size:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+        name = str(path).encode().decode()  # OpenCV opens names of UTF-8 alone
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise BadVideo(path, "there is no such file") from error
+    except UnicodeEncodeError as error:
+        raise BadVideo(path, "has a name that is not UTF-8; rename it") from error
+    if empty:
         raise BadVideo(path, "is empty (0 bytes)")
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(name)
     if not capture.isOpened():
         raise BadVideo(path, "is no video that can be decoded, or a broken one")
     return capture

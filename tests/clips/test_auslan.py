@@ -1,5 +1,6 @@
 """The reader of a glove's .sign files, and what comes after it for such clips."""
 
+import os
 import pickle
 import tarfile
 
@@ -108,6 +109,18 @@ def test_calibrations_are_no_signs_and_other_names_are_problems(folder):
     assert len(source.listing().entries) == 5
     names = [problem.path for problem in source.listing().problems]
     assert names == ["signs/Notes/boy0.sign", "signs/ann1/boy.sign"]
+
+
+def test_a_name_of_other_bytes_a_folder_and_a_link_cost_nothing_else(folder, tmp_path):
+    (folder / "signs/ann1" / os.fsdecode(b"\xff0.sign")).write_text(sign_file([[0] * 8]))
+    (folder / "signs/ann1/folder0.sign").mkdir()
+    (folder / "signs/ann1/link0.sign").symlink_to("nowhere")
+    store = prepare(AuslanSource(folder), tmp_path / "store")
+    assert len(store) == 5
+    problems = (tmp_path / "store" / "problems.csv").read_text()
+    assert "signs/ann1/\\udcff0.sign,has a name that is not UTF-8; rename it" in problems
+    assert "signs/ann1/link0.sign,there is no such file" in problems
+    assert "folder0" not in problems
 
 
 def test_no_files_and_a_torn_archive_are_answered_in_one_sentence(tmp_path):

@@ -34,6 +34,23 @@ def seen(monkeypatch):
     return calls
 
 
+def test_a_video_that_cannot_be_read_costs_only_its_own_clip(seen, tmp_path, capsys, monkeypatch):
+    extracted = landmarks.extract
+
+    def some_refused(path, **options):
+        if path.name == "6.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return extracted(path, **options)
+
+    monkeypatch.setattr(landmarks, "extract", some_refused)
+    names = ["x" * 300 + "\x1b[2J.mp4", "6.mp4", "5.mp4"]
+    assert run(["landmarks", *names, f"out={tmp_path}"]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["5.parquet"]
+    printed = capsys.readouterr()
+    assert "x [2J.mp4: cannot be read (File name too long)\n" in printed.err
+    assert "asl landmarks: 6.mp4: cannot be read (Permission denied)\n" in printed.err
+
+
 def test_each_video_becomes_a_clip_and_finished_ones_stay(seen, tmp_path, capsys):
     out = tmp_path / "clips"
     assert run(["landmarks", "5.mp4", "9.mp4", f"out={out}"]) == 0

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import struct
 import zipfile
 
@@ -103,6 +104,23 @@ def test_modules_in_the_working_folder_are_not_imported(model, clip, tmp_path, m
     monkeypatch.chdir(folder)
     assert predict(model, [clip])[0]
     assert not (folder / "marker").exists()
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_clip_whose_name_is_not_utf_8(model, clip, form, tmp_path, capsys):
+    path = clip.rename(tmp_path / os.fsdecode(b"\xff.npy"))
+    assert run(["predict", str(model), str(path), form]) == 0
+    out = capsys.readouterr().out
+    if form == "--json":
+        assert json.loads(out)[0]["clip"] == str(path)
+    else:
+        assert "\\udcff.npy,1," in out
+
+
+def test_a_model_whose_name_is_too_long(clip, capsys):
+    name = "x" * 300 + ".tflite"
+    assert run(["predict", name, str(clip)]) == 2
+    assert f"asl predict: {name}: there is no such file" in capsys.readouterr().err
 
 
 def npy_header(shape, kind="<f4"):

@@ -1,5 +1,6 @@
 """Video files as people have them: each has one clear outcome."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def test_a_phones_upright_video_is_upright(film):
     (picture, *_) = frames(path)
     assert picture.shape == (64, 48, 3)
     assert picture[:12, -12:].mean() > 200  # the corner, turned by 90° clockwise
+
+
+def test_a_name_of_other_bytes_and_a_folder_get_one_sentence(film, tmp_path):
+    path = film().rename(tmp_path / os.fsdecode(b"\xff.mp4"))
+    with pytest.raises(BadVideo, match="has a name that is not UTF-8; rename it"):
+        frames(path)
+    with pytest.raises(BadVideo, match="there is no such file"):
+        frames(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from asl.clips.sources.base import MAX_FRAMES, BadClip, Entry, Listing, Problem, Reading
+from asl.clips.sources.base import (
+    MAX_FRAMES,
+    BadClip,
+    Entry,
+    Listing,
+    Problem,
+    Reading,
+    without_odd_names,
+)
 from asl.clips.splits import sorted_names
 from asl.errors import UserError
 
@@ -52,13 +60,13 @@ class AuslanSource:
         """
         self.root, self.layout = Path(root), "powerglove"
         self.settings: dict[str, Any] = {}
-        found = (path.relative_to(root).as_posix() for path in self.root.rglob("*.sign"))
-        self._files = sorted(found)
-        self._packed = not self._files
-        if self._packed:
-            self._files = sorted(self._unpacked)
-        if not self._files:
+        found = [path for path in self.root.rglob("*.sign") if not path.is_dir()]
+        self._packed = not found
+        in_folder = (path.relative_to(root).as_posix() for path in found)
+        names = sorted(self._unpacked if self._packed else in_folder)
+        if not names:
             raise UserError(f"data.root={root}: holds no .sign file and no {ARCHIVE}")
+        self._files, self._odd_names = without_odd_names(names)
         matches = filter(None, map(_MEMBER.search, self._files))
         self._places = {match.string: match.groups() for match in matches if _is_sign(match)}
         self.signs = sorted_names([sign for _, _, sign, _ in self._places.values()])
@@ -68,7 +76,7 @@ class AuslanSource:
 
         The column `session` has the name of the signer's session.
         """
-        entries, sessions, problems = [], [], []
+        entries, sessions, problems = [], [], list(self._odd_names)
         for row, name in enumerate(self._files):
             if name in self._places and self._is_empty(name):
                 problems.append(Problem(name, "has no frames"))
@@ -91,7 +99,8 @@ class AuslanSource:
     def _is_empty(self, name: str) -> bool:
         if self._packed:
             return not self._unpacked[name]
-        return (self.root / name).stat().st_size == 0
+        file = self.root / name
+        return file.exists() and not file.stat().st_size  # a link may lead nowhere
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_unpacked"}

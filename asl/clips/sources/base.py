@@ -44,6 +44,27 @@ def clip_names(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
+def without_odd_names(paths: Sequence[str]) -> tuple[list[str], list["Problem"]]:
+    """The paths that are text, and a problem for each that is not: no index could hold its name."""
+    texts, problems = [], []
+    for path in paths:
+        if is_text(path):
+            texts.append(path)
+        else:
+            name = path.encode(errors="backslashreplace").decode()
+            problems.append(Problem(name, "has a name that is not UTF-8; rename it"))
+    return texts, problems
+
+
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it, which it cannot where a file's name has other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Problem(NamedTuple):
     """Something wrong with a raw file.
 

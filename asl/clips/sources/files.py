@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asl.clips.sources.arrays import NO_SIGNERS, UNKNOWN_SIGNER, Signs, sign_names
-from asl.clips.sources.base import Entry, Listing, Problem
+from asl.clips.sources.base import Entry, Listing, Problem, without_odd_names
 from asl.clips.splits import sorted_names
 from asl.clips.store import is_store_folder
 from asl.errors import UserError, unknown
@@ -79,15 +79,17 @@ class ClipFiles:
         Raises:
             UserError: there is no file with the suffix, or the csv is missing or lacks a column.
         """
-        paths = sorted(_files_below(self.root, self._suffix))
-        if not paths:
+        found = sorted(_files_below(self.root, self._suffix))
+        if not found:
             raise UserError(f"data.root={self.root}: holds no {self._suffix} file")
+        paths, odd_names = without_odd_names(found)
         if self._pattern:
             rows, problems = _by_pattern(self._pattern, paths)
             signers = "signer" in self._pattern.fields
         else:
             rows, problems = self._from_csv(paths)
             signers = self._columns["signer"] != "none"
+        problems += odd_names
         entries, further = [], []
         for row, values in rows:
             sign = self._names.get(row.sign) if self._names else row.sign
