@@ -17,6 +17,7 @@ from asl.evaluation.intervals import over_signers, wilson
 from asl.evaluation.paired import accuracy_by_clip, by_group, claim, compare_pair, only_one
 from asl.evaluation.plots import curves as draw_curves
 from asl.evaluation.predictions import per_clip
+from asl.files import replacing_in
 from asl.paths import PROJECT
 from asl.runs.evaluate import evaluate_file
 from asl.runs.plan import DataPlan
@@ -126,8 +127,8 @@ def compare(
         record_text(run, "\n".join(claims) + "\n", "claims.txt")
         record_description(run, "\n\n".join(claims))
         directory = directory or PROJECT / "data" / "comparisons" / run.name
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "compare.html").write_text(page, encoding="utf-8")
+        with replacing_in(directory) as folder:
+            (folder / "compare.html").write_text(page, encoding="utf-8")
     return ComparedRuns(run.id, claims, table, directory / "compare.html")
 
 

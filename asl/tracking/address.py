@@ -39,7 +39,11 @@ class Address(NamedTuple):
 
     @property
     def client_uri(self) -> str:
-        """What MLflow's client opens."""
+        """What MLflow's client opens.
+
+        The address's patience is that of the first look at a file, whether its tables are there:
+        MLflow sets another one only for its sessions. Names of locks are made of it, too.
+        """
         return f"{self.uri}?timeout={LOCKED_SECONDS}" if self.database else self.uri
 
 

@@ -67,14 +67,15 @@ def remove(tracker: Tracker, checkpoints: Sequence[Removable]) -> None:
 
     Raises:
         UserError: another process works on one of the runs.
+        OSError: files cannot be removed; the same call goes on.
     """
     locks = lock_folder(tracker.client.tracking_uri, tracker.experiment_id, tracker.work)
     for each in checkpoints:
         run = tracker.client.get_run(each.run.run_id)
         with run_lock(locks, lock_name(run), each.run.name):
             tracker.client.set_tag(each.run.run_id, CHECKPOINT_REMOVED, each.reason)
-            for folder in each.folders:
-                shutil.rmtree(folder, ignore_errors=True)
+            for folder in filter(Path.exists, each.folders):
+                shutil.rmtree(folder)
 
 
 def _not_needed(runs: Sequence[FoundRun]) -> Iterator[tuple[FoundRun, str]]:

@@ -10,6 +10,7 @@ pytest.importorskip("cv2")
 
 from asl.clips.prepare import prepare
 from asl.clips.sources.base import BadClip
+from asl.clips.sources.gislr import write_clip
 from asl.clips.sources.video import VideoSource
 from asl.errors import UserError
 from asl.video import extract
@@ -83,6 +84,33 @@ def test_a_video_is_looked_at_again_only_where_something_changed(folder, seen):
     seen.clear()
     read_all(folder, mirror=True, fps=None)
     assert seen[0] == ("ana", "1", True, None)
+
+
+def test_a_name_of_other_bytes_is_a_problem_of_its_own(folder, seen):
+    (folder / "raw/ana/hello" / os.fsdecode(b"\xff.mp4")).write_text("9")
+    store = prepare(VideoSource(folder / "raw", clips=folder / "landmarks"), folder / "store")
+    assert len(store) == 3
+    problems = (folder / "store/problems.csv").read_text("utf-8")
+    assert "ana/hello/\\udcff.mp4,has a name that is not UTF-8; rename it" in problems
+
+
+def test_a_full_disk_ends_the_search_and_keeps_what_was_found(folder, seen, monkeypatch):
+    """Otherwise each further video would be looked at in vain, and skipped."""
+    source = VideoSource(folder / "raw", clips=folder / "landmarks")
+
+    def full(path, clip):
+        if len(clip) == 9:
+            raise OSError(28, "No space left on device")
+        write_clip(path, clip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asl.clips.sources.video.write_clip", full)
+        with pytest.raises(UserError, match=r"No space left on device.* repeat the command"):
+            prepare(source, folder / "store", workers=1)
+    assert [call[:2] for call in seen] == [("ana", "1"), ("ana", "2")]
+    seen.clear()
+    assert len(prepare(source, folder / "store", workers=1)) == 3
+    assert ("ana", "1") not in [call[:2] for call in seen]
 
 
 def test_a_mistake_is_one_sentence(folder):

@@ -1,5 +1,7 @@
 """asl compare: recognizers side by side on the same clips."""
 
+from pathlib import Path
+
 import pytest
 
 from asl.tracking.find import download, find_run, find_runs
@@ -36,6 +38,25 @@ def test_runs_are_compared_on_a_page_and_in_mlflow(
     accuracy = find_run(store, trained).metrics["test/accuracy"]
     metrics = download(store, run.run_id, "metrics.csv").read_text()
     assert f"{trained},{accuracy}" in metrics
+
+
+def test_a_full_disk_leaves_the_page_of_before(
+    workbench, trained, other, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "compare.html").write_text("the page of before")
+    write = Path.write_text
+
+    def full(path, text, *arguments, **options):
+        if tmp_path in path.parents:
+            write(path, text[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, text, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert workbench("compare", trained, other, f"compare.dir={tmp_path}") == 1
+    assert capsys.readouterr().err.endswith("asl compare: No space left on device\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.html"]
+    assert (tmp_path / "compare.html").read_text() == "the page of before"
 
 
 def test_a_file_is_compared_with_its_run(workbench, trained, exported, tmp_path, capsys):

@@ -75,3 +75,21 @@ def test_nothing_is_removed_unless_it_is_said(keep, tracker, uri, request, capsy
     assert not (tracker.artifacts / run / "artifacts" / "checkpoints").exists()
     assert asl(["clean", *tracking]) == 0
     assert "checkpoints not needed: 0.00 MB of 0 runs" in capsys.readouterr().out
+
+
+def test_what_cannot_be_removed_is_not_said_to_be(keep, tracker, uri, request, capsys, monkeypatch):
+    run = keep("failed", 3_000_000, status="FAILED")
+    tracking = [f"tracking.uri={uri}", f"tracking.experiment={request.node.name}"]
+
+    def read_only(path, **_):
+        raise OSError(30, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", read_only)
+        assert asl(["clean", "--remove", *tracking]) == 1
+    printed = capsys.readouterr()
+    assert "removed" not in printed.out
+    assert printed.err == "asl clean: best.ckpt: Read-only file system\n"
+    assert asl(["clean", "--remove", *tracking]) == 0  # goes on
+    assert "removed: 3.00 MB of 1 runs" in capsys.readouterr().out
+    assert not (tracker.artifacts / run / "artifacts" / "checkpoints").exists()

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from asl.clips.sources.arrays import Signs
 from asl.clips.sources.base import BadClip, Entry, Listing, Reading
 from asl.clips.sources.files import ClipFiles
@@ -83,7 +85,7 @@ class VideoSource:
 
         Raises:
             BadClip: what is wrong with the video.
-            UserError: OpenCV or a model is missing.
+            UserError: OpenCV or a model is missing, or the landmarks cannot be kept.
             OSError: a fault of the disk or the system.
         """
         video = self.root / entry.path
@@ -100,10 +102,7 @@ class VideoSource:
         except BadVideo as problem:
             raise BadClip(entry.path, problem.reason) from problem
         if not found.note and changed is not None:  # what is odd would not be known another time
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(kept) as file:
-                write_clip(file, found.clip)
-                os.utime(file, ns=(changed, changed))
+            _keep(found.clip, kept, changed)
             self._report()
         return Reading(found.clip, found.note)
 
@@ -114,3 +113,21 @@ class VideoSource:
             _last_line = time.monotonic()
             done = sum(1 for _ in self._clips.rglob("*.parquet"))
             print(f"landmarks of {done:,} of {self._videos:,} videos", file=sys.stderr, flush=True)
+
+
+def _keep(clip: np.ndarray, kept: Path, changed: int) -> None:
+    """Writes a clip that bears its video's time.
+
+    Raises:
+        UserError: it cannot be written; the next video's could not either.
+    """
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as file:
+            write_clip(file, clip)
+            os.utime(file, ns=(changed, changed))
+    except OSError as error:
+        raise UserError(
+            f"{kept}: cannot be written ({error.strerror}); the landmarks that are kept stay: make "
+            "room, or name another folder with data.source.clips=, and repeat the command"
+        ) from error
