@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from hypothesis import strategies as st
 from asl.cli import run
 from asl.clips.sources.base import Entry
 from asl.clips.sources.gislr import write_clip, write_lists
+from asl.clips.sources.pose import pose_bytes
 from asl.clips.store import ClipStore
+from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.tracking.find import download, find_runs
 from asl.tracking.store import open_tracker
 
@@ -29,6 +32,9 @@ NAMES = [
     "100%", "null", "NA", "nan", "None", "true", "1e3", "007", "7", "-1", "a/b", "..", "é中\u202e",
     "$5", r"$\frac$", "a$_$b", "[bye]", "[/b]", "[red]x[/red]", "x" * 5000, "9" * 5000,
 ]  # fmt: skip
+FILE_NAMES = [name for name in NAMES if len(name) < 99 and "/" not in name and name != ".."]
+GLOVE_SIGNS = [name for name in FILE_NAMES if not name[-1].isdigit()]  # a number follows
+GLOVE_SIGNERS = ["ann", "ben", "x", "null", "nan", "true"]
 FRAMES = {"one frame": 1, "long": 10_000}
 VALUES = {
     "constant": 0.5,
@@ -39,9 +45,16 @@ VALUES = {
     "empty": np.nan,
 }
 KINDS = ["plain", "plain", *FRAMES, *VALUES]
-SKIPPED = {reader: {"huge", "infinite"} for reader in ("gislr", "npy", "npz")}
+SUFFIXES = {
+    "gislr": ".parquet", "npy": ".npy", "npz": ".npz", "pose": ".pose", "auslan95": ".sign",
+}  # fmt: skip
+READERS = list(SUFFIXES)
+SKIPPED = {reader: {"huge", "infinite"} for reader in READERS}
 SKIPPED["npy"].add("empty")  # its length is that up to the last detection
-PATHS = ["/etc/passwd", "../outside.npy", "a/../../b.npy", "missing.npy"]
+SKIPPED["auslan95"].add("empty")  # a glove measures always
+PATHS = [
+    "/etc/passwd", "../outside.npy", "a/../../b.npy", "missing.npy", "x" * 5000, "0.npy/inside.npy",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,14 @@ class OddSet:
     split: str
 
     def array(self, number: int) -> np.ndarray:
-        """A clip, float32 [frames, landmarks, 3]."""
+        """A clip, float32 [frames, landmarks, channels]."""
         kind = self.clips[number][2]
-        landmarks = 543 if self.reader == "gislr" else 20
+        landmarks, channels = {"npy": (20, 3), "npz": (20, 3), "auslan95": (1, 8)}.get(
+            self.reader, (543, 3)
+        )
         frames = FRAMES.get(kind, 6)
-        frames = min(frames, 100) if self.reader == "gislr" else frames
-        clip = np.random.default_rng(number).random((frames, landmarks, 3), np.float32)
+        frames = min(frames, 100) if landmarks == 543 else frames
+        clip = np.random.default_rng(number).random((frames, landmarks, channels), np.float32)
         clip[:2] = VALUES.get(kind, clip[:2])
         if kind in ("constant", "zero", "empty"):
             clip[:] = VALUES[kind]
@@ -67,17 +82,44 @@ class OddSet:
 
 @st.composite
 def odd_sets(draw):
-    names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)
-    signs, signers = draw(names), draw(names)
+    reader = draw(st.sampled_from(READERS))
+    signs, signers = (
+        draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
+        for names in names_of(reader)
+    )
     # Not every sign by every signer: some are missing from training or test.
     pairs = st.tuples(*map(st.sampled_from, (signs, signers, KINDS)))
     clips = draw(st.lists(pairs, min_size=1, max_size=16))
-    reader = draw(st.sampled_from(["gislr", "npy", "npz"]))
     return OddSet(clips, reader, draw(st.sampled_from(["signer_holdout", "random"])))
+
+
+def names_of(reader: str) -> tuple[list[str], list[str]]:
+    """Names of signs and of signers that a reader may meet."""
+    return (GLOVE_SIGNS, GLOVE_SIGNERS) if reader == "auslan95" else (NAMES, NAMES)
+
+
+def every_name(reader: str) -> OddSet:
+    """Each name as a sign and as a signer, each kind of clip, and a sign that has a single clip."""
+    signs, signers = names_of(reader)
+    clips = [(sign, signers[-1 - i % len(signers)], KINDS[i % 10]) for i, sign in enumerate(signs)]
+    clips += [(sign, signers[i // 2 % len(signers)], "plain") for i, sign in enumerate(signs)]
+    return OddSet([*clips, ("one clip", signers[0], "plain")], reader, "signer_holdout")
 
 
 ONE_SIGN = OddSet([("null", who, "plain") for who in ("1e3", "NA", "$5")], "npz", "signer_holdout")
 ONE_SIGNER = OddSet([(sign, "[/b]", "plain") for sign in ("a,b", "7")], "npz", "signer_holdout")
+POSES = OddSet(
+    [(sign, who, "plain") for sign in ("$5", "a\r\nb") for who in ("null", "1e3", "..")]
+    + [("$5", "null", kind) for kind in (*FRAMES, *VALUES)],
+    "pose",
+    "signer_holdout",
+)
+GLOVES = OddSet(
+    [(sign, who, "plain") for sign in ("$", "a\r\nb") for who in ("null", "ann", "x")]
+    + [("$", "null", kind) for kind in (*FRAMES, *VALUES)],
+    "auslan95",
+    "signer_holdout",
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,21 +130,30 @@ def uri(tmp_path_factory):
 def write(odd: OddSet, root: Path) -> list[str]:
     """Write the raw data set; returns the arguments that name it."""
     root.mkdir(parents=True)
+    places = [f"data.root={root}", f"data.store={root.parent}/store", "data.dtype=float32"]
+    if odd.reader == "auslan95":
+        write_gloves(odd, root)
+        return ["data=auslan95", *places]
     signs = list(dict.fromkeys(sign for sign, *_ in odd.clips))
     arrays = [odd.array(number) for number in range(len(odd.clips))]
-    suffix = "parquet" if odd.reader == "gislr" else "npy"
-    paths = [f"{number}.{suffix}" for number in range(len(odd.clips))]
+    suffix = SUFFIXES[odd.reader]
+    paths = [f"{number}{suffix}" for number in range(len(odd.clips))]
     rows = [(p, sign, signer) for p, (sign, signer, _) in zip(paths, odd.clips, strict=True)]
     rows += [(path, signs[0], "hello") for path in (*PATHS, paths[0])]
     if odd.reader == "gislr":
         write_lists(root, [Entry(p, who, str(i), s) for i, (p, s, who) in enumerate(rows)], signs)
         for path, clip in zip(paths, arrays, strict=True):
             write_clip(root / path, clip)
-    elif odd.reader == "npy":
+    elif odd.reader in ("npy", "pose"):
         with (root / "list.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", "sign", "participant_id"), *rows])
         for path, clip in zip(paths, arrays, strict=True):
-            np.save(root / path, clip)
+            if odd.reader == "npy":
+                np.save(root / path, clip)
+            else:
+                (root / path).write_bytes(pose_bytes(clip, MEDIAPIPE_HOLISTIC))
+        if odd.reader == "pose":
+            return ["data=pose", *places, "data.source.files=list.csv"]
         (root / "clips.yaml").write_text("{layout: kinect20, files: list.csv}")
     else:
         padded = np.full((len(arrays), max(map(len, arrays)), 20, 3), np.nan, np.float32)
@@ -113,8 +164,18 @@ def write(odd: OddSet, root: Path) -> list[str]:
         np.savez(root / "all.npz", X=padded, length=lengths, sign=signs, participant_id=signers)
         (root / "clips.yaml").write_text("{layout: kinect20, file: all.npz}")
     landmarks = "gislr118" if odd.reader == "gislr" else "kinect20"
-    places = [f"data.root={root}", f"data.store={root.parent}/store", "data.dtype=float32"]
     return [f"data={odd.reader}", *places, f"data.landmarks={landmarks}"]
+
+
+def write_gloves(odd: OddSet, root: Path) -> None:
+    for number, (sign, signer, _) in enumerate(odd.clips):
+        file = root / f"{signer}1" / f"{sign}{number}.sign"
+        file.parent.mkdir(exist_ok=True)
+        x, y, z, roll, *bends = odd.array(number)[:, 0].T
+        columns = [x, y, z, roll, -x, -x, *bends, bends[-1]]
+        frames = zip(*(column.tolist() for column in columns), strict=True)
+        lines = [", ".join([*map(str, frame), "0xFF", "0", "0", "0"]) for frame in frames]
+        file.write_text("\n".join(lines), encoding="utf-8")
 
 
 def outcome(*arguments: str) -> tuple[int, str, str]:
@@ -137,7 +198,10 @@ def check(odd: OddSet, root: Path, uri: str, export: bool) -> None:
     if status:
         return
     store = ClipStore.open(root / "store")
-    assert list(zip(store.clip_signs, store.clip_signers, strict=True)) == [c[:2] for c in kept]
+    packed = list(zip(store.clip_signs, store.clip_signers, strict=True))
+    if odd.reader == "auslan95":  # in the order of its files' names
+        packed, kept = sorted(packed), sorted(kept)
+    assert packed == [clip[:2] for clip in kept]
     assert np.isfinite(np.nan_to_num(store.read(0))).all()
 
     tiny = ["model=lstm", "model.hidden=16", "features.frames=8", "trainer=smoke"]
@@ -159,11 +223,14 @@ def check(odd: OddSet, root: Path, uri: str, export: bool) -> None:
     assert outcome("eda", *data, f"report.dir={root}/eda")[0] == 0
     chosen = ["export.variants=[float32]", f"export.dir={root}/export", "export.register=null"]
     assert outcome("export", f"run={trained.run_id}", *chosen, tracking)[0] == 0
-    files = sorted(map(str, (root / "raw").glob("*.npy" if odd.reader == "npy" else "*.parquet")))
-    if files:
-        _, out, _ = outcome("predict", f"{root}/export/model_float32.tflite", *files, "--json")
-        for answer in json.loads(out):
-            assert {each["sign"] for each in answer["predictions"]} <= set(store.signs)
+    files = sorted(map(str, (root / "raw").rglob(f"*{SUFFIXES[odd.reader]}")))
+    if odd.reader == "npz":
+        files = [f"{files[0]}:{row}" for row in range(len(odd.clips))]
+    _, out, _ = outcome("predict", f"{root}/export/model_float32.tflite", *files, "--json")
+    answers = json.loads(out)
+    assert len(answers) >= len(store)
+    for answer in answers:
+        assert {each["sign"] for each in answer["predictions"]} <= set(store.signs)
 
 
 def settled(examples: int):
@@ -179,6 +246,8 @@ def settled(examples: int):
 
 
 def checked(odd: OddSet, tmp_path: Path, uri: str, export: bool) -> None:
+    if odd.reader == "pose" and find_spec("pose_format") is None:
+        return
     shutil.rmtree(tmp_path / "set", ignore_errors=True)
     check(odd, tmp_path / "set", uri, export)
 
@@ -186,7 +255,9 @@ def checked(odd: OddSet, tmp_path: Path, uri: str, export: bool) -> None:
 @given(odd=odd_sets())
 @example(odd=ONE_SIGN)
 @example(odd=ONE_SIGNER)
-@settled(3)
+@example(odd=POSES)
+@example(odd=GLOVES)
+@settled(1)
 def test_an_odd_data_set_is_trained_on_or_refused_in_a_sentence(odd, tmp_path, uri):
     checked(odd, tmp_path, uri, export=False)
 
@@ -194,7 +265,9 @@ def test_an_odd_data_set_is_trained_on_or_refused_in_a_sentence(odd, tmp_path, u
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @given(odd=odd_sets())
-@settled(6)
+@example(odd=every_name("pose"))
+@example(odd=every_name("auslan95"))
+@settled(4)
 def test_an_odd_data_set_goes_as_far_as_the_phone(odd, tmp_path, uri):
     checked(odd, tmp_path, uri, export=True)
 
@@ -205,3 +278,91 @@ def test_four_hundred_signers(tmp_path, uri):
     clips = [(sign, signer, "plain") for signer in signers for sign in ("hello", "bye")]
     for split in ("signer_holdout", "signer_kfold"):
         checked(OddSet(clips, "npz", split), tmp_path, uri, export=split == "signer_holdout")
+
+
+@pytest.mark.slow
+def test_a_pose_file_of_ten_thousand_frames(tmp_path):
+    pytest.importorskip("pose_format", reason="pip install 'asl[pose]'")
+    clip = np.random.default_rng(0).random((10_000, 543, 3), np.float32)
+    path = tmp_path / "raw/ana/hello/1.pose"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(pose_bytes(clip, MEDIAPIPE_HOLISTIC))
+    data = ["data=pose", f"data.root={tmp_path}/raw", f"data.store={tmp_path}/store"]
+    assert outcome("prepare", *data)[0] == 0
+    assert ClipStore.open(tmp_path / "store").frames.tolist() == [10_000]
+
+
+# --- videos -------------------------------------------------------------------------------------
+
+
+def write_videos(root: Path, kinds: list[tuple[str, str, str]], person: bytes = b"") -> None:
+    """Videos `SIGNER/SIGN/NUMBER.mp4`: of nobody, with a person, cut short, empty, or of text."""
+    cv2 = pytest.importorskip("cv2", reason="the extra [video] is not installed")
+    root.mkdir(parents=True)
+    film = root.parent / "nobody.mp4"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"mp4v"), 30, (64, 48))
+    for shade in (20, 90):
+        writer.write(np.full((48, 64, 3), shade, np.uint8))
+    writer.release()
+    nobody = film.read_bytes()
+    contents = {
+        "nobody": nobody, "person": person, "cut": nobody[: len(nobody) // 2], "empty": b"",
+        "text": b"no video" * 99,
+    }  # fmt: skip
+    for number, (sign, signer, kind) in enumerate(kinds):
+        path = root / signer / sign / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents[kind])
+
+
+@pytest.fixture
+def landmark_models():
+    from asl.video.models import are_there
+
+    if not are_there():
+        pytest.skip("no models of MediaPipe")
+
+
+def test_videos_of_nobody_are_reported(tmp_path, landmark_models):
+    kinds = ["nobody", "cut", "empty", "text"]
+    videos = [(FILE_NAMES[i], FILE_NAMES[-i], kinds[i % 4]) for i in range(len(FILE_NAMES))]
+    write_videos(tmp_path / "raw", videos)
+    places = [f"data.root={tmp_path}/raw", f"data.store={tmp_path}/store"]
+    kept = f"data.source.clips={tmp_path}/landmarks"
+    status, _, err = outcome("prepare", "data=video", *places, kept)
+    assert status == 2
+    assert f"holds no clip that can be read ({len(videos)} problems" in err
+    problems = pd.read_csv(tmp_path / "store/problems.csv")
+    assert problems["reason"].str.contains("shows no person|no video|is empty|no frame").all()
+    assert problems["reason"].str.contains("shows no person").sum() == -(-len(videos) // 4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_odd_videos_go_as_far_as_the_phone(tmp_path, uri, shared_data, landmark_models):
+    person = shared_data / "videos" / "yo_001.mp4"
+    if not person.is_file():
+        pytest.skip("no videos there")
+    signs, signers = ("$5", "a\r\nb"), ("null", "1e3", "100%")
+    videos = [(sign, signer, "person") for sign in signs for signer in signers]
+    videos += [("$5", "null", kind) for kind in ("nobody", "cut", "empty", "text")]
+    write_videos(tmp_path / "raw", videos, person.read_bytes())
+    data = ["data=video", f"data.root={tmp_path}/raw", f"data.store={tmp_path}/store"]
+    data += [f"data.source.clips={tmp_path}/landmarks", "data.source.fps=3"]
+    assert outcome("prepare", *data)[0] == 0
+    store = ClipStore.open(tmp_path / "store")
+    packed = sorted(zip(store.clip_signs, store.clip_signers, strict=True))
+    assert packed == sorted(video[:2] for video in videos[:6])
+    tiny = ["model=lstm", "model.hidden=16", "features.frames=8", "trainer=smoke"]
+    tracking = f"tracking.uri={uri}"
+    assert outcome("train", *data, *tiny, "trainer.max_epochs=1", tracking)[0] == 0
+    found = max(find_runs(open_tracker({"uri": uri})), key=lambda each: each.started)
+    chosen = ["export.variants=[float32]", f"export.dir={tmp_path}/export", "export.register=null"]
+    assert outcome("export", f"run={found.run_id}", *chosen, tracking)[0] == 0
+    model = f"{tmp_path}/export/model_float32.tflite"
+    files = [f"{tmp_path}/raw/null/a\r\nb/3.mp4"]
+    files += [str(next((tmp_path / "raw").rglob(f"{number}.mp4"))) for number in range(6, 10)]
+    status, out, err = outcome("predict", model, *files, "--json")
+    assert status == 1
+    assert {answer["clip"].split(".mp4")[0] for answer in json.loads(out)} == {files[0][:-4]}
+    assert len([line for line in err.splitlines() if line.startswith("asl predict: ")]) == 4
