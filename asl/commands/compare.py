@@ -35,6 +35,5 @@ def _compare(cfg: DictConfig) -> None:
     for row in compared.metrics.itertuples(index=False):
         table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
     console().print(table)
-    for claim in compared.claims:
-        print(printable(claim))
+    print(printable("\n".join(compared.claims)))
     print(f"comparison: {printable(str(compared.page))}  id: {compared.run_id}")
