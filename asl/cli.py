@@ -20,6 +20,7 @@ COMMANDS = {
         "asl.commands.download",
         "fetch a public data set, check it and put it where prepare looks",
     ),
+    "record": ("asl.commands.record", "record clips of one's own signs in a page in the browser"),
     "landmarks": (
         "asl.commands.landmarks",
         "find the landmarks in videos: clips that predict and prepare read",
@@ -42,6 +43,7 @@ COMMANDS = {
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
     "predict": ("asl.commands.predict", "name the signs in clips with a .tflite"),
     "spot": ("asl.commands.spot", "find the signs in long videos: files for ELAN and tables"),
+    "page": ("asl.commands.page", "recognise signs in a page in the browser, from the camera"),
     "ui": ("asl.commands.ui", "open the MLflow UI on the tracked runs"),
     "completion": ("asl.commands.completion", "print the shell code for tab completion"),
 }

@@ -1,7 +1,7 @@
 """Where configs lie and where results go: in a checkout, or in the working folder.
 
-Installed by pip, `conf/` and `experiments/` are part of the package, and `data/`, `mlruns/` and
-`exports/` belong to the folder that the command is started in.
+Installed by pip, `conf/`, `experiments/` and `web/` are part of the package, and `data/`, `mlruns/`
+and `exports/` belong to the folder that the command is started in.
 """
 
 import os
@@ -15,6 +15,7 @@ IN_CHECKOUT = (_CHECKOUT / "conf" / "train.yaml").is_file()
 PROJECT = _CHECKOUT if IN_CHECKOUT else Path.cwd()
 CONF = _CHECKOUT / "conf" if IN_CHECKOUT else PACKAGE / "conf"
 EXPERIMENTS = _CHECKOUT / "experiments" if IN_CHECKOUT else PACKAGE / "experiments"
+WEB = _CHECKOUT / "web" if IN_CHECKOUT else PACKAGE / "web"
 
 
 _LONGEST = 200  # bytes of the 255 that file systems take; a suffix may follow

@@ -3,8 +3,9 @@
     python docs/make_images.py
 
 needs a store of `data=words15`, runs on it as in docs/tutorial.md (one of them `model=lstm`), a
-finished `asl sweep` and `asl crossval` on it, `asl eda`, and Chromium for the pictures of pages. A
-picture whose runs are missing is left as it is, and named.
+finished `asl sweep` and `asl crossval` on it, `asl eda`, the best run exported with
+`export.frames=64 export.dir=exports/words15`, a video of a signer, and Chromium for the pictures of
+pages. A picture whose runs are missing is left as it is, and named.
 """
 
 import contextlib
@@ -31,10 +32,11 @@ import asl
 from asl.cli import run
 from asl.clips.drawing import draw_clip
 from asl.evaluation.plots import confusion_matrix
-from asl.paths import PROJECT
+from asl.paths import PROJECT, raw_data
 from asl.tracking.find import FoundRun, download
 from asl.tracking.store import open_tracker
 from asl.tracking.view import prepare_view
+from benchmarks.chromium import Chromium
 
 IMAGES = Path(__file__).parent / "images"
 DPI = 110
@@ -57,6 +59,8 @@ def main() -> None:
         "strip.png": draw_strip,
         "eda.png": photograph_eda,
         "comparison.png": photograph_comparison,
+        "page.png": photograph_page,
+        "record.png": photograph_record,
     }
     for name, make in pictures.items():
         _attempt(name, make)
@@ -122,6 +126,68 @@ def photograph_comparison(target: Path) -> None:
             raise ValueError("asl compare failed")
         (page,) = Path(folder).glob("*.html")
         _screenshot(page.as_uri(), target, 1100, 1400)
+
+
+def photograph_page(target: Path) -> None:
+    """The page of `asl page`, given the landmarks of a clip."""
+    store = asl.open_store("words15")
+    file = PROJECT / "exports" / "words15" / "model_float16_n64.tflite"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served("page", f"model={file.resolve(strict=True)}") as address,
+        Chromium(size=(1000, 690)) as browser,
+    ):
+        clip = Path(folder) / f"{CLIP}.npy"
+        np.save(clip, store.read(store.find(CLIP)))
+        browser.open(address)
+        browser.wait("document.getElementById('status').textContent === 'Ready'")
+        browser.choose_file("#file", clip)
+        browser.wait("document.getElementById('status').textContent.endsWith('frames')")
+        browser.photograph(target)
+
+
+def photograph_record(target: Path) -> None:
+    """The page of `asl record` after a clip, its landmarks without the picture of the person."""
+    with tempfile.TemporaryDirectory() as folder:
+        typed = ("signs=[hello,thanks,water,milk]", "signer=anna", f"out={folder}/recordings")
+        camera = _film(Path(raw_data("videos")) / "hoy_001.mp4", Path(folder) / "camera.mjpeg")
+        with (
+            served("record", *typed, "seconds=1.5") as address,
+            Chromium(camera=camera, size=(1000, 690)) as browser,
+        ):
+            browser.open(address)
+            browser.wait("document.getElementById('where').textContent")
+            browser.value("document.getElementById('where').hidden = true")  # a folder's path
+            browser.value("document.getElementById('video').style.visibility = 'hidden'")
+            browser.value("document.getElementById('camera').click()")
+            browser.wait("document.getElementById('skeleton').dataset.bones > 20", 180)
+            browser.press(" ")
+            browser.wait("document.querySelector('.recording')", 60)
+            browser.wait("document.getElementById('skeleton').dataset.bones > 40", 60)
+            browser.photograph(target)
+
+
+def _film(video: Path, target: Path) -> Path:
+    """Pictures of a video as a camera that Chromium can be given."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(video.resolve(strict=True)))
+    pictures = [capture.read()[1] for _ in range(40)][20::4]
+    small = [cv2.resize(picture, (640, 360)) for picture in pictures]
+    target.write_bytes(b"".join(cv2.imencode(".jpg", each)[1].tobytes() for each in small))
+    return target
+
+
+@contextlib.contextmanager
+def served(*arguments: str) -> Iterator[str]:
+    """The link of a command that serves a page."""
+    command = [sys.executable, "-c", "import asl.cli; asl.cli.main()", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().split()[1]
+        finally:
+            server.send_signal(signal.SIGINT)
 
 
 class Page(NamedTuple):

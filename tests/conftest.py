@@ -122,10 +122,10 @@ def isl30_store(shared_data, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_tflite() -> Callable[[Path], Path]:
+def tiny_tflite() -> Callable[..., Path]:
     """Writes a file of the competition's contract for three signs, without TensorFlow.
 
-    It gives the softmax of the mean x, y and z.
+    It gives the softmax of the mean x, y and z. Its number of frames is free or fixed.
     """
     import numpy as np
     from ai_edge_litert import schema_py_generated as tfl
@@ -182,7 +182,9 @@ def tiny_tflite() -> Callable[[Path], Path]:
         ],
     )
 
-    def write(path: Path) -> Path:
+    def write(path: Path, frames: int | None = None) -> Path:
+        inputs = graph.tensors[0]
+        inputs.shape, inputs.shapeSignature = [frames or 1, 543, 3], [frames or -1, 543, 3]
         path.write_bytes(pack(model))
         return path
 

@@ -55,6 +55,10 @@ def test_the_runtime_needs_neither_torch_nor_tensorflow_nor_mlflow():
     assert not imports_without({"torch", "tensorflow", "mlflow", "hydra"}, modules("runtime"))
 
 
+def test_the_page_needs_neither_torch_nor_tensorflow_nor_mlflow():
+    assert not imports_without({"torch", "tensorflow", "mlflow", "hydra", "cv2"}, modules("page"))
+
+
 def test_video_needs_the_layout_and_files_alone():
     pytest.importorskip("cv2")
     heavy = {"torch", "tensorflow", "mlflow", "hydra", "mediapipe", "requests", "pyarrow"}

@@ -130,6 +130,32 @@ class ShowSettings(BaseModel):
     every: PositiveInt
 
 
+Port = Annotated[int, Field(ge=0, lt=2**16)]
+
+
+class PageSettings(BaseModel):
+    """The scalars of conf/page.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    run: str | int | None
+    tflite: str | None
+    build: str | int | None
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    port: Port | None
+
+
+class RecordSettings(BaseModel):
+    """The scalars of conf/record.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    signs: list[str | int | float]
+    signer: str | int
+    out: str
+    clips: PositiveInt
+    seconds: Annotated[float, Field(ge=0.5, le=20)]
+    port: Port | None
+
+
 class RetrainSettings(BaseModel):
     """The scalars of conf/retrain.yaml."""
 

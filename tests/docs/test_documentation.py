@@ -114,7 +114,7 @@ def test_a_command_that_is_shown_is_understood(line, monkeypatch, capsys):
 
 def composes(name: str, overrides: list[str]) -> None:
     """Fails where the config has an unknown choice or key, or a value of the wrong type."""
-    if name in ("evaluate", "show"):
+    if name in ("evaluate", "show", "page"):
         overrides = [re.sub("^model=", "tflite=", each) for each in overrides]
     config = compose(name, overrides)
     if name in ("train", "crossval", "sweep"):

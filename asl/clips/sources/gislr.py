@@ -29,7 +29,7 @@ TRAIN_CSV = "train.csv"
 SIGN_MAP = "sign_to_prediction_index_map.json"
 CLIPS_FOLDER = "train_landmark_files"
 _FETCH = "`asl download` fetches the public data sets"
-_CSV_COLUMNS = ["path", "participant_id", "sequence_id", "sign"]
+CSV_COLUMNS = ["path", "participant_id", "sequence_id", "sign"]
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
 _SIZE = MEDIAPIPE_HOLISTIC.size
@@ -174,7 +174,7 @@ def write_lists(root: Path, entries: Iterable[Entry], signs: list[str]) -> None:
     (root / SIGN_MAP).write_text(json.dumps(labels), encoding="utf-8")
     with (root / TRAIN_CSV).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_CSV_COLUMNS)
+        writer.writerow(CSV_COLUMNS)
         writer.writerows(
             [entry.path, entry.signer, entry.sequence_id, entry.sign] for entry in entries
         )
@@ -188,7 +188,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_train_csv(path: Path) -> tuple[list[Entry], dict[str, list[str]]]:
     """The rows, and every further column whose name stands there once."""
-    columns = _CSV_COLUMNS
+    columns = CSV_COLUMNS
     if not path.is_file():
         raise UserError(f"{path}: the list of clips is missing")
     # Without threads, because the process may be forked afterwards.

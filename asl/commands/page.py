@@ -1,0 +1,64 @@
+"""asl page: a page that recognises signs in the browser, served here or as a folder to host."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from asl.config.compose import plain, run_command
+from asl.config.overrides import format_override
+from asl.config.plan import best_among
+from asl.config.schema import PageSettings, checked
+from asl.errors import UserError
+
+if TYPE_CHECKING:
+    from asl.page.build import Recognizer
+
+BUILD = "--build"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_command("page", list(_typed(arguments)), _page)
+
+
+def _typed(arguments: Sequence[str]) -> Iterator[str]:
+    """`--build DIR` as a key, and `model=`, to Hydra a choice of network, as `tflite=`."""
+    words = iter(arguments)
+    for word in words:
+        option, _, folder = word.partition("=")
+        if option == BUILD:
+            yield format_override("build", folder or next(words, ""))
+        else:
+            yield f"tflite={word[6:]}" if word.startswith("model=") else word
+
+
+def _page(cfg: DictConfig) -> None:
+    from asl.page.build import build
+    from asl.page.start import recognise
+
+    settings = checked(cfg, PageSettings)
+    if (settings["run"] is None) == (settings["tflite"] is None):
+        raise UserError("page needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both")
+    if settings["build"] == "":
+        raise UserError(f"{BUILD}: name a folder: {BUILD} DIR")
+    recognizer = _recognizer(cfg)
+    if settings["build"] is not None:
+        build(Path(str(settings["build"])), recognizer, settings["threshold"])
+        print(f"page: {settings['build']}  (any web server can host it, with https for the camera)")
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        recognise(recognizer, threshold=settings["threshold"], port=settings["port"])
+
+
+def _recognizer(cfg: DictConfig) -> "Recognizer":
+    from asl.page.build import open_recognizer
+
+    if cfg.tflite is not None:
+        return open_recognizer(Path(cfg.tflite), Path(cfg.tflite).stem)
+    from asl.runs.page import recognizer_of_run
+    from asl.tracking.store import open_tracker
+
+    return recognizer_of_run(str(cfg.run), open_tracker(plain(cfg.tracking)), **best_among(cfg))

@@ -1,0 +1,21 @@
+// The clips that the local server has saved; each is on its disk before `save` gives it back.
+
+import { writeClip } from "./npy.js";
+
+const ADDRESS = "api/clips";
+
+/** Those of this signer: `{id, sign}` each. */
+export const savedClips = () => request(ADDRESS);
+
+export function saveClip(sign, frames) {
+  const body = writeClip(frames);
+  return request(`${ADDRESS}?sign=${encodeURIComponent(sign)}`, { method: "POST", body });
+}
+
+export const deleteClip = (id) => request(`${ADDRESS}/${id}`, { method: "DELETE" });
+
+async function request(address, options) {
+  const response = await fetch(address, options);
+  if (!response.ok) throw new Error((await response.text()) || response.statusText);
+  return response.json();
+}
