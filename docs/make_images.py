@@ -135,7 +135,7 @@ def photograph_page(target: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         served("page", f"model={file.resolve(strict=True)}") as address,
-        Chromium(size=(1000, 690)) as browser,
+        Chromium(size=(1000, 790)) as browser,
     ):
         clip = Path(folder) / f"{CLIP}.npy"
         np.save(clip, store.read(store.find(CLIP)))
@@ -152,8 +152,8 @@ def photograph_record(target: Path) -> None:
         typed = ("signs=[hello,thanks,water,milk]", "signer=anna", f"out={folder}/recordings")
         camera = _film(Path(raw_data("videos")) / "hoy_001.mp4", Path(folder) / "camera.mjpeg")
         with (
-            served("record", *typed, "seconds=1.5") as address,
-            Chromium(camera=camera, size=(1000, 690)) as browser,
+            served("record", *typed, "seconds=5") as address,
+            Chromium(camera=camera, size=(1000, 790)) as browser,
         ):
             browser.open(address)
             browser.wait("document.getElementById('where').textContent")
@@ -162,8 +162,7 @@ def photograph_record(target: Path) -> None:
             browser.value("document.getElementById('camera').click()")
             browser.wait("document.getElementById('skeleton').dataset.bones > 20", 180)
             browser.press(" ")
-            browser.wait("document.querySelector('.recording')", 60)
-            browser.wait("document.getElementById('skeleton').dataset.bones > 40", 60)
+            browser.wait("document.querySelector('.recording') !== null", 60)
             browser.photograph(target)
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -176,25 +177,23 @@ def test_recorded_clips_outlive_a_reload_and_a_killed_server(film, tmp_path, cap
     out = tmp_path / "recordings"
     typed = ["record", "signs=[hello,bye]", "signer=anna", f"out={out}", "seconds=0.5", "clips=1"]
     saved = "[...document.querySelectorAll('#saved li')].map(line => line.textContent).join()"
-    command = Command(*typed)
-    port = command.link.rpartition(":")[2].strip("/")
     with Chromium(camera=film) as browser:
-        browser.open(command.link)
-        browser.wait("document.getElementById('prompt').textContent === 'hello'")
-        browser.value("document.getElementById('camera').click()")
-        browser.wait(f"{BONES} > 20", 180)
-        browser.press(" ")
-        browser.wait(f"{STATUS} === 'Saved: hello, clip 1'", 120)
-        assert (out / "train.csv").read_text().count("anna") == 2  # in the path and as signer
-        browser("Page.reload")
-        browser.wait(f"{saved} === 'hello: 1 of 1,bye: 0 of 1'")
-        command.end(signal.SIGKILL)
-        command = Command(*typed, f"port={port}")
-        browser("Page.reload")
-        browser.wait(f"{saved} === 'hello: 1 of 1,bye: 0 of 1'")
-        assert browser.value("document.getElementById('prompt').textContent") == "bye"
-        assert own(browser.requests, command.link)
-    command.end(signal.SIGTERM)
+        with Command(*typed) as command:
+            browser.open(command.link)
+            browser.wait("document.getElementById('prompt').textContent === 'hello'")
+            browser.value("document.getElementById('camera').click()")
+            browser.wait(f"{BONES} > 20", 180)
+            browser.press(" ")
+            browser.wait(f"{STATUS} === 'Saved: hello, clip 1'", 180)
+            browser("Page.reload")
+            browser.wait(f"{saved} === 'hello: 1 of 1,bye: 0 of 1'")
+        # Leaving that block has killed the server.
+        port = urlsplit(command.link).port
+        with Command(*typed, f"port={port}") as command:
+            browser("Page.reload")
+            browser.wait(f"{saved} === 'hello: 1 of 1,bye: 0 of 1'")
+            assert browser.value("document.getElementById('prompt').textContent") == "bye"
+            assert own(browser.requests, command.link)
     capsys.readouterr()
     store = tmp_path / "store"
     data = ["data=gislr", f"data.root={out}", f"data.store={store}", "workers=1"]
