@@ -83,6 +83,28 @@ class Job(NamedTuple):
     by_digest: str
 
 
+class Protocol(NamedTuple):
+    """How a cross-validation divides clips.
+
+    Attributes:
+        folds: their numbers.
+        split: with fold 0 as its test.
+        independent: whether no fold's test has a signer of its training.
+        words: split, folds and seeds.
+    """
+
+    folds: list[int]
+    split: Split
+    independent: bool
+    words: str
+
+    def tags(self, plan: RunPlan, store: ClipStore, val_protocol: str) -> dict[str, str]:
+        """The tags of the parent run."""
+        tags = run_tags("crossval", plan.data.name, store.fingerprint, self.split)
+        tags |= {"split": self.words, "val_protocol": val_protocol}
+        return tags | {"signer_independent": str(self.independent).lower()}
+
+
 def crossval(
     plan: RunPlan,
     tracker: Tracker | None = None,
@@ -91,6 +113,7 @@ def crossval(
     seeds: int = 1,
     workers: int | None = None,
     parent: str | None = None,
+    reuse: bool = False,
 ) -> CrossvalRun:
     """Train and test every fold of the plan's split.
 
@@ -101,6 +124,8 @@ def crossval(
         seeds: runs of each fold, with the plan's seed and those after it.
         workers: runs at the same time; one a core, or one on a GPU, where None.
         parent: id of the run that the cross-validation belongs under.
+        reuse: whether a finished one of the same choices on the same clips, under the same parent,
+            is taken as it is; below a parent that is always so.
 
     Raises:
         UserError: the split has no folds, or runs failed; the others are kept.
@@ -115,36 +140,58 @@ def crossval(
     """
     tracker = tracker or open_tracker(plan.tracking)
     store = open_store(plan.data)
-    split = _first_fold(plan, store)
+    protocol = protocol_of(plan, store, folds, seeds)
+    split, numbers = protocol.split, protocol.folds
     check_trainable(store, split)
-    numbers = _checked_folds(folds, split)
     seed_list = list(range(plan.seed, plan.seed + seeds))
-    independent = _test_signer_independent(plan, store, split, numbers)
-    protocol = f"{split.family} {len(numbers)} folds × {len(seed_list)} seeds"
-    protocol += "" if independent else f" {NOT_INDEPENDENT}"
     digests = group_digests(plan, f"{store.fingerprint}{split.by_digest}", numbers, seed_list)
-    if parent and (done := finished_group(tracker, "crossval", digests, parent)):
+    takes = reuse or parent is not None
+    if takes and (done := finished_group(tracker, "crossval", digests, parent)):
         print(f"crossval {done.name} ({done.run_id}): finished already", file=sys.stderr)
-        return CrossvalRun(done.run_id, done.name, protocol, done.metrics)
+        return CrossvalRun(done.run_id, done.name, protocol.words, done.metrics)
     val_protocol = _val_protocol(split)
-    tags = run_tags("crossval", plan.data.name, store.fingerprint, split)
-    tags |= {"split": protocol, "val_protocol": val_protocol}
-    tags["signer_independent"] = str(independent).lower()
+    tags = protocol.tags(plan, store, val_protocol)
     name = f"crossval-{plan.study}-{plan.data.name}"
     with group_run(tracker, "crossval", name, tags, digests, parent) as run:
         record_all_clips(run, plan.data.name, plan.data.root, store, "cross-validation")
         done_before = folds_of(tracker, run.id)
         jobs = _jobs(plan, numbers, seed_list, done_before, store, split.by_digest)
-        about = f"crossval {run.name} ({run.id}): {protocol}\nvalidation: {val_protocol}"
+        about = f"crossval {run.name} ({run.id}): {protocol.words}\nvalidation: {val_protocol}"
         print(printable(about), file=sys.stderr)
         _run_all(jobs, workers, run, len(numbers) * len(seed_list), tracker)
-        table, columns, metrics = _record(tracker, run, plan.params, split.by)
+        finished = [fold for fold in folds_of(tracker, run.id) if fold.finished]
+        answers = out_of_fold(tracker, finished)
+        table, columns, metrics = record_answers(run, answers, plan.params, split.by)
+        record_mean_curves(tracker, run, [fold.run_id for fold in finished])
         what = f"**{plan.study}** on **{plan.data.name}**, each fold held out in turn"
-        record_description(run, averages_description(what, metrics, f"{protocol}; {val_protocol}"))
-    return CrossvalRun(run.id, run.name, protocol, metrics, table, columns)
+        where = f"{protocol.words}; {val_protocol}"
+        record_description(run, averages_description(what, metrics, where))
+    return CrossvalRun(run.id, run.name, protocol.words, metrics, table, columns)
 
 
 # --- which runs ---------------------------------------------------------------------------------
+
+
+def protocol_of(
+    plan: RunPlan, store: ClipStore, folds: Sequence[int] | None, seeds: int
+) -> Protocol:
+    """The folds of the plan's split.
+
+    Args:
+        plan: of each run.
+        store: the plan's clips.
+        folds: only these; all where None.
+        seeds: how many.
+
+    Raises:
+        UserError: the split has no folds, or not these.
+    """
+    split = _first_fold(plan, store)
+    numbers = _checked_folds(folds, split)
+    independent = _test_signer_independent(plan, store, split, numbers)
+    words = f"{split.family} {len(numbers)} folds × {seeds} seeds"
+    words += "" if independent else f" {NOT_INDEPENDENT}"
+    return Protocol(numbers, split, independent, words)
 
 
 def _first_fold(plan: RunPlan, store: ClipStore) -> Split:
@@ -343,16 +390,23 @@ def _unchanged_store(job: Job) -> ClipStore:
 # --- their figures ------------------------------------------------------------------------------
 
 
-def _record(
-    tracker: Tracker, parent: TrackedRun, params: Mapping[str, Any], by: str
+def record_answers(
+    parent: TrackedRun, clips: pd.DataFrame, params: Mapping[str, Any], by: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
-    """Record the tables of folds, signers and columns, the out-of-fold predictions, the means."""
-    finished = [fold for fold in folds_of(tracker, parent.id) if fold.finished]
-    clips = out_of_fold(tracker, finished)
+    """Record out-of-fold answers, the means, and the tables of folds, signers and columns.
+
+    Args:
+        parent: the run of the cross-validation.
+        clips: a row a clip and seed, see `asl.evaluation.crossval.COLUMNS`.
+        params: of the runs.
+        by: what the folds are kept apart by.
+
+    Returns:
+        The table of folds, that of the columns, and the means.
+    """
     table, columns = fold_table(clips, by), column_table(clips)
     metrics = summary(clips, table)
     shared = {key: value for key, value in params.items() if key not in ("seed", "split.fold")}
     record_params(parent, shared)
     record_crossval(parent, table, signer_table(clips), columns, clips, metrics)
-    record_mean_curves(tracker, parent, [fold.run_id for fold in finished])
     return table, columns, metrics

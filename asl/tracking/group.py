@@ -57,9 +57,9 @@ def group_run(
 
 
 def finished_group(
-    tracker: Tracker, kind: str, digests: Sequence[str], parent: str
+    tracker: Tracker, kind: str, digests: Sequence[str], parent: str | None
 ) -> FoundRun | None:
-    """A finished group of this identity that belongs under a parent."""
+    """A finished group of this identity that belongs under a parent, or with None under none."""
     groups = _same_groups(tracker, kind, digests, parent)
     return next((run for run in groups if run.status == "FINISHED"), None)
 
