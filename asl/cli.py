@@ -36,6 +36,10 @@ COMMANDS = {
     "sweep": ("asl.commands.sweep", "search hyperparameters; the same command resumes"),
     "retrain": ("asl.commands.retrain", "train a measured run's choices on all signers"),
     "ensemble": ("asl.commands.ensemble", "make one recognizer of several runs"),
+    "leaderboard": (
+        "asl.commands.leaderboard",
+        "rank every network on every public data set, signers held out",
+    ),
     "compare": ("asl.commands.compare", "compare runs or files on the same clips, with a test"),
     "runs": ("asl.commands.runs", "list tracked runs, best first"),
     "clean": ("asl.commands.clean", "list or remove checkpoints that nobody needs any more"),

@@ -78,6 +78,27 @@ class CrossvalSettings(RunSettings):
     workers: PositiveInt | None
 
 
+class LeaderboardFolder(BaseModel):
+    """The part `leaderboard` of conf/leaderboard.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+    dir: str | None
+
+
+class LeaderboardSettings(BaseModel):
+    """The settings of conf/leaderboard.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+    models: list[str] | None
+    sets: list[str] | None
+    baselines: list[str]
+    settings: list[str]
+    seeds: PositiveInt
+    folds: list[Annotated[int, Field(ge=0)]] | None
+    workers: PositiveInt | None
+    leaderboard: LeaderboardFolder
+
+
 class SweepSettings(BaseModel):
     """What `sweep=` may hold; the space itself `asl.sweeps.space` checks."""
 

@@ -1,0 +1,40 @@
+"""asl leaderboard: every network on every public data set, signers held out, in one table."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from asl.config.compose import run_command
+from asl.config.schema import LeaderboardSettings, checked
+from asl.paths import PROJECT
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command: 0, or 1 where a recognizer has not all of its figures."""
+    failed: list[str] = []
+    run_command("leaderboard", arguments, partial(_leaderboard, failed))
+    return 1 if failed else 0
+
+
+def _leaderboard(failed: list[str], cfg: DictConfig) -> None:
+    from asl.config.leaderboard import measured_command, recognizers
+    from asl.runs.leaderboard import leaderboard
+    from asl.tracking.store import open_tracker
+
+    settings = checked(cfg, LeaderboardSettings)
+    directory = settings["leaderboard"]["dir"]
+    ranking = leaderboard(
+        recognizers(settings),
+        open_tracker(settings["tracking"]),
+        Path(directory) if directory else PROJECT / "data" / "leaderboard",
+        seeds=settings["seeds"],
+        folds=settings["folds"],
+        workers=settings["workers"],
+        settings=settings["settings"],
+        command=measured_command(cfg),
+    )
+    print(ranking.text)
+    print(f"leaderboard: {ranking.directory / 'leaderboard.html'}")
+    failed += [row.name for row in ranking.rows if row.failure]
