@@ -1,0 +1,47 @@
+"""Real clips behind one another are found again, by the method and the measure of the benchmark."""
+
+import numpy as np
+import pytest
+
+from asl.runtime.spot import Segment
+from benchmarks.spotting import iou, joined, predictor_of, right, spotted
+
+
+def test_each_sign_counts_once_and_only_where_it_is():
+    truth = [Segment(0, 20, 3, 1.0), Segment(50, 70, 4, 1.0)]
+    assert iou(truth[0], Segment(10, 30, 3, 1.0)) == pytest.approx(1 / 3)
+    assert iou(*truth) == 0
+    assert right([Segment(2, 20, 3, 0.9), Segment(50, 70, 5, 0.9)], truth) == 1
+    assert right([Segment(0, 19, 3, 0.9), Segment(1, 20, 3, 0.9)], truth) == 1
+    assert right([Segment(12, 32, 3, 0.9)], truth) == 0
+
+
+@pytest.fixture(scope="module")
+def trained(words15_store, tmp_path_factory):
+    """A recognizer of words15 that has seen nothing of signer 3, and its split."""
+    import asl
+    from asl.tracking.store import open_tracker
+
+    folder = tmp_path_factory.mktemp("spotting")
+    choices = ["data=words15", f"data.store={words15_store.directory}", "model=cnn"]
+    few = ["split.test=[3]", "trainer.max_epochs=6", "trainer.enable_progress_bar=false"]
+    plan = asl.plan(*choices, *few, f"tracking.uri=sqlite:///{folder}/mlflow.db")
+    run = asl.train(plan, store=words15_store, draw=False)
+    recognizer = asl.load_recognizer(run.run_id, tracker=open_tracker(plan.tracking))
+    return recognizer, run.split.test
+
+
+@pytest.mark.slow
+def test_signs_of_a_new_signer_are_found_between_rests_and_nothing_in_the_rests(
+    trained, words15_store
+):
+    recognizer, rows = trained
+    rows = np.random.default_rng(0).permutation(rows)[:60]
+    recording = joined(words15_store, rows, "rest", seed=0)
+    found = spotted(predictor_of(recognizer), recording, words15_store, 20, 0.6)
+    assert right(found, recording.truth) >= 45
+    for segment in found:
+        shared = [
+            min(segment.end, true.end) - max(segment.start, true.start) for true in recording.truth
+        ]
+        assert max(shared) == segment.end - segment.start
