@@ -176,7 +176,7 @@ def _measured(entry: Entry, run: FoundRun, tracker: Tracker) -> Row:
 
 def _file(plan: RunPlan, run: FoundRun, tracker: Tracker) -> dict[str, float]:
     """Size and latency of the .tflite of one of its runs, measured unless they are recorded."""
-    if not FILE.values() <= run.metrics.keys():
+    if not set(FILE.values()) <= run.metrics.keys():
         from asl.export.requirements import check_installed
 
         check_installed()
