@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from asl.config.compose import run_command
 from asl.config.schema import LeaderboardSettings, checked
 from asl.paths import PROJECT
+from asl.terminal import printable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,6 +36,6 @@ def _leaderboard(failed: list[str], cfg: DictConfig) -> None:
         settings=settings["settings"],
         command=measured_command(cfg),
     )
-    print(ranking.text)
+    print(printable(ranking.text))
     print(f"leaderboard: {ranking.directory / 'leaderboard.html'}")
     failed += [row.name for row in ranking.rows if row.failure]

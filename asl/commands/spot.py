@@ -8,6 +8,7 @@ from pathlib import Path
 from asl.errors import UserError
 from asl.runs.spot import FORMS, THRESHOLD, spot
 from asl.runtime.clips import RATE
+from asl.terminal import printable
 
 OUT = "out="
 
@@ -46,5 +47,5 @@ def main(arguments: Sequence[str]) -> int:
         replace=options.replace,
     )
     for problem in problems:
-        print(f"asl spot: {problem}", file=sys.stderr)
+        print(printable(f"asl spot: {problem}"), file=sys.stderr)
     return 1 if problems else 0

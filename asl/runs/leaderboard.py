@@ -26,6 +26,7 @@ from asl.runs.crossval import crossval
 from asl.runs.data import open_store
 from asl.runs.load import load
 from asl.runs.plan import RunPlan
+from asl.terminal import printable
 from asl.tracking.find import children, download, find_run
 from asl.tracking.found import FoundRun
 from asl.tracking.record import record_metrics
@@ -200,7 +201,7 @@ def _finished(run: FoundRun, tracker: Tracker) -> list[FoundRun]:
 def _sentence(error: Exception) -> str:
     """Why there are no figures; a fault of the program is printed in full besides."""
     if not isinstance(error, UserError):
-        print(without_passwords(traceback.format_exc()), file=sys.stderr)
+        print(printable(without_passwords(traceback.format_exc())), file=sys.stderr)
     first = (str(error).splitlines() or [""])[0]
     name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return without_passwords(name + first)[:_LONGEST]
