@@ -33,8 +33,8 @@ from asl.tracking.record import record_metrics
 from asl.tracking.store import Tracker
 from asl.workers import cores
 
-FILE = {"megabytes": "float16/megabytes", "milliseconds": "float16/milliseconds"}
-"""Fields of a row that are metrics of the cross-validation, once they are measured."""
+FILE = ("float16/megabytes", "float16/milliseconds")
+"""Metrics that a cross-validation gets once its file is measured."""
 
 _LONGEST = 300  # characters of a failure
 
@@ -153,7 +153,8 @@ def _row(
     if entry.baseline:
         return row
     try:
-        return replace(row, **_file(plan, find_run(tracker, done.run_id), tracker))
+        size, latency = _file(plan, find_run(tracker, done.run_id), tracker)
+        return replace(row, megabytes=size, milliseconds=latency)
     except Exception as error:
         return replace(row, failure=f"not exported: {_sentence(error)}")
 
@@ -175,9 +176,9 @@ def _measured(entry: Entry, run: FoundRun, tracker: Tracker) -> Row:
     )
 
 
-def _file(plan: RunPlan, run: FoundRun, tracker: Tracker) -> dict[str, float]:
-    """Size and latency of the .tflite of one of its runs, measured unless they are recorded."""
-    if not set(FILE.values()) <= run.metrics.keys():
+def _file(plan: RunPlan, run: FoundRun, tracker: Tracker) -> tuple[float, float]:
+    """Megabytes and milliseconds of the .tflite of one of its runs, measured unless recorded."""
+    if not set(FILE) <= run.metrics.keys():
         from asl.export.requirements import check_installed
 
         check_installed()
@@ -188,9 +189,10 @@ def _file(plan: RunPlan, run: FoundRun, tracker: Tracker) -> dict[str, float]:
         recognizer = load(_finished(run, tracker)[0], tracker).recognizer
         figures = cost(recognizer, store.read(middle))
         measured = (figures["size"] / 1e6, figures["latency"])
-        record_metrics(tracker, run.run_id, dict(zip(FILE.values(), measured, strict=True)))
-        run = find_run(tracker, run.run_id)
-    return {name: run.metrics[metric] for name, metric in FILE.items()}
+        record_metrics(tracker, run.run_id, dict(zip(FILE, measured, strict=True)))
+        return measured
+    megabytes, milliseconds = (run.metrics[name] for name in FILE)
+    return megabytes, milliseconds
 
 
 def _finished(run: FoundRun, tracker: Tracker) -> list[FoundRun]:
