@@ -115,7 +115,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
 # --- a disk that is really full -----------------------------------------------------------------
 
 # In a name space of its own, where anybody may mount.
-MOUNTED = """
+SMALL_DISK = """
 import io, json, subprocess, sys
 from contextlib import redirect_stderr, redirect_stdout
 
@@ -130,9 +130,7 @@ def attempt(*arguments):
     from asl.cli import run
     with redirect_stderr(io.StringIO()) as error, redirect_stdout(io.StringIO()):
         return run(arguments), error.getvalue()
-"""
 
-SMALL_DISK = """
 disk, out, *train = sys.argv[1:]
 tracking = f"tracking.uri=sqlite:///{disk}/mlruns/mlflow.db"
 mount("-o", "size=64m")
@@ -153,19 +151,14 @@ open(f"{out}/told.json", "w").write(json.dumps(told))
 """
 
 
-def on_small_disk(code: str, folder: Path, *arguments: str, phase: str | None = None) -> None:
-    """Run code with a disk of its own at FOLDER/disk, FOLDER, and the arguments."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
-        pytest.skip("this machine does not allow a disk of one's own")
-    (folder / "disk").mkdir()
-    apart = ["unshare", "-rm", sys.executable, "-c", MOUNTED + code]
-    where = [*filter(None, [phase]), str(folder / "disk"), str(folder)]
-    subprocess.run([*apart, *where, *arguments], check=True)
-
-
 @pytest.mark.slow
 def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
-    on_small_disk(SMALL_DISK, tmp_path, "train", *SMALL, *workbench.data)
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
+        pytest.skip("this machine does not allow a disk of one's own")
+    (tmp_path / "disk").mkdir()
+    apart = ["unshare", "-rm", sys.executable, "-c", SMALL_DISK]
+    where = [str(tmp_path / "disk"), str(tmp_path)]
+    subprocess.run([*apart, *where, "train", *SMALL, *workbench.data], check=True)
     for status, printed in json.loads((tmp_path / "told.json").read_text()):
         assert status in (1, 2)
         assert "Traceback" not in printed
@@ -175,83 +168,3 @@ def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
     # KILLED: the disk had no room for the status FAILED; the next command ended that run.
     statuses = {run.status for run in find_runs(tracker)}
     assert {"FINISHED"} < statuses <= {"FINISHED", "FAILED", "KILLED"}
-
-
-OTHER_COMMANDS = """
-import os
-from pathlib import Path
-import numpy as np
-from asl.runs import landmarks
-from asl.tracking.database import list_runs
-from asl.video.extract import Extraction
-
-phase, disk, out, model, *train = sys.argv[1:]
-data = [argument for argument in train if argument.startswith("data")]
-uri = f"sqlite:///{disk}/mlruns/mlflow.db"
-tracking = f"tracking.uri={uri}"
-landmarks.extract = lambda path, **_: Extraction(np.zeros((99, 543, 3), np.float32), 30.0, "")
-
-def commands(video, a, b):
-    file = [f"model={model}", *data, "split=signer_holdout"]
-    return {
-        "landmarks": [video, f"out={disk}/landmarks"],
-        "show": ["0", *data, f"out={disk}/clip.html"],
-        "eda": [*data, f"report.dir={disk}/eda"],
-        "compare": [a, b, f"compare.dir={disk}/compare", tracking],
-        "evaluate": [*file, f"evaluate.dir={disk}/evaluation", tracking],
-        "retrain": [f"run={a}", tracking],
-        "clean": ["--remove", tracking],
-    }
-
-def told(video, a, b):
-    return {name: attempt(name, *typed) for name, typed in commands(video, a, b).items()}
-
-def files():
-    found = [path for path in Path(disk).rglob("*") if path.is_file()]
-    return {str(path): path.read_bytes().hex() for path in found if path.suffix != ".db"}
-
-answers = {}
-if phase == "full":
-    mount("-o", "size=64m")
-    for _ in range(3):  # the first run is superseded
-        assert attempt(*train, tracking)[0] == 0
-    a, b, _ = [run.name for run in list_runs({"uri": uri})]
-    made = commands("1.mp4", a, b)
-    for name in ("landmarks", "show", "eda", "compare", "evaluate"):
-        assert attempt(name, *made[name])[0] == 0, name
-    before = files()
-    for room in (0, 8):
-        mount("-o", f"remount,size={used() + room}k")
-        answers[f"{room} kB"] = told("2.mp4", a, b)
-        now = files()
-        answers["lost"] = [name for name in before if now.get(name) != before[name]]
-    subprocess.run(["mount", "--bind", disk, disk], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
-    again = [sys.executable, "-c", sys.orig_argv[2], "read-only", *sys.argv[2:], a, b]
-    subprocess.run(again, check=True)
-else:
-    *train, a, b = train
-    answers["read-only"] = told("2.mp4", a, b)
-    while not subprocess.run(["umount", "-l", disk], stderr=subprocess.DEVNULL).returncode:
-        pass
-    answers["gone"] = told("2.mp4", a, b)
-Path(out, f"{phase}.json").write_text(json.dumps(answers))
-"""
-
-
-@pytest.mark.slow
-def test_a_small_disk_gets_one_sentence_of_every_command(workbench, exported, tmp_path):
-    pytest.importorskip("cv2")
-    model = str(exported / "model_float32.tflite")
-    on_small_disk(OTHER_COMMANDS, tmp_path, model, "train", *SMALL, *workbench.data, phase="full")
-    full, others = (
-        json.loads((tmp_path / f"{phase}.json").read_text()) for phase in ("full", "read-only")
-    )
-    assert full.pop("lost") == []
-    for place, commands in (full | others).items():
-        for name, (status, printed) in commands.items():
-            assert "Traceback" not in printed, (place, name)
-            assert "Error executing job" not in printed
-            if status or place != "gone":  # a disk that is gone leaves a folder
-                assert status in (1, 2), (place, name)
-                assert printed.count(f"asl {name}: ") == 1, (place, name, printed)
