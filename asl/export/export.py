@@ -19,6 +19,7 @@ from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError
+from asl.export.calibration import Labelled, fit_answers
 from asl.export.onnx.convert import ExportedForward, to_onnx
 from asl.export.parity.accuracy import accuracies
 from asl.export.parity.clips import (
@@ -27,11 +28,12 @@ from asl.export.parity.clips import (
     stratified_sample,
 )
 from asl.export.parity.compare import (
+    ParityResult,
+    answers,
     check_parity,
     compare,
-    onnx_predictor,
-    probabilities,
-    torch_predictor,
+    onnx_describer,
+    torch_describer,
 )
 from asl.export.parity.contract import check_contract
 from asl.export.parity.diagnosis import diagnose
@@ -50,15 +52,22 @@ from asl.recognizer.ensemble import Ensemble
 from asl.recognizer.preprocessing.presence import detected_frames
 from asl.recognizer.recognizer import Recognizer
 from asl.runtime.labels import LABELS
-from asl.runtime.litert import load, pad_frames
+from asl.runtime.litert import load_all, pad_frames
 
 USABLE = ("model.onnx", *map(file_name, VARIANTS), LABELS, SUBMISSION)
 REPORTS = ("report.md", "report.json")
+CLIPS_A_SIGN = 5
+"""Training clips of each sign that embeddings are centred on and prototypes made of."""
+
+VALIDATED_ON = 256
+"""Validation clips that the threshold of `unknown` is chosen on."""
+
 SCRATCH = ".export-"  # the folder of files that are not verified yet
 TOOLS = (
     "torch", "onnx", "onnxscript", "ai-edge-litert", "ai-edge-quantizer", "onnxruntime", "onnx2tf",
     "tensorflow", "tf-keras",
 )  # fmt: skip
+Answers = Mapping[str, np.ndarray]  # what is said of clips: by the output, [clips, size]
 ROUTE = "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter"
 
 
@@ -186,10 +195,25 @@ class _Job:
 
     def calibration_clips(self) -> list[np.ndarray]:
         """Training clips for the ranges of int8; without data, real clips."""
-        if self.data is None:
-            return list(self.real.values())[:CALIBRATION_CLIPS]
-        store, split = self.data
-        return [store.read(row) for row in stratified_sample(store, split.train, CALIBRATION_CLIPS)]
+        return self.training(CALIBRATION_CLIPS).clips
+
+    def training(self, most: int) -> Labelled:
+        """So many training clips at most; without data real clips, whose signs are not known."""
+        if self.data is None or not len(self.data[1].train):
+            clips = list(self.real.values())[:most]
+            return Labelled(clips, np.zeros(len(clips), int))
+        return _labelled(self.data[0], self.data[1].train, most)
+
+    def validation(self, most: int) -> Labelled | None:
+        """So many validation clips at most; None without data of the recognizer's signs."""
+        if self.data is None or self.data[0].signs != list(self.recognizer.signs):
+            return None
+        return _labelled(self.data[0], self.data[1].val, most)
+
+
+def _labelled(store: ClipStore, rows: np.ndarray, most: int) -> Labelled:
+    some = stratified_sample(store, rows, most)
+    return Labelled([store.read(int(row)) for row in some], store.sign[some])
 
 
 def _clips_of(store: ClipStore, split: Split, most: int) -> tuple[str, dict[str, np.ndarray]]:
@@ -235,9 +259,15 @@ def _network(recognizer: Recognizer) -> str:
 def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Path]:
     """Write labels.json, model.onnx and the variants, and verify them; variant to .tflite."""
     facts = labels(job.recognizer) | _training(job) | ({"run": dict(run)} if run else {})
+    with timed(job.report, "calibration"):
+        training = job.training(max(CALIBRATION_CLIPS, CLIPS_A_SIGN * len(job.recognizer.signs)))
+        fitted = fit_answers(job.recognizer, training, job.validation(VALIDATED_ON))
+        job.recognizer.answers, rejection = fitted
+    if rejection:
+        facts["rejection"] = job.report["rejection"] = rejection
     _write_json(job.folder / LABELS, facts)
     with timed(job.report, "torch"):
-        reference = probabilities(torch_predictor(job.recognizer), job.clips, "torch")
+        reference = answers(torch_describer(job.recognizer), job.clips, "torch")
     onnx = job.folder / "model.onnx"
     with timed(job.report, "onnx"):
         to_onnx(job.recognizer, onnx)
@@ -274,7 +304,7 @@ def _write_fixed(job: _Job) -> dict[str, Path]:
     facts = json.loads((job.folder / LABELS).read_text(encoding="utf-8"))
     facts["inputs"] = [job.frames, *facts["inputs"][1:]]
     ends = {name: clip[: _detected(clip)] for name, clip in clips.items()}
-    reference = probabilities(torch_predictor(job.recognizer), ends, "torch")
+    reference = answers(torch_describer(job.recognizer), ends, "torch")
     with tempfile.TemporaryDirectory(dir=job.folder) as scratch:
         onnx = Path(scratch) / "model.onnx"
         with timed(job.report, f"{job.frames} frames"):
@@ -291,10 +321,10 @@ def _detected(clip: np.ndarray) -> int:
     return int(detected_frames(torch.from_numpy(clip)))
 
 
-def _verify_onnx(job: _Job, path: Path, reference: np.ndarray) -> None:
-    """Compare the ONNX file with the recognizer's probabilities [clips, signs]."""
-    outputs = probabilities(onnx_predictor(path), job.clips, "onnx")
-    result = compare("onnx", reference, outputs, list(job.clips))
+def _verify_onnx(job: _Job, path: Path, reference: Answers) -> None:
+    """Compare the ONNX file's answers with the recognizer's."""
+    said = answers(onnx_describer(path), job.clips, "onnx")
+    result = _compared("onnx", reference, said, job.clips)
     job.report["parity"].append(asdict(result))
     try:
         check_parity(result)
@@ -308,16 +338,16 @@ def _verify_tflite(
     job: _Job,
     variant: str,
     path: Path,
-    reference: np.ndarray,
+    reference: Answers,
     clips: Mapping[str, np.ndarray],
 ) -> None:
     """Check a .tflite's contract and parity; a quantized file that fails is rejected."""
     example, frames = next(iter(clips.values())), job.frames if FIXED in variant else None
     padded = pad_frames(example, frames or len(example))
-    operators = check_contract(variant, path, padded, reference.shape[1], frames)
+    expected = len(job.recognizer.signs), frames, list(reference)
+    operators = check_contract(variant, path, padded, *expected)
     job.report["operators"][variant] = dict(operators.most_common())
-    outputs = probabilities(load(path), clips, variant)
-    result = compare(variant, reference, outputs, list(clips))
+    result = _compared(variant, reference, answers(load_all(path), clips, variant), clips)
     job.report["parity"].append(asdict(result))
     try:
         check_parity(result)
@@ -325,6 +355,14 @@ def _verify_tflite(
         if not variant_of(variant).quantized:
             raise
         job.report["rejected"][variant] = str(error)
+
+
+def _compared(
+    name: str, reference: Answers, said: Answers, clips: Mapping[str, np.ndarray]
+) -> ParityResult:
+    """A file's answers beside the recognizer's, output by output."""
+    others = {output: (reference[output], said[output]) for output in reference}
+    return compare(name, *others.pop("outputs"), list(clips), others)
 
 
 def _measure(job: _Job, files: Mapping[str, Path], fixed_files: Mapping[str, Path]) -> None:

@@ -28,6 +28,8 @@ def to_markdown(report: dict[str, Any]) -> str:
     parts = ["# Export report", _verdict(report), _subject(report)]
     if report["parity"]:
         parts += ["## Parity with the recognizer", *_parity(report)]
+    if "rejection" in report:
+        parts += ["## Clips that are no sign", _rejection(report["rejection"])]
     if report["accuracy"]:
         parts += ["## Accuracy", *_accuracies(report)]
     if report["latency"]:
@@ -86,6 +88,8 @@ def _subject(report: dict[str, Any]) -> str:
 
 def _parity(report: dict[str, Any]) -> list[str]:
     header = ["file", "largest difference", "mean", "worst clip", "same top sign", "ties"]
+    others = list(report["parity"][0]["distances"])
+    header += [f"{other}: largest distance" for other in others]
     rows = [
         [
             result["name"],
@@ -94,10 +98,19 @@ def _parity(report: dict[str, Any]) -> list[str]:
             result["worst_clip"],
             f"{result['same_top']:.2%} of {result['clips']}",
             str(result["ties"]),
+            *(f"{result['distances'][other][0]:.1e}" for other in others),
         ]
         for result in report["parity"]
     ]
     return [_table(header, rows), "Tolerances:", _tolerances(report)]
+
+
+def _rejection(facts: dict[str, Any]) -> str:
+    return (
+        f"Where `unknown` is above {facts['threshold']:.4f}, no sign should be named. "
+        f"{facts['accepted']:.0%} of {facts['clips']} validation clips are below; the score was "
+        "fitted to these clips and to clips without a sign that were made of them."
+    )
 
 
 def _tolerances(report: dict[str, Any]) -> str:

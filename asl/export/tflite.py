@@ -10,6 +10,7 @@ from asl.export.passes.flatbuffer import parse
 from asl.export.passes.int8 import NotQuantizedError
 from asl.export.passes.lstm import exact_lstms
 from asl.export.passes.metadata import write_tflite
+from asl.export.passes.signatures import separate_signatures
 from asl.export.variants import VARIANTS, Calibration, file_name, fixed
 
 
@@ -37,7 +38,7 @@ def to_tflite(
 
     Args:
         onnx_path: as `asl.export.onnx.convert.to_onnx` writes it: `inputs` [n, N, 3], `outputs`
-            [signs].
+            [signs], `embedding` [width].
         directory: for the files; it exists.
         variants: of `asl.export.variants.VARIANTS`.
         labels: what the files say of themselves, `asl.export.passes.metadata.labels`; nothing
@@ -62,6 +63,7 @@ def to_tflite(
         except NotQuantizedError as error:
             converted.not_converted[full_name] = str(error)
             continue
+        separate_signatures(model)
         write_tflite(model, path, labels)
         converted.files[full_name] = path
     return converted

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
+from asl.recognizer.answers import Answers
+from asl.recognizer.layers.unit import unit
 from asl.recognizer.recognizer import Recognizer
 
 
@@ -37,19 +39,26 @@ class Ensemble(Recognizer):
             raise ValueError("members of an ensemble have the same signs and the same layout")
         self.members = cast("Sequence[Recognizer]", nn.ModuleList(members))
         self.signs = first.signs
+        self.answers = Answers()
         self.landmarks = union([member.landmarks for member in members])
         self.register_buffer("indices", torch.tensor(self.landmarks.indices), persistent=False)
         for number, member in enumerate(members):
             rows = self.landmarks.positions(member.landmarks.indices)
             self.register_buffer(f"rows{number}", torch.tensor(rows), persistent=False)
 
-    def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
-        """The logits of a batch, `[B, S]`; arguments as for `Recognizer.forward`."""
-        logits = [
-            member(clips.index_select(2, self.get_buffer(f"rows{number}")), lengths)
-            for number, member in enumerate(self.members)
-        ]
-        return torch.stack(logits).mean(0)
+    def summarise(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The mean of the members' logits `[B, S]`, and their summaries of length 1, one long row.
+
+        Arguments are as for `Recognizer.forward`.
+        """
+        logits, summaries = zip(
+            *(
+                member.summarise(clips.index_select(2, self.get_buffer(f"rows{number}")), lengths)
+                for number, member in enumerate(self.members)
+            ),
+            strict=True,
+        )
+        return torch.stack(logits).mean(0), torch.cat([unit(each) for each in summaries], dim=-1)
 
 
 def union(sets: Sequence[LandmarkSet]) -> LandmarkSet:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asl.landmarks import LandmarkSet
+from asl.recognizer.answers import Answers
 from asl.recognizer.preprocessing.facing import shoulder_line, shoulder_rows, turned_away
 from asl.recognizer.preprocessing.handedness import AsRecorded
 from asl.recognizer.preprocessing.impute import AsDetected
@@ -35,6 +36,10 @@ class Recognizer(nn.Module):
         signs: their names, in the order of the logits.
         handedness: one of `asl.recognizer.preprocessing.handedness`; clips as recorded where None.
         impute: one of `asl.recognizer.preprocessing.impute`; missing landmarks stay so where None.
+
+    Attributes:
+        answers: from logits and summary to what an exported file says of a clip. An export replaces
+            it by one that is fitted to clips; checkpoints do not hold it.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Recognizer(nn.Module):
         self.features = features
         self.backbone = backbone
         self.head = head
+        self.answers = Answers()
         self.indices: Tensor
         self.register_buffer("indices", torch.tensor(landmarks.indices), persistent=False)
 
@@ -72,7 +78,12 @@ class Recognizer(nn.Module):
         Returns:
             `[B, S]`.
         """
-        return self.head(self.backbone(*self.steps(clips, lengths)))
+        return self.summarise(clips, lengths)[0]
+
+    def summarise(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The logits of a batch `[B, S]`, and the summaries that they are made of, `[B, width]`."""
+        summary = self.backbone(*self.steps(clips, lengths))
+        return self.head(summary), summary
 
     def steps(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The backbone's input, which depends on no trainable weight.
@@ -112,7 +123,7 @@ class Recognizer(nn.Module):
             self.scaler.fit(values)
 
     def recognise(self, clip: Tensor, *, padded: bool = False) -> Tensor:
-        """The probability of each sign for one raw clip; what an exported file computes.
+        """The probability of each sign for one raw clip.
 
         Args:
             clip: `[n, N, C]`, the layout's landmarks, NaN where nothing was detected; n >= 1.
@@ -121,9 +132,22 @@ class Recognizer(nn.Module):
         Returns:
             `[S]`, in the order of `signs`, summing to 1.
         """
+        return self.describe(clip, padded=padded)["outputs"]
+
+    def describe(self, clip: Tensor, *, padded: bool = False) -> dict[str, Tensor]:
+        """All that an exported file says of one raw clip, by the names of its outputs.
+
+        Args:
+            clip: as for `recognise`.
+            padded: likewise.
+
+        Returns:
+            what `asl.recognizer.answers.Answers` gives, without the axis of the batch.
+        """
         clips = clip.index_select(1, self.indices)[None]  # [1, n, P, 3]
         lengths = detected_frames(clip)[None] if padded else None
-        return self.forward(clips, lengths).softmax(-1)[0]
+        answers = self.answers(*self.summarise(clips, lengths))
+        return {name: answer[0] for name, answer in answers.items()}
 
     def _values(self, clips: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Values, finite everywhere, and presence, both `[B, T, P, C]`: the scalers' input."""

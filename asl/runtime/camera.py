@@ -10,10 +10,10 @@ import numpy as np
 from asl.errors import UserError
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.runtime.clips import WINDOW
-from asl.runtime.labels import read_labels
-from asl.runtime.litert import load
+from asl.runtime.labels import read_labels, read_threshold
+from asl.runtime.litert import load_all
 from asl.runtime.predict import Prediction
-from asl.runtime.recognise import as_probabilities, best
+from asl.runtime.recognise import name
 
 EVERY = 0.5
 """Seconds from one answer to the next."""
@@ -48,7 +48,8 @@ def recognise_camera(
     from asl.video import decode  # with OpenCV, which clips do without
     from asl.video.landmarker import Landmarker
 
-    predictor, signs, landmarker = load(model_path), read_labels(model_path, labels), Landmarker()
+    describe, landmarker = load_all(model_path), Landmarker()
+    signs, threshold = read_labels(model_path, labels), read_threshold(model_path)
     frames: deque[tuple[float, np.ndarray]] = deque()
     start = answered = time.monotonic()
     for picture in decode.camera(number):
@@ -64,6 +65,6 @@ def recognise_camera(
         if np.isnan(clip[:, MEDIAPIPE_HOLISTIC.hands]).all():
             continue
         try:
-            yield now - start, best(as_probabilities(predictor(clip)), signs, top)
+            yield now - start, name(describe(clip), signs, top, threshold)
         except IndexError as error:
             raise UserError(f"{model_path}: {error}") from error

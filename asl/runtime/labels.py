@@ -63,6 +63,16 @@ def read_facts(model_path: str | Path) -> dict[str, Any]:
     return _object(f"{model_path}: its {LABELS}", entries[LABELS]) if LABELS in entries else {}
 
 
+def read_threshold(model_path: str | Path) -> float | None:
+    """The score `unknown` from which on a file names no sign; None where it does not say."""
+    try:
+        rejection = read_facts(model_path).get("rejection")
+    except UserError:  # a label map of another form, as `read_labels` takes it
+        return None
+    threshold = rejection.get("threshold") if isinstance(rejection, dict) else None
+    return float(threshold) if isinstance(threshold, int | float) else None
+
+
 def _entries(model_path: str | Path) -> dict[str, bytes]:
     """The label maps in the zip behind a model; raises UserError where they are damaged."""
     try:

@@ -13,6 +13,20 @@ from asl.native import silent_stderr
 Predictor = Callable[[np.ndarray], np.ndarray]
 """A clip, float32 [n, N, C] with NaN = not detected, to probabilities, float32 [signs]."""
 
+Describer = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""A clip to all that a file says of it: by the output's name, float32 [size]."""
+
+SERVING = "serving_default"
+"""The signature of the GISLR competition: probabilities alone."""
+
+RECOGNISE = "recognise"
+"""The signature with all outputs. Files of other programs and of earlier versions lack it."""
+
+OUTPUTS = ("outputs", "embedding", "unknown")
+"""Outputs of `recognise`: probabilities [signs]; a vector of length 1 that is near those of like
+clips; and in files that were calibrated, a score from 0 to 1 that the clip shows none of the
+signs."""
+
 _MOST_NUMBERS = 300_000  # of a frame
 
 
@@ -31,10 +45,24 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
     Raises:
         UserError: there is no such file, it is not a TFLite file, or it has another signature.
     """
+    describe = load_all(path, threads, SERVING)
+    return lambda clip: describe(clip)["outputs"]
+
+
+def load_all(path: str | Path, threads: int = 1, signature: str = RECOGNISE) -> Describer:
+    """As `load`, for all that the file says of a clip.
+
+    Args:
+        path: of the file.
+        threads: of LiteRT.
+        signature: whose outputs are given; those of `serving_default` where the file lacks it.
+    """
     if not os.path.isfile(path):  # Path.is_file raises where the name is too long
         raise UserError(f"{path}: there is no such file; `asl export` writes one")
     try:
-        run = interpreter(path, threads).get_signature_runner("serving_default")
+        opened = interpreter(path, threads)
+        known = signature in opened.get_signature_list()
+        run = opened.get_signature_runner(signature if known else SERVING)
         inputs = run.get_input_details()["inputs"]
         landmarks, channels = map(int, inputs["shape"][1:])
         fixed = max(int(inputs["shape_signature"][0]), 0)  # -1 where it is free
@@ -49,15 +77,16 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
             f"inputs [n, N, C] -> outputs [signs] ({reason})"
         ) from error
 
-    def predictor(clip: np.ndarray) -> np.ndarray:
+    def describe(clip: np.ndarray) -> dict[str, np.ndarray]:
         if clip.ndim != 3 or clip.shape[1:] != (landmarks, channels) or not len(clip):
             raise ValueError(
                 f"has the shape {list(clip.shape)}, the model reads [n, {landmarks}, {channels}]"
             )
         padded = pad_frames(clip, fixed or len(clip))
-        return run(inputs=np.ascontiguousarray(padded, np.float32))["outputs"].reshape(-1)
+        answers = run(inputs=np.ascontiguousarray(padded, np.float32))
+        return {name: answers[name].reshape(-1) for name in OUTPUTS if name in answers}
 
-    return predictor
+    return describe
 
 
 def pad_frames(clip: np.ndarray, frames: int) -> np.ndarray:
@@ -76,7 +105,7 @@ def load_fixed(path: str | Path, shape: Sequence[int], threads: int = 1) -> Pred
     """Open a .tflite for inputs of one shape; its tensors are allocated once, here.
 
     Args:
-        path: a model with one input and one output.
+        path: a model with one input; its first output is taken.
         shape: of the input.
         threads: of LiteRT.
 

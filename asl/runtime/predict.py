@@ -3,15 +3,36 @@
 The clips are read and recognised in a process of its own, `python -m asl.runtime.recognise`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from asl.errors import UserError
 from asl.runtime.clips import WINDOW
 from asl.runtime.process import answers
 
-Prediction = list[tuple[str, float]]
 _RECOGNISE = "asl.runtime.recognise"
+
+
+class Prediction(list[tuple[str, float]]):
+    """The signs of a clip with their probabilities, the most probable first.
+
+    Attributes:
+        unknown: the file's score that the clip shows none of its signs, from 0 to 1; None where the
+            file has none.
+        sure: whether that score is so low that the first sign should be named.
+    """
+
+    def __init__(
+        self,
+        signs: Iterable[tuple[str, float]] = (),
+        unknown: float | None = None,
+        sure: bool = True,
+    ) -> None:
+        super().__init__((sign, probability) for sign, probability in signs)
+        self.unknown = unknown
+        self.sure = sure
 
 
 def predict(
@@ -35,8 +56,9 @@ def predict(
         mirror: whether left and right of videos are exchanged.
 
     Returns:
-        path to its `top` (sign, probability), the most probable first; path to the reason, of clips
-        that could not be read. Logits are made probabilities by softmax. Of a long video each
+        path to its `top` (sign, probability), the most probable first, with `unknown` and `sure`
+        where the file can tell that a clip is no sign; path to the reason, of clips that could
+        not be read. Logits are made probabilities by softmax. Of a long video each
         window is a clip of its own, `VIDEO.mp4:1.5-4.5s`.
 
     Raises:
@@ -60,8 +82,39 @@ def predict(
             problems[path] = answer["problem"]
             continue
         for when, signs in answer["signs"].items():
-            predictions[path + when] = [(sign, p) for sign, p in signs]
+            predictions[path + when] = Prediction(signs, *answer["sure"][when])
     return predictions, problems
+
+
+def describe(
+    model_path: str | Path, clip_paths: Sequence[str | Path], *, mirror: bool = False
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    """All that a file says of each clip, by the names of its outputs.
+
+    Args:
+        model_path: as for `predict`.
+        clip_paths: likewise; each shows one sign, so a long video is a problem.
+        mirror: likewise.
+
+    Returns:
+        path to what `asl.runtime.litert.load_all` gives; path to the reason, of clips that could
+        not be read.
+
+    Raises:
+        UserError: the model cannot be used, or LiteRT crashes on it.
+    """
+    said: dict[str, dict[str, np.ndarray]] = {}
+    problems: dict[str, str] = {}
+    options = 1, None, WINDOW, mirror, True
+    for path, answer in answers(_RECOGNISE, model_path, clip_paths, *options):
+        if "problem" in answer:
+            problems[path] = answer["problem"]
+        elif len(answer["said"]) > 1:
+            problems[path] = f"is longer than {2 * WINDOW:.0f} s, so it may show several signs"
+        else:
+            (one,) = answer["said"].values()
+            said[path] = {name: np.array(values, np.float32) for name, values in one.items()}
+    return said, problems
 
 
 def check_model(model_path: str | Path) -> None:

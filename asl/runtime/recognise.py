@@ -1,6 +1,6 @@
 """The process of `asl.runtime.predict`: opens a .tflite, reads clips, answers in JSON lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from asl.errors import UserError
 from asl.runtime.clips import WINDOW, read_clips
-from asl.runtime.labels import read_labels
-from asl.runtime.litert import load
+from asl.runtime.labels import read_labels, read_threshold
+from asl.runtime.litert import load_all
+from asl.runtime.predict import Prediction
 from asl.runtime.process import reason, serve
 
 
@@ -20,25 +21,58 @@ def recognise(
     labels: str | None = None,
     window: float = WINDOW,
     mirror: bool = False,
+    all_outputs: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """What `asl.runtime.predict` makes of a model and clips: `usable`, then one answer a clip."""
-    predictor = load(model_path)
+    """What `asl.runtime.predict` makes of a model and clips: `usable`, then one answer a clip.
+
+    An answer is `problem`, or `signs` and `sure`, or where all outputs are wanted `said`.
+    """
+    describe = load_all(model_path)
     yield {"usable": True}
-    signs = read_labels(model_path, labels)
+    signs = None if all_outputs else read_labels(model_path, labels)
+    threshold = read_threshold(model_path)
     for path in clip_paths:
         try:
-            clips = read_clips(path, window, mirror)
-            answers = {when: as_probabilities(predictor(clip)) for when, clip in clips}
+            answers = {when: describe(clip) for when, clip in read_clips(path, window, mirror)}
         except Exception as error:  # of a stranger's file any type is possible
             yield {"problem": reason(error)}
             continue
-        if not all(np.isfinite(answer).all() for answer in answers.values()):
+        if not all(np.isfinite(each).all() for said in answers.values() for each in said.values()):
             yield {"problem": "the model's answer to it is not finite"}
-            continue
-        try:
-            yield {"signs": {when: best(answers[when], signs, top) for when in answers}}
-        except IndexError as error:
-            raise UserError(f"{model_path}: {error}") from error
+        elif signs is None:
+            yield {"said": {when: _as_lists(said) for when, said in answers.items()}}
+        else:
+            try:
+                named = {when: name(said, signs, top, threshold) for when, said in answers.items()}
+            except IndexError as error:
+                raise UserError(f"{model_path}: {error}") from error
+            sure = {when: [each.unknown, each.sure] for when, each in named.items()}
+            yield {"signs": named, "sure": sure}
+
+
+def _as_lists(said: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {output: values.tolist() for output, values in said.items()}
+
+
+def name(
+    said: Mapping[str, np.ndarray], signs: Sequence[str], top: int, threshold: float | None
+) -> Prediction:
+    """The most probable signs of a clip, and whether the file is sure of them.
+
+    Args:
+        said: the file's answers to the clip.
+        signs: in the order of the outputs.
+        top: how many signs.
+        threshold: of the answer `unknown`, from which on the file is not sure; None: always sure.
+
+    Raises:
+        IndexError: there are not as many probabilities as signs.
+    """
+    named = best(as_probabilities(said["outputs"]), signs, top)
+    if threshold is None or "unknown" not in said:
+        return Prediction(named)
+    unknown = float(said["unknown"][0])
+    return Prediction(named, unknown, unknown <= threshold)
 
 
 def best(probabilities: np.ndarray, signs: Sequence[str], top: int) -> list[tuple[str, float]]:

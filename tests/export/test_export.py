@@ -1,3 +1,4 @@
+import copy
 import json
 import mmap
 import shutil
@@ -17,6 +18,7 @@ import asl.export.export as exporting
 from asl.config.plan import choices
 from asl.errors import UserError
 from asl.export import ExportError
+from asl.export.calibration import Labelled, fit_answers
 from asl.export.export import export
 from asl.export.onnx.convert import ExportedForward
 from asl.export.parity.compare import check_parity, compare
@@ -27,7 +29,7 @@ from asl.export.passes.lstm import MAX_STEPS
 from asl.export.tflite import Converted
 from asl.export.variants import VARIANTS
 from asl.paths import CONF
-from asl.runtime.litert import load
+from asl.runtime.litert import load, load_all
 from asl.targets import locate
 
 
@@ -70,7 +72,8 @@ def test_signature_of_the_competition(exported, recognizer):
     for path in exported.glob("*.tflite"):
         interpreter = Interpreter(str(path))
         assert interpreter.get_signature_list() == {
-            "serving_default": {"inputs": ["inputs"], "outputs": ["outputs"]}
+            "serving_default": {"inputs": ["inputs"], "outputs": ["outputs"]},
+            "recognise": {"inputs": ["inputs"], "outputs": ["embedding", "outputs"]},
         }
         assert list(interpreter.get_input_details()[0]["shape_signature"]) == [-1, 543, 3]
         assert list(interpreter.get_output_details()[0]["shape"]) == [len(recognizer.signs)]
@@ -91,6 +94,34 @@ def test_any_number_of_frames_of_a_genuine_clip(exported, recognizer, shared_dat
         assert abs(outputs.sum() - 1) < 1e-5
         wanted = recognizer.recognise(torch.from_numpy(given)).detach().numpy()
         np.testing.assert_allclose(outputs, wanted, atol=1e-5)
+
+
+def test_the_embedding_is_the_recognizers_and_costs_no_weights(exported, recognizer, clips):
+    calibrated = copy.deepcopy(recognizer)
+    real = Labelled(list(clips.values()), np.zeros(len(clips), int))
+    calibrated.answers, _ = fit_answers(recognizer, real)
+    describe = {name: load_all(exported / f"model_{name}.tflite") for name in TOLERANCES}
+    for clip in clips.values():
+        with torch.inference_mode():
+            wanted = calibrated.describe(torch.from_numpy(clip))
+        assert float(wanted["embedding"].norm()) == pytest.approx(1, abs=1e-3)
+        for name, tolerance in TOLERANCES.items():
+            said = describe[name](clip)
+            np.testing.assert_allclose(said["embedding"], wanted["embedding"], atol=tolerance)
+            np.testing.assert_allclose(said["outputs"], wanted["outputs"], atol=tolerance)
+    model = parse((exported / "model_float32.tflite").read_bytes())
+    weights = [each for each in model.buffers if each.data is not None and len(each.data) > 4096]
+    assert len({each.data.tobytes() for each in weights}) == len(weights)
+
+
+TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
+
+
+def test_a_wrong_embedding_is_caught(converted, recognizer, clips, tmp_path):
+    others = dict(list(clips.items())[:3])  # centred on fewer clips than those of the files
+    with pytest.raises(ExportError, match=r"^onnx: on clip '.*' the embedding is .* away from"):
+        export(recognizer, tmp_path, others, ["float32"])
+    assert not list(tmp_path.glob("*.tflite"))
 
 
 def test_an_lstm_keeps_no_state(exported, clips):

@@ -42,12 +42,13 @@ def to_keras(onnx_path: Path) -> Any:
     )
 
 
-def save(model: Any, shape: Sequence[int | None], directory: Path) -> None:
-    """Save with the competition's signature: inputs [n, N, C] -> outputs [signs].
+def save(model: Any, shape: Sequence[int | None], outputs: Sequence[str], directory: Path) -> None:
+    """Save with one signature: inputs [n, N, C] -> the named outputs.
 
     Args:
         model: the Keras model.
         shape: of its inputs: n, None where it is free; landmarks; channels.
+        outputs: names, in the model's order.
         directory: for the SavedModel.
     """
 
@@ -59,7 +60,7 @@ def save(model: Any, shape: Sequence[int | None], directory: Path) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="inputs")])
         def __call__(self, inputs: Any) -> dict[str, Any]:
-            return {"outputs": model(inputs)}
+            return dict(zip(outputs, tf.nest.flatten(model(inputs)), strict=True))
 
     module = ServedModel()
     tf.saved_model.save(module, str(directory), signatures={"serving_default": module.__call__})
@@ -77,9 +78,11 @@ def to_tflite(directory: Path, dynamic: bool) -> bytes:
 def main() -> None:
     """Convert the file named by the first argument into the files named by the second."""
     onnx_path, targets = Path(sys.argv[1]), json.loads(sys.argv[2])
-    shape = onnx.load(onnx_path).graph.input[0].type.tensor_type.shape
+    graph = onnx.load(onnx_path).graph
+    # The size of a free axis is 0 in ONNX.
+    shape = [dim.dim_value or None for dim in graph.input[0].type.tensor_type.shape.dim]
     saved = Path.cwd() / "saved_model"
-    save(to_keras(onnx_path), [dim.dim_value or None for dim in shape.dim], saved)  # 0 where free
+    save(to_keras(onnx_path), shape, [output.name for output in graph.output], saved)
     for conversion, path in targets.items():
         Path(path).write_bytes(to_tflite(saved, dynamic=conversion == "dynamic"))
 

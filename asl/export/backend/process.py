@@ -19,11 +19,11 @@ def convert_onnx(onnx_path: Path, conversions: Sequence[str]) -> dict[str, bytes
     memory and can crash. Its output is shown only if it fails.
 
     Args:
-        onnx_path: the graph, `inputs` [n, N, 3] to `outputs` [signs].
+        onnx_path: the graph, `inputs` [n, N, 3] to `outputs` [signs] and others.
         conversions: `float32` and `dynamic`, TFLiteConverter's dynamic-range quantization.
 
     Returns:
-        for each conversion the bytes of a .tflite with the signature serving_default.
+        for each conversion the bytes of a .tflite; its signature serving_default has all outputs.
 
     Raises:
         ExportError: the process failed; with the last lines of its output.

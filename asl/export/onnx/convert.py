@@ -25,7 +25,7 @@ LENGTHS = (1, 2, 3, 30, 137)  # frames at which the exported graph is tried
 
 
 class ExportedForward(nn.Module):
-    """A copy of a recognizer whose forward is `recognise`: torch.export traces forward only.
+    """A copy of a recognizer whose forward is `describe`: torch.export traces forward only.
 
     In the copy, recurrent layers are replaced by their exportable form.
 
@@ -40,13 +40,13 @@ class ExportedForward(nn.Module):
         self.recognizer = copy.deepcopy(recognizer)
         replace_recurrent_layers(self.recognizer)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Probabilities `[signs]` of a clip `[n, N, C]`."""
-        return self.recognizer.recognise(inputs, padded=self.padded)
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """What is said of a clip `[n, N, C]`: probabilities `[signs]`, embedding `[width]`."""
+        return tuple(self.recognizer.describe(inputs, padded=self.padded).values())
 
 
 def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> None:
-    """Write `recognizer.recognise` as ONNX: `inputs` [n, N, C], n free -> `outputs` [signs].
+    """Write `recognizer.describe` as ONNX: `inputs` [n, N, C], n free -> `outputs` and others.
 
     The graph is then run at several lengths: PyTorch can freeze a free axis without any error.
 
@@ -60,6 +60,8 @@ def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> No
             recognizer.
     """
     layout = recognizer.landmarks.layout
+    with torch.inference_mode():
+        names = list(recognizer.describe(random_clip(1, layout)))
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -69,7 +71,7 @@ def to_onnx(recognizer: Recognizer, path: Path, frames: int | None = None) -> No
                 opset_version=OPSET,
                 dynamic_shapes=None if frames else {"inputs": {0: torch.export.Dim("n", min=1)}},
                 input_names=["inputs"],
-                output_names=["outputs"],
+                output_names=names,
                 custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
@@ -90,7 +92,7 @@ def _check_lengths(
         clip = random_clip(frames, layout)
         inputs = pad_frames(clip.numpy(), fixed or frames)
         try:
-            (probabilities,) = session.run(None, {"inputs": inputs})
+            (probabilities,) = session.run(["outputs"], {"inputs": inputs})
         except Exception as error:
             raise ExportError(
                 f"The ONNX graph does not run on a clip of {frames} frames: {error}"

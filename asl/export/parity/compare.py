@@ -1,8 +1,9 @@
-"""Parity: whether an exported file gives each clip the recognizer's probabilities."""
+"""Parity: whether an exported file says of each clip what the recognizer says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -10,12 +11,12 @@ import torch
 from asl.export import ExportError
 from asl.export.variants import Tolerance, tolerance_of
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.litert import Predictor
+from asl.runtime.litert import Describer
 
 
 @dataclass(frozen=True)
 class ParityResult:
-    """How far one file's probabilities are from the recognizer's.
+    """How far one file's answers are from the recognizer's.
 
     Attributes:
         name: `onnx` or the TFLite variant.
@@ -27,6 +28,7 @@ class ParityResult:
         changed: clips with another top sign, ties not counted.
         clips: number of clips compared.
         tolerance: that the file must keep to.
+        distances: by the name of each other output, the largest distance and the clip that has it.
     """
 
     name: str
@@ -38,12 +40,25 @@ class ParityResult:
     changed: tuple[str, ...]
     clips: int
     tolerance: Tolerance
+    distances: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
 
 def compare(
-    name: str, reference: np.ndarray, probabilities: np.ndarray, clip_names: Sequence[str]
+    name: str,
+    reference: np.ndarray,
+    probabilities: np.ndarray,
+    clip_names: Sequence[str],
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
 ) -> ParityResult:
-    """Compare a file's probabilities with the recognizer's, both [clips, signs]."""
+    """Compare a file's answers with the recognizer's.
+
+    Args:
+        name: `onnx` or the TFLite variant.
+        reference: the recognizer's probabilities [clips, signs].
+        probabilities: the file's.
+        clip_names: of the clips.
+        others: by the name of each other output, the recognizer's and the file's [clips, size].
+    """
     tolerance = tolerance_of(name)
     difference = np.abs(probabilities - reference)
     rows = np.arange(len(reference))
@@ -63,7 +78,13 @@ def compare(
         ),
         clips=len(reference),
         tolerance=tolerance,
+        distances={other: _largest(*pair, clip_names) for other, pair in others.items()},
     )
+
+
+def _largest(one: np.ndarray, other: np.ndarray, clip_names: Sequence[str]) -> tuple[float, str]:
+    distances = np.linalg.norm(other - one, axis=1)
+    return float(distances.max()), clip_names[int(distances.argmax())]
 
 
 def check_parity(result: ParityResult) -> None:
@@ -86,44 +107,55 @@ def check_parity(result: ParityResult) -> None:
             f"{', '.join(result.changed[:5])}, and a probability differs "
             f"by up to {result.max_difference:.2e}, on clip {result.worst_clip!r}."
         )
+    for output, (distance, clip) in result.distances.items():
+        if distance > tolerance.distance:
+            raise ExportError(
+                f"{result.name}: on clip {clip!r} the {output} is {distance:.2e} away from the "
+                f"recognizer's, allowed is {tolerance.distance:.0e}."
+            )
 
 
-def probabilities(predictor: Predictor, clips: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """The probabilities of each clip, float32 [clips, signs].
+def answers(
+    describe: Describer, clips: Mapping[str, np.ndarray], name: str
+) -> dict[str, np.ndarray]:
+    """What is said of each clip: by the output's name, float32 [clips, size].
 
     Raises:
-        ExportError: the predictor fails on a clip, or its outputs are not finite or do not sum
-            to 1.
+        ExportError: the describer fails on a clip, its answers are not finite, or the
+            probabilities do not sum to 1.
     """
     rows = []
     for clip_name, clip in clips.items():
         try:
-            outputs = predictor(clip)
+            said = describe(clip)
         except Exception as error:  # each runtime has its own
             raise ExportError(f"{name}: fails on clip {clip_name!r}: {error}") from error
-        if not (np.isfinite(outputs).all() and abs(outputs.sum() - 1) < 1e-3):
-            raise ExportError(
-                f"{name}: on clip {clip_name!r} the outputs sum to {outputs.sum()}, not 1"
-            )
-        rows.append(outputs)
-    return np.stack(rows)
+        total = said["outputs"].sum()
+        if not (np.isfinite(total) and abs(total - 1) < 1e-3):
+            raise ExportError(f"{name}: on clip {clip_name!r} the outputs sum to {total}, not 1")
+        if odd := [output for output, values in said.items() if not np.isfinite(values).all()]:
+            raise ExportError(f"{name}: on clip {clip_name!r} {', '.join(odd)} is not finite")
+        rows.append(said)
+    return {output: np.stack([said[output] for said in rows]) for output in rows[0]}
 
 
-def torch_predictor(recognizer: Recognizer) -> Predictor:
+def torch_describer(recognizer: Recognizer) -> Describer:
     """The recognizer itself, from and to NumPy."""
 
-    def predictor(clip: np.ndarray) -> np.ndarray:
+    def describe(clip: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            return recognizer.recognise(torch.from_numpy(clip)).numpy()
+            said = recognizer.describe(torch.from_numpy(clip))
+        return {output: values.numpy() for output, values in said.items()}
 
-    return predictor
+    return describe
 
 
-def onnx_predictor(path: Path) -> Predictor:
+def onnx_describer(path: Path) -> Describer:
     """An ONNX file in ONNX Runtime, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda clip: session.run(["outputs"], {"inputs": clip})[0]
+    names = [output.name for output in session.get_outputs()]
+    return lambda clip: dict(zip(names, session.run(names, {"inputs": clip}), strict=True))

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -36,6 +37,7 @@ TENSOR = (
 CONTENT = ("content_properties_type", "content_properties")
 FILE = ("name", "description", "type")
 
+NAME = "TFLITE_METADATA"  # of the buffer
 BYTES = ("content_properties_type", "type")  # all other fields are offsets
 FEATURES = 1  # ContentProperties: numbers, neither picture nor sound
 DESCRIPTIONS, AXIS_LABELS = 1, 2  # AssociatedFileType
@@ -78,7 +80,12 @@ def _module_facts(module: "nn.Module") -> dict[str, Any]:
     return {"class": type(module).__name__} | plain
 
 
-def write_tflite(model: Any, path: Path, labels: Mapping[str, Any] | None = None) -> None:
+def write_tflite(
+    model: Any,
+    path: Path,
+    labels: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
     """Pack a model and write it, with labels, shapes, preprocessing and provenance inside.
 
     The metadata is a buffer of the model; labels.txt and labels.json, which it names, follow the
@@ -90,21 +97,33 @@ def write_tflite(model: Any, path: Path, labels: Mapping[str, Any] | None = None
         path: the file to write.
         labels: the content of labels.json: `signs`, `layout`, `inputs`, `landmarks`, `scaler`,
             `features`, and `run` where a run is known. Without it the model is written as it is.
+        files: further files of the archive, by name.
     """
     if labels is None:
         path.write_bytes(pack(model))
         return
     buffer = add_buffer(model, np.frombuffer(metadata(labels), np.uint8))
-    entry = schema.MetadataT(name="TFLITE_METADATA", buffer=buffer)
+    entry = schema.MetadataT(name=NAME, buffer=buffer)
     model.metadata = [*(model.metadata or []), entry]
     path.write_bytes(pack(model))
     with zipfile.ZipFile(path, "a") as archive:  # stored: readers map the files as they are
-        for name, text in (
-            (LABELS_TEXT, "\n".join(labels["signs"])),
-            (LABELS, json.dumps(labels, ensure_ascii=False, indent=2)),
-        ):
+        texts = {
+            LABELS_TEXT: "\n".join(labels["signs"]),
+            LABELS: json.dumps(labels, ensure_ascii=False, indent=2),
+        }
+        contents: dict[str, str | bytes] = {**texts, **files}
+        for name, content in contents.items():
             # A ZipInfo has no time of day: the same recognizer gives the same bytes.
-            archive.writestr(zipfile.ZipInfo(name), text)
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def remove_metadata(model: Any) -> None:
+    """Take out of a parsed model what `write_tflite` put into it last."""
+    last = len(model.buffers) - 1
+    ours = [each for each in model.metadata or [] if each.name == NAME.encode()]
+    model.metadata = [each for each in model.metadata or [] if each not in ours]
+    if any(each.buffer == last for each in ours):
+        model.buffers.pop()
 
 
 def metadata(labels: Mapping[str, Any]) -> bytes:

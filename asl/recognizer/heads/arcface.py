@@ -7,9 +7,7 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from asl.recognizer.layers.options import Count, Dropout, Positive
-
-TINY = 1e-6
-"""Added to squared norms, so that a summary of zeros has finite gradients."""
+from asl.recognizer.layers.unit import TINY, unit
 
 
 class ArcFace(nn.Module):
@@ -63,8 +61,8 @@ class ArcFace(nn.Module):
         return [self.centres]
 
     def _cosines(self, summary: Tensor) -> Tensor:
-        centres = _normalized(self.centres).flatten(0, 1)  # [centres · signs, width]
-        cosines = _normalized(summary) @ centres.T
+        centres = unit(self.centres).flatten(0, 1)  # [centres · signs, width]
+        cosines = unit(summary) @ centres.T
         return cosines.unflatten(1, self.centres.shape[:2]).amax(1)
 
     def _with_margin(self, cosines: Tensor, margins: Tensor) -> Tensor:
@@ -72,7 +70,3 @@ class ArcFace(nn.Module):
         sines = (1 - cosines.square()).clamp(min=TINY).sqrt()
         shifted = cosines * margins.cos() - sines * margins.sin()
         return torch.where(cosines > -margins.cos(), shifted, cosines - margins * margins.sin())
-
-
-def _normalized(vectors: Tensor) -> Tensor:
-    return vectors * (vectors.square().sum(-1, keepdim=True) + TINY).rsqrt()

@@ -1,0 +1,115 @@
+"""What of an exported file's answers is fitted to clips when it is made."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asl.export.no_signs import no_signs
+from asl.recognizer.answers import Answers
+from asl.recognizer.layers.unit import unit
+from asl.recognizer.recognizer import Recognizer
+from asl.recognizer.rejection import Rejection, rejection_features
+
+ACCEPTED = 0.95
+"""Share of validation clips that the threshold of `unknown` accepts."""
+
+FEWEST = 20
+"""Validation clips that it takes to know that share."""
+
+MADE_OF = 100
+"""Validation clips that clips without a sign are made of, one of each kind."""
+
+RIDGE = 1e-2
+
+
+class Labelled(NamedTuple):
+    """Clips, float32 [n, N, C] each, and the index of each one's sign."""
+
+    clips: list[np.ndarray]
+    signs: np.ndarray
+
+
+class Said(NamedTuple):
+    """The logits of clips `[clips, S]`, and their summaries `[clips, width]`."""
+
+    logits: Tensor
+    summaries: Tensor
+
+
+def fit_answers(
+    recognizer: Recognizer, training: Labelled, validation: Labelled | None = None
+) -> tuple[Answers, dict[str, float]]:
+    """Answers whose embeddings are centred on training clips, and that may know what is no sign.
+
+    Args:
+        recognizer: on the CPU, in evaluation mode.
+        training: clips of the training.
+        validation: clips that were not trained on; without them, or with too few, there is no
+            score that a clip is unknown.
+
+    Returns:
+        the answers; `threshold` of that score, the share `accepted` of validation clips below it,
+        and their number `clips`; empty without such a score.
+    """
+    trained = summarise(recognizer, training.clips)
+    centre = trained.summaries.mean(0)
+    if validation is None or len(validation.clips) < FEWEST:
+        return Answers(centre), {}
+    prototypes = _prototypes(unit(trained.summaries - centre), training.signs, trained.logits)
+
+    def features(clips: Sequence[np.ndarray]) -> Tensor:
+        said = summarise(recognizer, clips)
+        return rejection_features(said.logits, unit(said.summaries - centre), prototypes)
+
+    signs = features(validation.clips)
+    made = no_signs(validation.clips[:MADE_OF], validation.signs[:MADE_OF])
+    others = features([clip for kind in made.values() for clip in kind])
+    rejection = Rejection(*logistic_regression(signs, others), prototypes)
+    scores = torch.sigmoid(signs @ rejection.weights + rejection.bias)
+    threshold = float(torch.quantile(scores, ACCEPTED))
+    facts = {"threshold": threshold, "accepted": ACCEPTED, "clips": len(validation.clips)}
+    return Answers(centre, rejection), facts
+
+
+@torch.no_grad()
+def summarise(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> Said:
+    """What a recognizer's network makes of clips."""
+    said = []
+    for clip in clips:
+        selected = torch.from_numpy(clip).index_select(1, recognizer.indices)[None]
+        said.append(recognizer.summarise(selected, None))
+    return Said(*(torch.cat(part) for part in zip(*said, strict=True)))
+
+
+def _prototypes(embeddings: Tensor, signs: np.ndarray, logits: Tensor) -> Tensor:
+    """The mean embedding of each sign at length 1, `[S, width]`; zeros for a sign without clips."""
+    sums = torch.zeros(logits.shape[1], embeddings.shape[1])
+    return unit(sums.index_add(0, torch.from_numpy(signs), embeddings))
+
+
+def logistic_regression(signs: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights `[F]` and bias of the logarithm of the odds that a clip is no sign.
+
+    Both kinds of clips count alike, however many there are. Newton's method, with a small penalty.
+
+    Args:
+        signs: features of clips of signs, `[clips, F]`.
+        others: of clips that are none.
+    """
+    values = torch.cat([signs, others]).double()
+    mean, deviation = values.mean(0), values.std(0) + 1e-6
+    rows = torch.cat([(values - mean) / deviation, torch.ones(len(values), 1)], dim=1)
+    is_other = torch.arange(len(values)) >= len(signs)
+    counts = torch.where(is_other, 0.5 / len(others), 0.5 / len(signs)).double()
+    found = torch.zeros(rows.shape[1], dtype=torch.double)
+    penalty = RIDGE * torch.eye(len(found), dtype=torch.double)
+    for _ in range(30):
+        given = torch.sigmoid(rows @ found)
+        slope = rows.T @ (counts * (given - is_other.double())) + penalty @ found
+        curve = rows.T @ (rows * (counts * given * (1 - given))[:, None]) + penalty
+        found = found - torch.linalg.solve(curve, slope)
+    weights = found[:-1] / deviation
+    return weights.float(), (found[-1] - weights @ mean).float()
