@@ -46,6 +46,7 @@ COMMANDS = {
     "export": ("asl.commands.export", "turn a run into verified ONNX and TFLite files"),
     "evaluate": ("asl.commands.evaluate", "measure a run or a .tflite on a split"),
     "predict": ("asl.commands.predict", "name the signs in clips with a .tflite"),
+    "enrol": ("asl.commands.enrol", "teach a .tflite a person's signing, or a new sign"),
     "spot": ("asl.commands.spot", "find the signs in long videos: files for ELAN and tables"),
     "page": ("asl.commands.page", "recognise signs in a page in the browser, from the camera"),
     "ui": ("asl.commands.ui", "open the MLflow UI on the tracked runs"),

@@ -4,7 +4,7 @@ import errno
 import functools
 import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +134,39 @@ def sliding(frames: Iterable[np.ndarray], size: int, hop: int) -> Iterator[tuple
         yield start, np.stack(held)
         start += hop
         del held[:hop]
+
+
+def sign_of(path: str | Path, known: Sequence[str]) -> str | None:
+    """The sign of a clip, by what lies beside it; None where nothing says it.
+
+    Args:
+        path: of a clip, as for `read_clip`, or of a video.
+        known: signs that the clip's folder may be named after.
+
+    Returns:
+        that of the clips.yaml or the train.csv that lists the clip; or the folder's name where it
+        is one of `known`.
+
+    Raises:
+        UserError: what is wrong with clips.yaml or train.csv.
+    """
+    path = Path(path).absolute()
+    if root := _described_folder(path):
+        entries = _described_clips(root)[1]
+    elif root := next((each for each in path.parents if (each / "train.csv").is_file()), None):
+        entries = _listed_clips(root)
+    else:
+        return path.parent.name if path.parent.name in known else None
+    entry = entries.get(path.relative_to(root).as_posix())
+    return entry.sign if entry else None
+
+
+@functools.cache
+def _listed_clips(root: Path) -> dict[str, Entry]:
+    """The clips of a folder in the competition's format by their paths."""
+    from asl.clips.sources.gislr import GislrSource
+
+    return {entry.path: entry for entry in GislrSource(root).listing().entries}
 
 
 def _described_folder(path: Path) -> Path | None:
