@@ -1,0 +1,167 @@
+"""Rejection: whether a file can tell that a clip shows none of its signs.
+
+    python -m benchmarks.rejection +experiment=isl30 split=signer_kfold split.val=null
+
+Each network is trained without any clip of some signs and of some signers. To the test signers'
+clips of its own signs it should answer; not to their clips of the left-out signs, nor to clips that
+are no sign: rest, half a sign, two signs, backwards, noise (`asl.export.no_signs`). Scores are
+calibrated and thresholds chosen on the validation signers' clips, where 95 % of the clips of signs
+are accepted. AUROC is that of clips of signs against each kind. It goes on where it was
+interrupted; results go to docs/benchmarks.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from asl.config.plan import plan
+from asl.export.no_signs import KINDS, no_signs
+from asl.export.parity.clips import stratified_sample
+from asl.runs.data import open_store
+from asl.tracking.store import open_tracker
+from benchmarks.command import options
+from benchmarks.held_out import Network, Said, networks_without, read, said
+
+ACCEPTED = 0.95
+"""Share of validation clips of signs that are accepted."""
+
+MOST = 300
+"""Clips of a part that clips without a sign are made of."""
+
+
+def main() -> None:
+    """Train what is missing, score, print a table."""
+    parser = options("rejection", __doc__)
+    parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
+    parser.add_argument("--hidden", type=int, default=5, metavar="N", help="signs left out")
+    parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
+    chosen = parser.parse_args()
+    run_plan = plan(*chosen.overrides)
+    folder = chosen.folder / "rejection" / run_plan.data.name
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = open_tracker({"uri": chosen.uri or f"sqlite:///{folder}/mlflow.db",
+                            "experiment": "rejection"})  # fmt: skip
+    store = open_store(run_plan.data)
+    new = np.sort(np.random.default_rng(0).permutation(len(store.signs))[: chosen.hidden])
+    names = [store.signs[sign] for sign in new]
+    folds = [
+        _measured(network, new, folder)
+        for network in networks_without(run_plan, tracker, names, folder)
+    ]
+    _print(folds)
+
+
+def _measured(
+    network: Network, new: np.ndarray, folder: Path
+) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """For each score, AUROC and false acceptance by kind; `sign` among them: true acceptance."""
+    known = np.setdiff1d(np.arange(len(network.store.signs)), new)
+    prototypes = _prototypes(network, known, folder)
+    parts = {part: _clips(network, part, new, folder) for part in ("val", "test")}
+    features = {
+        part: {kind: _features(says, known, prototypes) for kind, says in kinds.items()}
+        for part, kinds in parts.items()
+    }
+    measured = {}
+    for name, score in _scores(features["val"]).items():
+        scored = {kind: score(values) for kind, values in features["test"].items()}
+        threshold = np.quantile(score(features["val"]["sign"]), ACCEPTED)
+        areas = {kind: _area(scored["sign"], s) for kind, s in scored.items() if kind != "sign"}
+        accepted = {kind: float((s <= threshold).mean()) for kind, s in scored.items()}
+        measured[name] = areas, accepted
+    return measured
+
+
+def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[str, Said]:
+    """What a network says of a part's clips of signs, of clips without one, and of hidden signs."""
+    store = network.store
+    every = np.arange(len(store))
+    signers = np.unique(store.clip_signers[getattr(network.split, part)])
+    own = every[np.isin(store.clip_signers, signers)]
+    known = own[~np.isin(store.sign[own], new)]
+    kinds = {
+        "sign": said(network, folder, f"{part}-sign", read(store, known)),
+        "hidden sign": said(
+            network, folder, f"{part}-hidden", read(store, own[np.isin(store.sign[own], new)])
+        ),
+    }
+    some = stratified_sample(store, known, MOST)
+    made = no_signs([store.read(int(row)) for row in some], store.sign[some])
+    for kind in KINDS:
+        kinds[kind] = said(network, folder, f"{part}-{kind}", lambda kind=kind: iter(made[kind]))
+    return kinds
+
+
+def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray:
+    """The mean embedding of each known sign's training clips, at length 1."""
+    store, rows = network.store, network.split.train
+    rows = stratified_sample(store, rows, 20 * len(known))
+    embeddings = said(network, folder, "train", read(store, rows)).embeddings
+    means = np.stack([embeddings[store.sign[rows] == sign].mean(axis=0) for sign in known])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+# --- scores: higher for clips that are no sign ----------------------------------------------------
+
+FEATURES = ("energy", "top", "length", "nearest")
+
+
+def _features(says: Said, known: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+    """`[clips, FEATURES]`, each higher for clips of signs."""
+    logits = says.logits[:, known]
+    highest = logits.max(axis=1)
+    energy = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+    nearest = (says.embeddings @ prototypes.T).max(axis=1)
+    return np.stack([energy, highest - energy, np.log(says.lengths + 1e-6), nearest], axis=1)
+
+
+def _scores(val: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """Each feature alone, and logistic regressions on several, fitted to validation clips."""
+    scores = {name: _column(place) for place, name in enumerate(FEATURES)}
+    made = np.concatenate([val[kind] for kind in KINDS])
+    for columns in ((0, 1), (0, 3), (1, 3), (0, 1, 3), (0, 1, 2, 3)):
+        name = " + ".join(FEATURES[column] for column in columns)
+        scores[name] = _regression(val["sign"], made, columns)
+    return scores
+
+
+def _column(place: int) -> object:
+    return lambda values: -values[:, place]
+
+
+def _regression(signs: np.ndarray, others: np.ndarray, columns: Sequence[int]) -> object:
+    """The logistic regression of no sign on some features, both kinds of clips counting alike."""
+    from sklearn.linear_model import LogisticRegression
+
+    values = np.concatenate([signs, others])[:, columns]
+    mean, deviation = values.mean(axis=0), values.std(axis=0) + 1e-9
+    labels = np.repeat([0, 1], [len(signs), len(others)])
+    fitted = LogisticRegression(class_weight="balanced").fit((values - mean) / deviation, labels)
+    return lambda some: fitted.decision_function((some[:, columns] - mean) / deviation)
+
+
+def _area(signs: np.ndarray, others: np.ndarray) -> float:
+    """AUROC: how often a clip that is no sign has the higher score, ties counting half."""
+    ranks = np.searchsorted(np.sort(signs), others, side="left")
+    upper = np.searchsorted(np.sort(signs), others, side="right")
+    return float((ranks + upper).mean() / 2 / len(signs))
+
+
+def _print(folds: Sequence[Mapping[str, tuple[dict[str, float], dict[str, float]]]]) -> None:
+    kinds = ["hidden sign", *KINDS]
+    print(f"| score | true acceptance | {' | '.join(kinds)} |")
+    print("|---" * (len(kinds) + 2) + "|")
+    for name in folds[0]:
+        accepted = np.mean([fold[name][1]["sign"] for fold in folds])
+        cells = []
+        for kind in kinds:
+            area = np.mean([fold[name][0][kind] for fold in folds])
+            false = np.mean([fold[name][1][kind] for fold in folds])
+            cells.append(f"{area:.3f}, {false:.3f}")
+        print(f"| {name} | {accepted:.3f} | {' | '.join(cells)} |")
+    print("\nCells: AUROC, false acceptance.")
+
+
+if __name__ == "__main__":
+    main()
