@@ -28,7 +28,7 @@ from asl.export.prototypes import Blend, blended, prototype_head
 from asl.runs.plan import RunPlan
 from asl.tracking.store import Tracker, open_tracker
 from benchmarks.command import options
-from benchmarks.held_out import Network, Said, networks, networks_without, read, said
+from benchmarks.held_out import Embedded, Network, embed, networks, networks_without, read
 
 OWN = (1, 2, 3)
 """Clips of each sign of a person that are enrolled."""
@@ -106,10 +106,10 @@ def _print_persons(run_plan: RunPlan, tracker: Tracker, folder: Path) -> None:
     by_clips: dict[int, list[Case]] = {count: [] for count in OWN}
     for network in networks(run_plan, tracker):
         store, rows = network.store, network.split.test
-        says = said(network, folder, "test", read(store, rows))
+        embedded = embed(network, folder, "test", read(store, rows))
         for signer in np.unique(store.clip_signers[rows]):
             for count in OWN:
-                by_clips[count].append(_own_clips(store, rows, says, signer, count))
+                by_clips[count].append(_own_clips(store, rows, embedded, signer, count))
     every = [case for cases in by_clips.values() for case in cases]
     print(f"{run_plan.data.name}: chosen on all signers: {_best(every)}\n")
     print("| own clips a sign | accuracy on the others | against none, ± sd of signers |")
@@ -122,17 +122,19 @@ def _print_persons(run_plan: RunPlan, tracker: Tracker, folder: Path) -> None:
         _print_row(str(count), correct, nothing)
 
 
-def _own_clips(store: ClipStore, rows: np.ndarray, says: Said, signer: str, count: int) -> Case:
+def _own_clips(
+    store: ClipStore, rows: np.ndarray, embedded: Embedded, signer: str, count: int
+) -> Case:
     """The first clips of each of a signer's signs, and those from the fourth on."""
     own = np.flatnonzero(store.clip_signers[rows] == signer)
     number = _numbers(store, rows[own])
     first, rest = own[number < count], own[number >= max(OWN)]
     return Case(
         signer=signer,
-        enrolled=says.embeddings[first],
+        enrolled=embedded.embeddings[first],
         enrolled_signs=store.sign[rows[first]],
-        probabilities=says.probabilities()[rest],
-        embeddings=says.embeddings[rest],
+        probabilities=embedded.probabilities()[rest],
+        embeddings=embedded.embeddings[rest],
         signs=store.sign[rows[rest]],
         count=len(store.signs),
     )
@@ -154,17 +156,17 @@ def _print_new_signs(run_plan: RunPlan, tracker: Tracker, folder: Path, hidden: 
     learned: list[np.ndarray] = []
     for network, new in _pairs(run_plan, tracker, folder, hidden):
         store, rows = network.store, network.split.test
-        says = said(network, folder, f"test-{hidden}", read(store, rows))
+        embedded = embed(network, folder, f"test-{hidden}", read(store, rows))
         for signer in np.unique(store.clip_signers[rows]):
             for count in NEW:
-                by_clips[count].append(_taught(store, rows, says, signer, new, count))
+                by_clips[count].append(_taught(store, rows, embedded, signer, new, count))
     for network in networks(run_plan, tracker):
         store, rows = network.store, network.split.test
-        says = said(network, folder, "test", read(store, rows))
+        embedded = embed(network, folder, "test", read(store, rows))
         for signer in np.unique(store.clip_signers[rows]):
             own = np.flatnonzero(store.clip_signers[rows] == signer)
             rest = own[_numbers(store, rows[own]) >= max(NEW)]
-            learned.append(says.logits[rest].argmax(axis=1) == store.sign[rows[rest]])
+            learned.append(embedded.logits[rest].argmax(axis=1) == store.sign[rows[rest]])
     every = [case for cases in by_clips.values() for case in cases]
     print(f"{run_plan.data.name}: chosen on all signers: {_best(every)}\n")
     print("| clips of each new sign | accuracy among all | of new signs | of known signs |")
@@ -192,7 +194,7 @@ def _pairs(
 
 
 def _taught(
-    store: ClipStore, rows: np.ndarray, says: Said, signer: str, new: np.ndarray, count: int
+    store: ClipStore, rows: np.ndarray, embedded: Embedded, signer: str, new: np.ndarray, count: int
 ) -> Case:
     """A signer's first clips of new signs, and the clips of all signs from the sixth on."""
     known = np.setdiff1d(np.arange(len(store.signs)), new)
@@ -202,10 +204,10 @@ def _taught(
     first, rest = own[(number < count) & np.isin(signs, new)], own[number >= max(NEW)]
     return Case(
         signer=signer,
-        enrolled=says.embeddings[first],
+        enrolled=embedded.embeddings[first],
         enrolled_signs=place[store.sign[rows[first]]],
-        probabilities=says.of(rest).probabilities(known),
-        embeddings=says.embeddings[rest],
+        probabilities=embedded.of(rest).probabilities(known),
+        embeddings=embedded.embeddings[rest],
         signs=place[store.sign[rows[rest]]],
         count=len(store.signs),
     )

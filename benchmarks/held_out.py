@@ -1,6 +1,6 @@
-"""What networks say of clips of signers, and of signs, that they were not trained on.
+"""Logits and embeddings of clips of signers, and of signs, that networks were not trained on.
 
-Networks are the folds of a cross-validation, found again where they are finished; what they say is
+Networks are the folds of a cross-validation, found again where they are finished; their outputs are
 kept in files, so that an interrupted benchmark goes on where it was.
 """
 
@@ -47,8 +47,8 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a network says of clips.
+class Embedded:
+    """The logits and embeddings of clips.
 
     Attributes:
         logits: `[clips, signs]`.
@@ -60,9 +60,9 @@ class Said:
     embeddings: np.ndarray
     lengths: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "Said":
+    def of(self, rows: np.ndarray) -> "Embedded":
         """That of some clips."""
-        return Said(self.logits[rows], self.embeddings[rows], self.lengths[rows])
+        return Embedded(self.logits[rows], self.embeddings[rows], self.lengths[rows])
 
     def probabilities(self, signs: np.ndarray | None = None) -> np.ndarray:
         """The softmax of some signs' logits, or of all."""
@@ -114,10 +114,10 @@ def _without(split: Callable[..., Split], hidden: Sequence[str]) -> Callable[...
     return without
 
 
-def said(
+def embed(
     network: Network, folder: Path, name: str, clips: Callable[[], Iterator[np.ndarray]]
-) -> Said:
-    """What a network says of clips; read from a file where it was computed before.
+) -> Embedded:
+    """The logits and embeddings of clips; read from a file where they were computed before.
 
     Args:
         network: it.
@@ -138,7 +138,7 @@ def said(
         )
         temporary.replace(file)
     with np.load(file) as arrays:
-        return Said(arrays["logits"], arrays["embeddings"], arrays["lengths"])
+        return Embedded(arrays["logits"], arrays["embeddings"], arrays["lengths"])
 
 
 def read(store: ClipStore, rows: np.ndarray) -> Callable[[], Iterator[np.ndarray]]:

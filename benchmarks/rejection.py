@@ -21,7 +21,7 @@ from asl.export.parity.clips import stratified_sample
 from asl.runs.data import open_store
 from asl.tracking.store import open_tracker
 from benchmarks.command import options
-from benchmarks.held_out import Network, Said, networks_without, read, said
+from benchmarks.held_out import Embedded, Network, embed, networks_without, read
 
 ACCEPTED = 0.95
 """Share of validation clips of signs that are accepted."""
@@ -60,7 +60,7 @@ def _measured(
     prototypes = _prototypes(network, known, folder)
     parts = {part: _clips(network, part, new, folder) for part in ("val", "test")}
     features = {
-        part: {kind: _features(says, known, prototypes) for kind, says in kinds.items()}
+        part: {kind: _features(embedded, known, prototypes) for kind, embedded in kinds.items()}
         for part, kinds in parts.items()
     }
     measured = {}
@@ -73,23 +73,23 @@ def _measured(
     return measured
 
 
-def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[str, Said]:
-    """What a network says of a part's clips of signs, of clips without one, and of hidden signs."""
+def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[str, Embedded]:
+    """Logits and embeddings of a part's clips: of signs, of no sign, and of hidden signs."""
     store = network.store
     every = np.arange(len(store))
     signers = np.unique(store.clip_signers[getattr(network.split, part)])
     own = every[np.isin(store.clip_signers, signers)]
     known = own[~np.isin(store.sign[own], new)]
     kinds = {
-        "sign": said(network, folder, f"{part}-sign", read(store, known)),
-        "hidden sign": said(
+        "sign": embed(network, folder, f"{part}-sign", read(store, known)),
+        "hidden sign": embed(
             network, folder, f"{part}-hidden", read(store, own[np.isin(store.sign[own], new)])
         ),
     }
     some = stratified_sample(store, known, MOST)
     made = no_signs([store.read(int(row)) for row in some], store.sign[some])
     for kind in KINDS:
-        kinds[kind] = said(network, folder, f"{part}-{kind}", lambda kind=kind: iter(made[kind]))
+        kinds[kind] = embed(network, folder, f"{part}-{kind}", lambda kind=kind: iter(made[kind]))
     return kinds
 
 
@@ -97,7 +97,7 @@ def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray
     """The mean embedding of each known sign's training clips, at length 1."""
     store, rows = network.store, network.split.train
     rows = stratified_sample(store, rows, 20 * len(known))
-    embeddings = said(network, folder, "train", read(store, rows)).embeddings
+    embeddings = embed(network, folder, "train", read(store, rows)).embeddings
     means = np.stack([embeddings[store.sign[rows] == sign].mean(axis=0) for sign in known])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
 
@@ -107,13 +107,13 @@ def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray
 FEATURES = ("energy", "top", "length", "nearest")
 
 
-def _features(says: Said, known: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+def _features(embedded: Embedded, known: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """`[clips, FEATURES]`, each higher for clips of signs."""
-    logits = says.logits[:, known]
+    logits = embedded.logits[:, known]
     highest = logits.max(axis=1)
     energy = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-    nearest = (says.embeddings @ prototypes.T).max(axis=1)
-    return np.stack([energy, highest - energy, np.log(says.lengths + 1e-6), nearest], axis=1)
+    nearest = (embedded.embeddings @ prototypes.T).max(axis=1)
+    return np.stack([energy, highest - energy, np.log(embedded.lengths + 1e-6), nearest], axis=1)
 
 
 def _scores(val: Mapping[str, np.ndarray]) -> dict[str, object]:

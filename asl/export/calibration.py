@@ -1,4 +1,4 @@
-"""What of an exported file's answers is fitted to clips when it is made."""
+"""What an export fits to clips: the centre of embeddings, and the score that a clip is no sign."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Labelled(NamedTuple):
     signs: np.ndarray
 
 
-class Said(NamedTuple):
+class NetworkOutputs(NamedTuple):
     """The logits of clips `[clips, S]`, and their summaries `[clips, width]`."""
 
     logits: Tensor
@@ -61,8 +61,8 @@ def fit_answers(
     prototypes = _prototypes(unit(trained.summaries - centre), training.signs, trained.logits)
 
     def features(clips: Sequence[np.ndarray]) -> Tensor:
-        said = summarise(recognizer, clips)
-        return rejection_features(said.logits, unit(said.summaries - centre), prototypes)
+        outputs = summarise(recognizer, clips)
+        return rejection_features(outputs.logits, unit(outputs.summaries - centre), prototypes)
 
     signs = features(validation.clips)
     made = no_signs(validation.clips[:MADE_OF], validation.signs[:MADE_OF])
@@ -75,13 +75,13 @@ def fit_answers(
 
 
 @torch.no_grad()
-def summarise(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> Said:
-    """What a recognizer's network makes of clips."""
-    said = []
+def summarise(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> NetworkOutputs:
+    """The outputs of a recognizer's network for clips."""
+    outputs = []
     for clip in clips:
         selected = torch.from_numpy(clip).index_select(1, recognizer.indices)[None]
-        said.append(recognizer.summarise(selected, None))
-    return Said(*(torch.cat(part) for part in zip(*said, strict=True)))
+        outputs.append(recognizer.summarise(selected, None))
+    return NetworkOutputs(*(torch.cat(part) for part in zip(*outputs, strict=True)))
 
 
 def _prototypes(embeddings: Tensor, signs: np.ndarray, logits: Tensor) -> Tensor:

@@ -113,17 +113,17 @@ def enrol(
         separate_signatures(bare)
         write_tflite(bare, plain)
         names = _saved(proof, Path(folder))
-        said, problems = describe(plain, [*clip_paths, *names], mirror=mirror)
+        outputs, problems = describe(plain, [*clip_paths, *names], mirror=mirror)
         if crashed := [problems[name] for name in names if name in problems]:
             raise UserError(f"{path}: {crashed[0]}")
-        expected = {name: said.pop(name) for name in names}
-        found, unnamed = _examples(said, network, sign)
+        expected = {name: outputs.pop(name) for name in names}
+        added, unnamed = _examples(outputs, network, sign)
         problems = {**problems, **unnamed}
-        if clip_paths and not found:
+        if clip_paths and not added:
             reasons = [f"{clip}: {reason}" for clip, reason in problems.items()]
             more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
             raise UserError(f"{path}: nothing was enrolled: {'; '.join(reasons[:3])}{more}")
-        examples = _each_once([*before, *found])
+        examples = _each_once([*before, *added])
         _write(model, out, facts, network, examples, expected)
     clips = Counter(sign for sign, _ in examples)
     new = sorted(clips.keys() - set(network))
@@ -158,11 +158,11 @@ def _read_examples(path: Path, facts: Mapping[str, Any]) -> list[Example]:
 
 
 def _examples(
-    said: Mapping[str, Mapping[str, np.ndarray]], network: Sequence[str], sign: str | None
+    outputs: Mapping[str, Mapping[str, np.ndarray]], network: Sequence[str], sign: str | None
 ) -> tuple[list[Example], dict[str, str]]:
-    """The examples among clips of which the file said something, and why others are none."""
+    """The examples among clips, and why others are none."""
     examples, problems = [], {}
-    for clip, answers in said.items():
+    for clip, answers in outputs.items():
         name = sign or sign_of(clip, network)
         if name is None:
             problems[clip] = "which sign it shows is not known: sign=NAME names it"
@@ -193,7 +193,7 @@ def _write(
         facts: its labels.json.
         network: the signs that the network knows.
         examples: in their order.
-        expected: what the file without prototypes says of the clips that prove it, by their paths.
+        expected: clips' paths to the outputs of the file without prototypes, which prove it.
     """
     names = [sign for sign, _ in examples]
     signs = [*network, *sorted(set(names) - set(network))]
@@ -242,19 +242,19 @@ def _check(
 
     Args:
         path: of the file.
-        expected: clips' paths to what the file without prototypes says of them.
+        expected: clips' paths to the outputs of the file without prototypes.
         signs: number of its signs.
         head: of its prototypes; None without any.
 
     Raises:
         ExportError: it breaks the contract, or answers otherwise.
     """
-    said, problems = describe(path, list(expected))
+    outputs, problems = describe(path, list(expected))
     if problems:
         raise ExportError(f"enrolled: {next(iter(problems.values()))}")
     for clip, plain in expected.items():
         for output, values in _with_prototypes(plain, head).items():
-            difference = float(np.abs(said[clip][output] - values).max())
+            difference = float(np.abs(outputs[clip][output] - values).max())
             if not difference <= EXACT:
                 raise ExportError(f"enrolled: {output} differs by {difference:.1e} from NumPy's")
     clips = [np.load(clip) for clip in expected]

@@ -67,7 +67,7 @@ TOOLS = (
     "torch", "onnx", "onnxscript", "ai-edge-litert", "ai-edge-quantizer", "onnxruntime", "onnx2tf",
     "tensorflow", "tf-keras",
 )  # fmt: skip
-Answers = Mapping[str, np.ndarray]  # what is said of clips: by the output, [clips, size]
+Answers = Mapping[str, np.ndarray]  # an output's name to its values, [clips, size]
 ROUTE = "ONNX -> onnx2tf, operators in ONNX's axis order -> TFLiteConverter"
 
 
@@ -284,7 +284,7 @@ def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Pat
 
 
 def _training(job: _Job) -> dict[str, Any]:
-    """What a file says of the clips of its training: how long `asl spot` has windows of it."""
+    """What labels.json holds of the training clips: the median length, for the windows of `asl spot`."""
     if job.data is None or not len(job.data[1].train):
         return {}
     store, split = job.data
@@ -323,8 +323,8 @@ def _detected(clip: np.ndarray) -> int:
 
 def _verify_onnx(job: _Job, path: Path, reference: Answers) -> None:
     """Compare the ONNX file's answers with the recognizer's."""
-    said = answers(onnx_describer(path), job.clips, "onnx")
-    result = _compared("onnx", reference, said, job.clips)
+    outputs = answers(onnx_describer(path), job.clips, "onnx")
+    result = _compared("onnx", reference, outputs, job.clips)
     job.report["parity"].append(asdict(result))
     try:
         check_parity(result)
@@ -358,10 +358,10 @@ def _verify_tflite(
 
 
 def _compared(
-    name: str, reference: Answers, said: Answers, clips: Mapping[str, np.ndarray]
+    name: str, reference: Answers, outputs: Answers, clips: Mapping[str, np.ndarray]
 ) -> ParityResult:
     """A file's answers beside the recognizer's, output by output."""
-    others = {output: (reference[output], said[output]) for output in reference}
+    others = {output: (reference[output], outputs[output]) for output in reference}
     return compare(name, *others.pop("outputs"), list(clips), others)
 
 

@@ -1,8 +1,8 @@
 """Prototypes of enrolled clips, and how their evidence is blended with the network's probabilities.
 
 A prototype is the mean embedding of a sign's enrolled clips, at length 1, as in "Prototypical
-Networks" (Snell et al. 2017, arXiv 1703.05175). What a clip's embedding `e` says for a sign with
-prototype `m` is added to the logarithm of the network's probability, which is a product of the
+Networks" (Snell et al. 2017, arXiv 1703.05175). The evidence of a clip's embedding `e` for a sign
+with prototype `m` is added to the logarithm of the network's probability, which is a product of the
 linear head and the prototypes' softmax:
 
     temperature * k / (k + examples) * (e . m - reference)
@@ -47,7 +47,7 @@ DEFAULT = Blend(temperature=12.0, reference=0.5, examples=1.0)
 def prototype_head(
     embeddings: np.ndarray, signs: Sequence[int] | np.ndarray, count: int, blend: Blend
 ) -> Head:
-    """The linear layer from an embedding to what prototypes say for each sign.
+    """The linear layer from an embedding to the evidence of prototypes for each sign.
 
     Args:
         embeddings: of the enrolled clips, float32 `[clips, width]`, of length 1.

@@ -1,4 +1,4 @@
-"""What an exported file says of a clip, of its logits and its summary."""
+"""The outputs of an exported file, computed from a clip's logits and summary."""
 
 import torch
 from torch import Tensor, nn

@@ -38,7 +38,7 @@ class Recognizer(nn.Module):
         impute: one of `asl.recognizer.preprocessing.impute`; missing landmarks stay so where None.
 
     Attributes:
-        answers: from logits and summary to what an exported file says of a clip. An export replaces
+        answers: from logits and summary to the outputs of an exported file. An export replaces
             it by one that is fitted to clips; checkpoints do not hold it.
     """
 
@@ -135,7 +135,7 @@ class Recognizer(nn.Module):
         return self.describe(clip, padded=padded)["outputs"]
 
     def describe(self, clip: Tensor, *, padded: bool = False) -> dict[str, Tensor]:
-        """All that an exported file says of one raw clip, by the names of its outputs.
+        """All outputs of an exported file for one raw clip, by their names.
 
         Args:
             clip: as for `recognise`.

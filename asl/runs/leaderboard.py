@@ -160,7 +160,7 @@ def _row(
 
 
 def _measured(entry: Entry, run: FoundRun, tracker: Tracker) -> Row:
-    """What a finished cross-validation says of a recognizer."""
+    """The figures of a finished cross-validation."""
     answers = pd.read_parquet(download(tracker, run.run_id, OUT_OF_FOLD))
     runs = _finished(run, tracker) or [run]
     seconds = [each.metrics[SECONDS] for each in runs if SECONDS in each.metrics]

@@ -14,7 +14,7 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 """A clip, float32 [n, N, C] with NaN = not detected, to probabilities, float32 [signs]."""
 
 Describer = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""A clip to all that a file says of it: by the output's name, float32 [size]."""
+"""A clip to all outputs of a file: by their names, float32 [size]."""
 
 SERVING = "serving_default"
 """The signature of the GISLR competition: probabilities alone."""
@@ -50,7 +50,7 @@ def load(path: str | Path, threads: int = 1) -> Predictor:
 
 
 def load_all(path: str | Path, threads: int = 1, signature: str = RECOGNISE) -> Describer:
-    """As `load`, for all that the file says of a clip.
+    """As `load`, for all outputs of the file.
 
     Args:
         path: of the file.

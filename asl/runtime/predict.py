@@ -89,7 +89,7 @@ def predict(
 def describe(
     model_path: str | Path, clip_paths: Sequence[str | Path], *, mirror: bool = False
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
-    """All that a file says of each clip, by the names of its outputs.
+    """All outputs of a file for each clip, by their names.
 
     Args:
         model_path: as for `predict`.
@@ -103,18 +103,18 @@ def describe(
     Raises:
         UserError: the model cannot be used, or LiteRT crashes on it.
     """
-    said: dict[str, dict[str, np.ndarray]] = {}
+    outputs: dict[str, dict[str, np.ndarray]] = {}
     problems: dict[str, str] = {}
     options = 1, None, WINDOW, mirror, True
     for path, answer in answers(_RECOGNISE, model_path, clip_paths, *options):
         if "problem" in answer:
             problems[path] = answer["problem"]
-        elif len(answer["said"]) > 1:
+        elif len(answer["outputs"]) > 1:
             problems[path] = f"is longer than {2 * WINDOW:.0f} s, so it may show several signs"
         else:
-            (one,) = answer["said"].values()
-            said[path] = {name: np.array(values, np.float32) for name, values in one.items()}
-    return said, problems
+            (one,) = answer["outputs"].values()
+            outputs[path] = {name: np.array(values, np.float32) for name, values in one.items()}
+    return outputs, problems
 
 
 def check_model(model_path: str | Path) -> None:

@@ -9,7 +9,7 @@ from asl.runtime.predict import Prediction
 from asl.terminal import printable
 
 NOT_SURE = "not sure"
-"""What is said of a clip that may show none of a file's signs."""
+"""Printed of a clip that may show none of a file's signs."""
 
 
 def as_lines(predictions: Mapping[str, Prediction]) -> str:

@@ -25,7 +25,7 @@ def recognise(
 ) -> Iterator[dict[str, Any]]:
     """What `asl.runtime.predict` makes of a model and clips: `usable`, then one answer a clip.
 
-    An answer is `problem`, or `signs` and `sure`, or where all outputs are wanted `said`.
+    An answer is `problem`, or `signs` and `sure`, or where all outputs are wanted `outputs`.
     """
     describe = load_all(model_path)
     yield {"usable": True}
@@ -37,30 +37,34 @@ def recognise(
         except Exception as error:  # of a stranger's file any type is possible
             yield {"problem": reason(error)}
             continue
-        if not all(np.isfinite(each).all() for said in answers.values() for each in said.values()):
+        if not all(
+            np.isfinite(each).all() for outputs in answers.values() for each in outputs.values()
+        ):
             yield {"problem": "the model's answer to it is not finite"}
         elif signs is None:
-            yield {"said": {when: _as_lists(said) for when, said in answers.items()}}
+            yield {"outputs": {when: _as_lists(outputs) for when, outputs in answers.items()}}
         else:
             try:
-                named = {when: name(said, signs, top, threshold) for when, said in answers.items()}
+                named = {
+                    when: name(outputs, signs, top, threshold) for when, outputs in answers.items()
+                }
             except IndexError as error:
                 raise UserError(f"{model_path}: {error}") from error
             sure = {when: [each.unknown, each.sure] for when, each in named.items()}
             yield {"signs": named, "sure": sure}
 
 
-def _as_lists(said: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    return {output: values.tolist() for output, values in said.items()}
+def _as_lists(outputs: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {output: values.tolist() for output, values in outputs.items()}
 
 
 def name(
-    said: Mapping[str, np.ndarray], signs: Sequence[str], top: int, threshold: float | None
+    outputs: Mapping[str, np.ndarray], signs: Sequence[str], top: int, threshold: float | None
 ) -> Prediction:
     """The most probable signs of a clip, and whether the file is sure of them.
 
     Args:
-        said: the file's answers to the clip.
+        outputs: the file's, by their names.
         signs: in the order of the outputs.
         top: how many signs.
         threshold: of the answer `unknown`, from which on the file is not sure; None: always sure.
@@ -68,10 +72,10 @@ def name(
     Raises:
         IndexError: there are not as many probabilities as signs.
     """
-    named = best(as_probabilities(said["outputs"]), signs, top)
-    if threshold is None or "unknown" not in said:
+    named = best(as_probabilities(outputs["outputs"]), signs, top)
+    if threshold is None or "unknown" not in outputs:
         return Prediction(named)
-    unknown = float(said["unknown"][0])
+    unknown = float(outputs["unknown"][0])
     return Prediction(named, unknown, unknown <= threshold)
 
 

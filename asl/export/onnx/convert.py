@@ -41,7 +41,7 @@ class ExportedForward(nn.Module):
         replace_recurrent_layers(self.recognizer)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """What is said of a clip `[n, N, C]`: probabilities `[signs]`, embedding `[width]`."""
+        """The outputs for a clip `[n, N, C]`: probabilities `[signs]`, embedding `[width]`."""
         return tuple(self.recognizer.describe(inputs, padded=self.padded).values())
 
 

@@ -1,4 +1,4 @@
-"""Parity: whether an exported file says of each clip what the recognizer says."""
+"""Parity: whether an exported file and the recognizer give each clip the same outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ def check_parity(result: ParityResult) -> None:
 def answers(
     describe: Describer, clips: Mapping[str, np.ndarray], name: str
 ) -> dict[str, np.ndarray]:
-    """What is said of each clip: by the output's name, float32 [clips, size].
+    """The outputs for each clip by their names, float32 [clips, size].
 
     Raises:
         ExportError: the describer fails on a clip, its answers are not finite, or the
@@ -127,16 +127,16 @@ def answers(
     rows = []
     for clip_name, clip in clips.items():
         try:
-            said = describe(clip)
+            outputs = describe(clip)
         except Exception as error:  # each runtime has its own
             raise ExportError(f"{name}: fails on clip {clip_name!r}: {error}") from error
-        total = said["outputs"].sum()
+        total = outputs["outputs"].sum()
         if not (np.isfinite(total) and abs(total - 1) < 1e-3):
             raise ExportError(f"{name}: on clip {clip_name!r} the outputs sum to {total}, not 1")
-        if odd := [output for output, values in said.items() if not np.isfinite(values).all()]:
+        if odd := [output for output, values in outputs.items() if not np.isfinite(values).all()]:
             raise ExportError(f"{name}: on clip {clip_name!r} {', '.join(odd)} is not finite")
-        rows.append(said)
-    return {output: np.stack([said[output] for said in rows]) for output in rows[0]}
+        rows.append(outputs)
+    return {output: np.stack([outputs[output] for outputs in rows]) for output in rows[0]}
 
 
 def torch_describer(recognizer: Recognizer) -> Describer:
@@ -144,8 +144,8 @@ def torch_describer(recognizer: Recognizer) -> Describer:
 
     def describe(clip: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            said = recognizer.describe(torch.from_numpy(clip))
-        return {output: values.numpy() for output, values in said.items()}
+            outputs = recognizer.describe(torch.from_numpy(clip))
+        return {output: values.numpy() for output, values in outputs.items()}
 
     return describe
 

@@ -1,4 +1,4 @@
-"""Two signatures: the competition's, and one with all that the file says of a clip.
+"""Two signatures: the competition's, and one with all outputs of the file.
 
 Each has a graph of its own, since LiteRT's newer interface, which is also that of browsers, opens a
 file only if every signature names all outputs of its graph. The graphs read the same constants, so
