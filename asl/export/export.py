@@ -284,7 +284,7 @@ def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Pat
 
 
 def _training(job: _Job) -> dict[str, Any]:
-    """What labels.json holds of the training clips: the median length, for the windows of `asl spot`."""
+    """The median length of the training clips, for the windows of `asl spot`."""
     if job.data is None or not len(job.data[1].train):
         return {}
     store, split = job.data
