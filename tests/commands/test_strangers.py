@@ -15,6 +15,7 @@ from asl.clips.sources.base import Problem
 from asl.commands.tables import console
 from asl.errors import UserError
 from asl.paths import as_file_name
+from asl.runtime.predict import Prediction
 from asl.sweeps.progress import log_line
 from asl.tracking.find import download, find_run
 from asl.tracking.lock import LOCK_TAG, lock_name, run_lock
@@ -297,7 +298,8 @@ def test_escape_sequences_in_names_of_signs_and_studies(odd_store, capsys):
 
 
 def test_names_in_the_lines_of_predictions(odd_names, capsys, monkeypatch):
-    predictions = {"[/b].npy": [(name, 0.5) for name in [*odd_names, "two\nlines\x1b[2J"]]}
+    signs = [(name, 0.5) for name in [*odd_names, "two\nlines\x1b[2J"]]
+    predictions = {"[/b].npy": Prediction(signs)}
     monkeypatch.setattr("asl.commands.predict.predict", lambda *_, **__: (predictions, {}))
     assert run(["predict", "model.tflite", "--top", "3", "[/b].npy"]) == 0  # options anywhere
     (line,) = capsys.readouterr().out.splitlines()
