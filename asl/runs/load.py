@@ -14,12 +14,10 @@ from asl.recognizer.recognizer import Recognizer
 from asl.runs.data import make_split, open_store
 from asl.runs.plan import DataPlan, current_config, data_plan
 from asl.targets import factory
-from asl.tracking.find import best_run, download, find_run, run_config
+from asl.tracking.find import download, named_run, run_config
 from asl.tracking.found import CHECKPOINT_REMOVED, SPLIT_BY_DIGEST, FoundRun
 from asl.tracking.store import Tracker
 from asl.training.checkpoint import load_recognizer
-
-BEST = "best"
 
 
 class LoadedRun(NamedTuple):
@@ -65,9 +63,7 @@ def load_run(
     Raises:
         UserError: there is no such run, or it kept no checkpoint.
     """
-    if name == BEST:
-        return load(best_run(tracker, metric, data, split), tracker)
-    return load(find_run(tracker, name), tracker)
+    return load(named_run(name, tracker, metric, data, split), tracker)
 
 
 def load(run: FoundRun, tracker: Tracker) -> LoadedRun:

@@ -6,7 +6,7 @@ from pathlib import Path
 from asl.errors import UserError
 from asl.export.variants import FIXED
 from asl.page.build import EXPORT, Recognizer, open_recognizer
-from asl.tracking.find import best_run, download, find_run
+from asl.tracking.find import download, named_run
 from asl.tracking.store import Tracker
 
 _FOLDER = "export"  # of a run's artifacts
@@ -34,8 +34,7 @@ def recognizer_of_run(
     Raises:
         UserError: there is no such run, or no such file of it.
     """
-    best = name == "best"
-    run = best_run(tracker, metric, data, split) if best else find_run(tracker, name)
+    run = named_run(name, tracker, metric, data, split)
     files: list[Path] = []
     with contextlib.suppress(UserError):
         files = list(download(tracker, run.run_id, _FOLDER).glob(f"model_*{FIXED}*.tflite"))

@@ -12,12 +12,11 @@ from typing import Any
 
 from asl.clips.splits import all_signers
 from asl.errors import UserError
-from asl.runs.load import BEST
 from asl.runs.plan import RunPlan, plan_of_config
 from asl.runs.train import TrainedRun, train
 from asl.targets import TARGET
 from asl.tracking.crossval import folds_of
-from asl.tracking.find import best_run, children, find_run, run_config
+from asl.tracking.find import children, named_run, run_config
 from asl.tracking.found import FoundRun
 from asl.tracking.record import record_metrics
 from asl.tracking.store import Tracker
@@ -102,7 +101,7 @@ def epochs_kept(run: FoundRun) -> float | None:
 
 def find_recipe(name: str, tracker: Tracker, data: str | None = None) -> Recipe:
     """The finished runs behind a name, and their test figures."""
-    source = best_run(tracker, None, data, None) if name == BEST else find_run(tracker, name)
+    source = named_run(name, tracker, data=data)
     if source.status != "FINISHED":
         raise UserError(f"run={name}: is {source.status}, not finished")
     kind = source.tags.get("kind", "")

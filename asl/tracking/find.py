@@ -18,6 +18,9 @@ from asl.tracking.store import Tracker
 
 FOUND_AT_ONCE = 1000
 
+BEST = "best"
+"""The name that `named_run` reads as the best run."""
+
 
 def find_runs(
     tracker: Tracker,
@@ -38,6 +41,18 @@ def find_runs(
     """
     runs = runs_where(tracker, tagged("data", data)) if data else runs_where(tracker)
     return best_first(runs, metric, split)
+
+
+def named_run(
+    name: str,
+    tracker: Tracker,
+    metric: str | None = None,
+    data: str | None = None,
+    split: str | None = None,
+) -> FoundRun:
+    """The run of this id or name; for `best` that of `best_run`, which has the other arguments."""
+    best = name == BEST
+    return best_run(tracker, metric, data, split) if best else find_run(tracker, name)
 
 
 def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str | None) -> FoundRun:
@@ -96,7 +111,7 @@ def find_run(tracker: Tracker, run_id: str, key: str = "run") -> FoundRun:
         fitting = [run for run in runs if run.is_training and run.status != "FINISHED"]
     else:
         fitting = [run for run in runs if run.is_recognizer and run.status == "FINISHED"]
-    choices = (["best"] if key == "run" else []) + [run.name for run in fitting[:5]]
+    choices = ([BEST] if key == "run" else []) + [run.name for run in fitting[:5]]
     none = "none can be resumed" if key == "resume" else "none is finished"
     listed = f"choose from {', '.join(choices)}" if choices else none
     what = "no such training run" if key == "resume" else "no such run"
