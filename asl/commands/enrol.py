@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from asl.errors import UserError
+from asl.terminal import printable
 
 KEYS = ("sign", "out")
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"nothing was written: {error}") from error
     new = f", {len(done.new)} new signs: {', '.join(done.new)}" if done.new else ""
     total = sum(done.clips.values())
-    print(f"{done.path}: {done.added} clips added, now {total} of {len(done.clips)} signs{new}")
+    text = f"{done.path}: {done.added} clips added, now {total} of {len(done.clips)} signs{new}"
+    print(printable(text))
     for path, reason in done.problems.items():
-        print(f"asl enrol: {path}: {reason}", file=sys.stderr)
+        print(printable(f"asl enrol: {path}: {reason}"), file=sys.stderr)
     return 1 if done.problems else 0

@@ -143,6 +143,12 @@ def test_signs_come_from_train_csv_and_what_cannot_be_enrolled_is_named(model, t
     assert "torn.npy: is not a NumPy file" in err
 
 
+def test_names_are_printed_without_what_a_terminal_would_obey(model, clip, capsys):
+    assert run(["enrol", str(model), str(clip("one", 0.1, 0.2, 0.3)), "sign=eat\x1b[2J"]) == 0
+    assert "1 new signs: eat [2J" in capsys.readouterr().out
+    assert read_labels(model)[-1] == "eat\x1b[2J"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
