@@ -25,10 +25,20 @@ import numpy as np
 from asl.clips.store import ClipStore
 from asl.config.plan import plan
 from asl.export.prototypes import Blend, blended, prototype_head
+from asl.runs.data import open_store
 from asl.runs.plan import RunPlan
-from asl.tracking.store import Tracker, open_tracker
-from benchmarks.command import options
-from benchmarks.held_out import Embedded, Network, embed, networks, networks_without, read
+from asl.tracking.store import Tracker
+from benchmarks.held_out import (
+    Embedded,
+    Network,
+    chosen,
+    embed,
+    hidden_signs,
+    networks,
+    networks_without,
+    opened,
+    read,
+)
 
 OWN = (1, 2, 3)
 """Clips of each sign of a person that are enrolled."""
@@ -83,18 +93,12 @@ class Case:
 
 def main() -> None:
     """Train what is missing, enrol, print a table."""
-    parser = options("enrolment", __doc__)
-    parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
-    parser.add_argument("--hidden", type=int, default=0, metavar="N", help="signs left out")
-    parser.add_argument("overrides", nargs="+", help="of the cross-validation, as typed")
-    chosen = parser.parse_args()
-    folder = chosen.folder / "enrolment"
-    folder.mkdir(parents=True, exist_ok=True)
-    tracker = open_tracker({"uri": chosen.uri or f"sqlite:///{folder}/mlflow.db",
-                            "experiment": "enrolment"})  # fmt: skip
-    run_plan = plan(*chosen.overrides)
-    if chosen.hidden:
-        _print_new_signs(run_plan, tracker, folder, chosen.hidden)
+    options = chosen("enrolment", __doc__, hidden=0)
+    folder = options.folder / "enrolment"
+    tracker = opened(options.uri, folder, "enrolment")
+    run_plan = plan(*options.overrides)
+    if options.hidden:
+        _print_new_signs(run_plan, tracker, folder, options.hidden)
     else:
         _print_persons(run_plan, tracker, folder)
 
@@ -184,11 +188,7 @@ def _pairs(
     run_plan: RunPlan, tracker: Tracker, folder: Path, hidden: int
 ) -> Iterator[tuple[Network, np.ndarray]]:
     """Each network that was trained without some signs, and which of the signs these are."""
-    from asl.runs.data import open_store
-
-    store = open_store(run_plan.data)
-    new = np.sort(np.random.default_rng(0).permutation(len(store.signs))[:hidden])
-    names = [store.signs[sign] for sign in new]
+    new, names = hidden_signs(open_store(run_plan.data), hidden)
     for network in networks_without(run_plan, tracker, names, folder):
         yield network, new
 

@@ -4,6 +4,7 @@ Networks are the folds of a cross-validation, found again where they are finishe
 kept in files, so that an interrupted benchmark goes on where it was.
 """
 
+import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from asl.runs.load import load_run
 from asl.runs.plan import RunPlan, variation
 from asl.runs.train import train
 from asl.tracking.crossval import folds_of
-from asl.tracking.store import Tracker
+from asl.tracking.store import Tracker, open_tracker
+from benchmarks.command import plain_options
 
 CENTRED_ON = 100
 """Training clips that embeddings are centred on, as an export does it."""
@@ -69,6 +71,27 @@ class Embedded:
         logits = self.logits if signs is None else self.logits[:, signs]
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
+
+
+def chosen(name: str, about: str | None, hidden: int) -> argparse.Namespace:
+    """The options of `python -m benchmarks.NAME`, `hidden` being the default of signs left out."""
+    parser = plain_options(name, about)
+    parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
+    parser.add_argument("--hidden", type=int, default=hidden, metavar="N", help="signs left out")
+    parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
+    return parser.parse_args()
+
+
+def opened(uri: str | None, folder: Path, experiment: str) -> Tracker:
+    """The MLflow store at an address, or in a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return open_tracker({"uri": uri or f"sqlite:///{folder}/mlflow.db", "experiment": experiment})
+
+
+def hidden_signs(store: ClipStore, count: int) -> tuple[np.ndarray, list[str]]:
+    """So many signs, the same each time: their indices and names."""
+    new = np.sort(np.random.default_rng(0).permutation(len(store.signs))[:count])
+    return new, [store.signs[sign] for sign in new]
 
 
 def networks(plan: RunPlan, tracker: Tracker) -> Iterator[Network]:

@@ -19,9 +19,16 @@ from asl.config.plan import plan
 from asl.export.no_signs import KINDS, no_signs
 from asl.export.parity.clips import stratified_sample
 from asl.runs.data import open_store
-from asl.tracking.store import open_tracker
-from benchmarks.command import options
-from benchmarks.held_out import Embedded, Network, embed, networks_without, read
+from benchmarks.held_out import (
+    Embedded,
+    Network,
+    chosen,
+    embed,
+    hidden_signs,
+    networks_without,
+    opened,
+    read,
+)
 
 ACCEPTED = 0.95
 """Share of validation clips of signs that are accepted."""
@@ -32,19 +39,11 @@ MOST = 300
 
 def main() -> None:
     """Train what is missing, score, print a table."""
-    parser = options("rejection", __doc__)
-    parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
-    parser.add_argument("--hidden", type=int, default=5, metavar="N", help="signs left out")
-    parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
-    chosen = parser.parse_args()
-    run_plan = plan(*chosen.overrides)
-    folder = chosen.folder / "rejection" / run_plan.data.name
-    folder.mkdir(parents=True, exist_ok=True)
-    tracker = open_tracker({"uri": chosen.uri or f"sqlite:///{folder}/mlflow.db",
-                            "experiment": "rejection"})  # fmt: skip
-    store = open_store(run_plan.data)
-    new = np.sort(np.random.default_rng(0).permutation(len(store.signs))[: chosen.hidden])
-    names = [store.signs[sign] for sign in new]
+    options = chosen("rejection", __doc__, hidden=5)
+    run_plan = plan(*options.overrides)
+    folder = options.folder / "rejection" / run_plan.data.name
+    tracker = opened(options.uri, folder, "rejection")
+    new, names = hidden_signs(open_store(run_plan.data), options.hidden)
     folds = [
         _measured(network, new, folder)
         for network in networks_without(run_plan, tracker, names, folder)
