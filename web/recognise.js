@@ -7,7 +7,7 @@ import { readClip } from "./npy.js";
 import { pictureOf } from "./picture.js";
 import { best, openRecognizer } from "./recognizer.js";
 import { number, say } from "./texts.js";
-import { drawSkeleton, mirror, showSigns } from "./view.js";
+import { drawSkeleton, mirror, pressCamera, showSigns } from "./view.js";
 import { FrameWindow } from "./window.js";
 
 const TOP = 5;
@@ -69,15 +69,8 @@ async function run(what, ...values) {
 
 function stop() {
   running.abort();
-  pressed(false);
+  pressCamera(false);
   say("status", "ready");
-}
-
-function pressed(on) {
-  const button = element("camera");
-  button.setAttribute("aria-pressed", on);
-  button.dataset.text = on ? "stop_camera" : "start_camera";
-  say("camera", button.dataset.text);
 }
 
 // --- sources ------------------------------------------------------------------------------------
@@ -89,7 +82,7 @@ async function camera(signal) {
     if (!signal.aborted) say("status", "no_camera", { reason: error.message });
     return;
   }
-  pressed(true);
+  pressCamera(true);
   await look(cameraTimes(video, signal), signal, true);
 }
 

@@ -7,7 +7,7 @@ import { openLandmarker } from "./landmarks.js";
 import { hasHand, hasPerson } from "./layout.js";
 import { pictureOf } from "./picture.js";
 import { say, text } from "./texts.js";
-import { drawSkeleton, mirror } from "./view.js";
+import { drawSkeleton, mirror, pressCamera } from "./view.js";
 
 const COUNTDOWN = 3; // seconds
 const PAUSE = 1500; // milliseconds in which a clip can be looked at before the next one
@@ -82,10 +82,7 @@ function stop() {
 }
 
 function pressed(on) {
-  const button = element("camera");
-  button.setAttribute("aria-pressed", on);
-  button.dataset.text = on ? "stop_camera" : "start_camera";
-  say("camera", button.dataset.text);
+  pressCamera(on);
   show();
 }
 

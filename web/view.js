@@ -1,7 +1,7 @@
 // What is seen: the skeleton over the picture, and the signs with their probabilities.
 
 import { PARTS, has, x, y } from "./layout.js";
-import { number } from "./texts.js";
+import { number, say } from "./texts.js";
 
 const HANDS = "#ffd166";
 const BODY = "#4cc9f0";
@@ -56,4 +56,12 @@ function row() {
   line.firstChild.className = "name";
   line.lastChild.className = "share";
   return line;
+}
+
+/** Shows on the camera's button whether the camera is on. */
+export function pressCamera(on) {
+  const button = document.getElementById("camera");
+  button.setAttribute("aria-pressed", on);
+  button.dataset.text = on ? "stop_camera" : "start_camera";
+  say("camera", button.dataset.text);
 }
