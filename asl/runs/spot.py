@@ -12,15 +12,13 @@ from asl.runtime.annotations import Spotted, as_csv, as_eaf, as_json
 from asl.runtime.clips import RATE
 from asl.runtime.printed import one_line
 from asl.runtime.process import answers
+from asl.runtime.spotting import MOST_SECONDS
 
 Form = Literal["csv", "eaf", "json"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 THRESHOLD = 0.5
 """A sign's smoothed probability."""
-
-MOST_SECONDS = 60
-"""Of a window: longer ones would fill the memory."""
 
 MOST_FPS = 1000
 

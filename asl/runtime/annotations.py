@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from asl.runtime.clips import VIDEOS
 from asl.runtime.printed import one_line
+from asl.terminal import encodable
 
 _SIGNS, _SCORES = "signs", "scores"  # ELAN's tiers
 _ASSOCIATED = "Symbolic_Association"
@@ -47,7 +48,7 @@ def as_csv(segments: Sequence[Spotted]) -> str:
 def as_json(segments: Sequence[Spotted], recording: Path) -> str:
     """An object with the recording's name and its segments, times in seconds."""
     content = {"recording": recording.name, "segments": [s._asdict() for s in segments]}
-    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    return encodable(json.dumps(content, ensure_ascii=False, indent=2)) + "\n"
 
 
 def as_eaf(segments: Sequence[Spotted], recording: Path, folder: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.errors import UserError
+from asl.terminal import encodable
 
 LABELS = "labels.json"
 """A zip entry behind the model in the .tflite, and a file beside it."""
@@ -45,6 +46,8 @@ def read_labels(model_path: str | Path, labels: str | Path | None = None) -> lis
 
 def _from_file(path: Path) -> list[str]:
     try:
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise UserError(f"{path}: has {size:,} bytes, which no label map has")
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
@@ -70,7 +73,10 @@ def read_threshold(model_path: str | Path) -> float | None:
     except UserError:  # a label map of another form, as `read_labels` takes it
         return None
     threshold = rejection.get("threshold") if isinstance(rejection, dict) else None
-    return float(threshold) if isinstance(threshold, int | float) else None
+    # JSON has whole numbers of any size, which may be too large for a float.
+    if isinstance(threshold, int | float) and 0 <= threshold <= 1:
+        return float(threshold)
+    return None
 
 
 def _entries(model_path: str | Path) -> dict[str, bytes]:
@@ -98,7 +104,7 @@ def _signs(where: str, text: bytes) -> list[str]:
     if not isinstance(signs, list) or not all(isinstance(sign, str) for sign in signs):
         forms = 'a list of names, an object with it as "signs", or one from names to 0, 1, 2, …'
         raise UserError(f"{where}: must be {forms}")
-    return signs
+    return [encodable(sign) for sign in signs]
 
 
 def _object(where: str, text: bytes) -> dict[str, Any]:

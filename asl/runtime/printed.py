@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from asl.runtime.predict import Prediction
-from asl.terminal import printable
+from asl.terminal import encodable, printable
 
 NOT_SURE = "not sure"
 """Printed of a clip that may show none of a file's signs."""
@@ -40,7 +40,7 @@ def as_json(predictions: Mapping[str, Prediction]) -> str:
         }
         for clip, best in predictions.items()
     ]
-    return _encodable(json.dumps(objects, ensure_ascii=False, indent=2)) + "\n"
+    return encodable(json.dumps(objects, ensure_ascii=False, indent=2)) + "\n"
 
 
 def as_csv(predictions: Mapping[str, Prediction]) -> str:
@@ -52,14 +52,9 @@ def as_csv(predictions: Mapping[str, Prediction]) -> str:
     for clip, best in predictions.items():
         more = [best.unknown, str(best.sure).lower()] * scored
         table.writerows([clip, rank, *pair, *more] for rank, pair in enumerate(best, start=1))
-    return _encodable(text.getvalue())
+    return encodable(text.getvalue())
 
 
 def one_line(text: str) -> str:
     """A name of a stranger's, without line breaks and control characters of terminals."""
     return printable(text).replace("\n", " ").replace("\t", " ")
-
-
-def _encodable(text: str) -> str:
-    r"""The text, with `\udcff`, as JSON has it, for a byte of a file's name that is no UTF-8."""
-    return text.encode(errors="backslashreplace").decode()

@@ -20,6 +20,8 @@ WINDOW = 1.0
 GAP = 0.2
 """Seconds without a hand, or of doubt, that do not part a sign."""
 
+MOST_SECONDS = 60
+"""Of a window: longer ones would fill the memory."""
 
 EVERY = 50
 """Windows from one word of progress to the next."""
@@ -130,7 +132,9 @@ def trained_window(facts: Mapping[str, Any]) -> float:
     """Seconds of the clips that a recognizer was trained on, by its file's labels.json."""
     training = facts.get("training")
     frames = training.get("median_frames") if isinstance(training, dict) else None
-    return frames / RATE if isinstance(frames, int | float) and frames > 0 else WINDOW
+    if isinstance(frames, int | float) and 0 < frames < MOST_SECONDS * RATE:
+        return frames / RATE
+    return WINDOW
 
 
 def hands_of(facts: Mapping[str, Any]) -> Sequence[int]:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -41,6 +43,18 @@ def test_files_of_all_forms_say_the_same(files, tmp_path, capsys):
     assert row["sign"] == segment["sign"] == root.find(".//ANNOTATION_VALUE").text == "bird"
     times = [round(segment[name] * 1000) for name in ("start", "end")]
     assert times == slots == [round(float(row[name]) * 1000) for name in ("start", "end")]
+
+
+def test_names_that_utf_8_has_no_bytes_for(files, tmp_path):
+    long = Path(files[1]).rename(tmp_path / os.fsdecode(b"\xff.npy"))
+    labels = tmp_path / "labels.json"
+    labels.write_text('["again", "\\ud800", "cat"]')
+    out = tmp_path / "annotations"
+    assert run(["spot", files[0], str(long), f"--labels={labels}", f"out={out}"]) == 0
+    written = {path.suffix: path.read_text() for path in out.iterdir()}
+    assert written.keys() == {".csv", ".eaf", ".json"}
+    assert all("\\ud800" in text for text in written.values())
+    assert json.loads(written[".json"])["recording"] == long.name
 
 
 def test_files_that_somebody_may_have_corrected_stay(files, tmp_path, capsys):

@@ -56,7 +56,8 @@ def test_programs_read_the_score(folder, capsys):
     assert float(rows[1]["unknown"]) == pytest.approx(0.7, abs=1e-4)
 
 
-def test_a_threshold_that_is_no_number_is_none(folder, capsys):
+@pytest.mark.parametrize("threshold", ["high", 10**400, float("nan")], ids=["word", "huge", "nan"])
+def test_a_threshold_that_is_no_score_is_none(threshold, folder, capsys):
     tree = parse((folder / "model.tflite").read_bytes())
-    write_tflite(tree, folder / "model.tflite", LABELS | {"rejection": {"threshold": "high"}})
+    write_tflite(tree, folder / "model.tflite", LABELS | {"rejection": {"threshold": threshold}})
     assert "not sure" not in printed(folder, capsys)

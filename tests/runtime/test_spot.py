@@ -140,8 +140,11 @@ def test_windows_without_a_hand_are_not_recognised():
 
 def test_the_window_is_as_long_as_the_clips_of_the_training():
     assert spotting.trained_window({"training": {"median_frames": 21.0}}) == pytest.approx(0.7)
-    for strange in ({}, {"training": 3}, {"training": {"median_frames": "3"}}):
-        assert spotting.trained_window(strange) == spotting.WINDOW
+    for strange in ("3", -1, float("nan"), 1e300, 10**400, [3]):
+        facts = {"training": {"median_frames": strange}}
+        assert spotting.trained_window(facts) == spotting.WINDOW
+    for facts in ({}, {"training": 3}):
+        assert spotting.trained_window(facts) == spotting.WINDOW
 
 
 @pytest.mark.parametrize("window", [1, 3, 16, 20, 22, 30, 64, 90])

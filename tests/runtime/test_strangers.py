@@ -219,6 +219,14 @@ def test_odd_label_maps_are_one_sentence(text, tiny_tflite, tmp_path, clip, caps
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_label_map_beside_a_model_is_no_file_of_gigabytes(tiny_tflite, tmp_path):
+    model = tiny_tflite(tmp_path / "model.tflite")
+    with (tmp_path / "labels.json").open("wb") as file:
+        file.truncate(5 << 30)  # without a byte on the disk
+    with pytest.raises(UserError, match=r"labels.json: has 5,368,709,120 bytes"):
+        read_labels(model)
+
+
 @pytest.mark.parametrize("damage", [b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"])
 def test_a_damaged_zip_behind_a_model(damage, model):
     content = model.read_bytes()
