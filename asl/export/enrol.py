@@ -7,6 +7,7 @@ them, and the order in which clips come makes no difference.
 
 import copy
 import io
+import math
 import os
 import tempfile
 import zipfile
@@ -28,10 +29,10 @@ from asl.export.passes.prototypes import add_prototypes, remove_prototypes
 from asl.export.passes.signatures import join_signatures, separate_signatures
 from asl.export.prototypes import DEFAULT, Blend, Head, blended, prototype_head, unknown_left
 from asl.files import replacing
-from asl.runtime.clips import sign_of
+from asl.runtime.clips import MAX_BYTES, sign_of
 from asl.runtime.labels import LABELS, read_facts
 from asl.runtime.litert import RECOGNISE
-from asl.runtime.predict import describe
+from asl.runtime.predict import check_model, describe
 
 EXAMPLES = "enrolled.npy"
 """The zip entry with the embeddings of the enrolled clips, float32 `[clips, width]`."""
@@ -98,6 +99,8 @@ def enrol(
         raise UserError("sign=: name the sign of the clips")
     if not os.path.isfile(path):  # Path.is_file raises where the name is too long
         raise UserError(f"{path}: there is no such file; `asl export` writes one")
+    # LiteRT first: it refuses what `parse` would unfold without end, one table named many times.
+    check_model(path)
     facts = read_facts(path)
     with _of_this_kind(path):
         before = [] if forget else _read_examples(path, facts)
@@ -153,7 +156,7 @@ def _read_examples(path: Path, facts: Mapping[str, Any]) -> list[Example]:
             raise ValueError(f"{EXAMPLES} has more than {_MOST_BYTES:,} bytes")
         embeddings = np.load(io.BytesIO(archive.read(EXAMPLES)), allow_pickle=False)
     clips = facts["enrolled"]["clips"].items()
-    signs = [sign for sign, count in clips for _ in range(count)]
+    signs = (sign for sign, count in clips for _ in range(count))  # a list might be endless
     return list(zip(signs, embeddings.astype(np.float32), strict=True))
 
 
@@ -223,6 +226,8 @@ def _proof_clips(inputs: Sequence[Any]) -> list[np.ndarray]:
     """Made-up clips of the shape that labels.json names."""
     frames, *frame = inputs
     lengths = (frames,) if isinstance(frames, int) else (1, 30)
+    if (size := 4 * math.prod([lengths[-1], *frame])) > MAX_BYTES:
+        raise ValueError(f"its clips have {size / 1e9:.1f} GB")
     random = np.random.default_rng(0)
     return [random.random((length, *frame), np.float32) for length in lengths]
 

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
@@ -196,6 +197,50 @@ def test_a_damaged_archive_is_one_sentence(model, clip, tmp_path):
     write_tflite(parse(model.read_bytes()), torn, facts)  # without the embeddings
     with pytest.raises(UserError, match="not a file to enrol in"):
         enrol(torn, [dog], "dog")
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"enrolled": {"network": 3, "clips": {"dog": 10**12}}}, "zip"),
+        ({"inputs": [10**9, 543, 3]}, "its clips have 6516.0 GB"),
+    ],
+)
+def test_sizes_that_a_file_claims_fill_no_memory(facts, reason, model, clip, tmp_path):
+    dog = clip("dog", -0.7, -0.7, 0.1)
+    enrol(model, [dog], "dog")
+    with zipfile.ZipFile(model) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name[-4:] == ".npy"}
+        claims = json.loads(archive.read("labels.json")) | facts
+    write_tflite(parse(model.read_bytes()), model, claims, files)
+    with pytest.raises(UserError, match=rf"not a file to enrol in.*{reason}"):
+        enrol(model, [dog], "dog")
+
+
+def test_a_file_that_names_one_table_many_times_is_left_to_litert(tmp_path, clip):
+    """It has a kilobyte, and would be 40,000 objects."""
+    builder = flatbuffers.Builder(1024)
+    tfl.TensorStart(builder)
+    tensor = tfl.TensorEnd(builder)
+    tensors = _many(builder, tfl.SubGraphStartTensorsVector, tensor)
+    tfl.SubGraphStart(builder)
+    tfl.SubGraphAddTensors(builder, tensors)
+    graphs = _many(builder, tfl.ModelStartSubgraphsVector, tfl.SubGraphEnd(builder))
+    tfl.ModelStart(builder)
+    tfl.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(tfl.ModelEnd(builder), b"TFL3")
+    path = tmp_path / "many.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    with pytest.raises(UserError, match="not a TFLite file"):
+        enrol(path, [clip("dog", 0, 0, 0)], "dog")
+
+
+def _many(builder, start, table):
+    """A vector that names a table 200 times."""
+    start(builder, 200)
+    for _ in range(200):
+        builder.PrependUOffsetTRelative(table)
+    return builder.EndVector()
 
 
 def test_neither_torch_nor_tensorflow(model, clip):
