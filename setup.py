@@ -9,7 +9,7 @@ setup(
     packages=[*find_packages(include=["asl", "asl.*"]), "asl.conf", "asl.experiments", "asl.web"],
     package_dir={"asl.conf": "conf", "asl.experiments": "experiments", "asl.web": "web"},
     package_data={
-        "asl": ["py.typed", "clips/*.html", "clips/eda/*.html", "evaluation/*.html"],
+        "asl": ["py.typed", "*.html", "clips/*.html", "clips/eda/*.html", "evaluation/*.html"],
         "asl.conf": ["**/*.yaml"],
         "asl.experiments": ["*.yaml"],
         "asl.web": ["*", "licenses/*"],

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment
 from matplotlib.figure import Figure
 from PIL import Image  # of Pillow, which matplotlib needs
 
@@ -16,6 +15,7 @@ from asl.errors import UserError
 from asl.files import replacing
 from asl.landmarks import Layout
 from asl.pictures import with_literal_texts
+from asl.report_page import report_page
 
 TEMPLATE = Path(__file__).with_name("film.html")
 
@@ -132,9 +132,8 @@ def _player(film: Film) -> bytes:
             for guess in film.guesses
         ],
     }
-    environment = Environment(autoescape=True)
-    page = environment.from_string(TEMPLATE.read_text("utf-8"))
-    return page.render(title=film.title, film=film_data, total=len(film.clip)).encode()
+    page = report_page(TEMPLATE, title=film.title, film=film_data, total=len(film.clip))
+    return page.encode()
 
 
 def _landmarks(film: Film) -> bytes:

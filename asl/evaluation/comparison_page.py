@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from asl.pictures import as_base64
+from asl.report_page import report_page
 
 SHOWN_CLIPS = 60  # rows of the table of clips that only one recognises
 SHOWN_SIGNS = 12  # signs with the largest gain, and as many with the largest loss
@@ -61,9 +61,11 @@ def comparison_page(
         figures: by heading.
         command: that makes the page.
     """
-    environment = Environment(autoescape=True)
-    environment.globals.update(table=_table, extremes=_extremes, shown=SHOWN_CLIPS)
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return report_page(
+        TEMPLATE,
+        table=_table,
+        extremes=_extremes,
+        shown=SHOWN_CLIPS,
         title=title,
         protocol=protocol,
         base=base,

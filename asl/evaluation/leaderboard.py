@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
 from matplotlib.figure import Figure
 
 from asl.evaluation.intervals import over_signers
 from asl.evaluation.paired import accuracy_by_clip
 from asl.pictures import as_base64, with_literal_texts
+from asl.report_page import report_page
 
 NOTE = (
     "Accuracy: mean over clips and seeds, of signers who were not trained on, ± its deviation over "
@@ -127,8 +127,8 @@ def as_markdown(rows: Sequence[Row], facts: Mapping[str, str], command: str) -> 
 def as_page(rows: Sequence[Row], facts: Mapping[str, str], command: str) -> str:
     """The leaderboard as one HTML file, with its pictures inside; arguments of `as_markdown`."""
     by_data = _by_data(rows)
-    environment = Environment(autoescape=True)
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return report_page(
+        TEMPLATE,
         facts=facts,
         overall=_overall_cells(rows),
         tables={data: _cells(some) for data, some in by_data.items()},

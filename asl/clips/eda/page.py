@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asl.clips.drawing import draw_strip
 from asl.clips.store import ClipStore
 from asl.pictures import as_base64, with_literal_texts
+from asl.report_page import report_page
 
 PALE, DARK, SECOND, GREY = "#9ecae1", "#3182bd", "#e6550d", "#969696"
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -64,10 +64,14 @@ def render(title: str, claim: str, facts: Mapping[str, str], sections: Sequence[
         facts: by name.
         sections: in their order.
     """
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(picture=_picture, shown=SHOWN_ROWS)
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        title=title, claim=claim, facts=facts, sections=sections
+    return report_page(
+        TEMPLATE,
+        picture=_picture,
+        shown=SHOWN_ROWS,
+        title=title,
+        claim=claim,
+        facts=facts,
+        sections=sections,
     )
 
 
