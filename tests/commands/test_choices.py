@@ -85,7 +85,7 @@ def test_data_and_trainer_choices_are_sound(data, trainer):
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_trains(experiment):
     kinect = experiment.startswith("isl30") or "kinect" in experiment
-    data = "isl30" if kinect else "auslan95" if experiment == "auslan95" else "words15"
+    data = "isl30" if kinect else "auslan95" if experiment.startswith("auslan95") else "words15"
     trains(plan(f"+experiment={experiment}", f"data={data}", "model.hidden=8"))
 
 
