@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from asl.config.plan import choices
+from asl.paths import CONF
 
 MODELS, SCALERS = choices("model"), choices("scaler")
+POOLED = [name for name in MODELS if "pool" in OmegaConf.load(CONF / "model" / f"{name}.yaml")]
 CHOICES = [
     *({"model": name, "features": other} for name in MODELS for other in choices("features")),
-    *({"model": name, "options": {"model": {"pool": "last"}}} for name in MODELS),
+    *({"model": name, "options": {"model": {"pool": "last"}}} for name in POOLED),
     *({"scaler": name} for name in SCALERS),
     *({"landmarks": name} for name in choices("landmarks") if name != "powerglove"),
     {"landmarks": "powerglove", "scaler": "clip"},
