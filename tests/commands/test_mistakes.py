@@ -168,6 +168,6 @@ def test_help_names_what_is_chosen_by_default(capsys):
     run(["crossval", "--help"])
     printed = capsys.readouterr().out
     assert "leave_one_signer_out*" in printed
-    assert "bigru*" in printed
+    assert "cnn*" in printed
     assert "monitor: val/f1" in printed  # as `asl train` has
     assert "asl crossval -m data=words15,isl30" in printed
