@@ -6,6 +6,7 @@ the process, every clip that was said to be saved is there.
 
 import csv
 import json
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from asl.paths import as_file_name
 
 MOST_FRAMES = 900
 """Of a clip: half a minute."""
+
+_NUMBER = re.compile(r"\d{1,18}")  # of a clip; numbers of thousands of digits are no names of files
 
 
 class Recordings:
@@ -75,7 +78,11 @@ class Recordings:
         _check(clip)
         with self._lock:
             number = 1 + max((int(r["sequence_id"]) for r in self._rows), default=0)
-            place = f"{CLIPS_FOLDER}/{as_file_name(self.signer)}/{number}.parquet"
+            taken = {row["path"] for row in self._rows}
+            while (place := self._place(number)) in taken:
+                number += 1
+            if not self._is_inside(place):
+                raise ValueError(f"{place} leads out of the folder")
             row = dict(zip(CSV_COLUMNS, [place, self.signer, str(number), sign], strict=True))
             path = self.root / place
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,19 +99,29 @@ class Recordings:
             if not mine:
                 raise KeyError(number)
             self._write_list([row for row in self._rows if row is not mine[0]])
-            path = (self.root / mine[0]["path"]).resolve()
-            if path.is_relative_to(self.root.resolve()):  # the list may be a stranger's
-                path.unlink(missing_ok=True)
+            place = mine[0]["path"]
+            if place.endswith(".parquet") and self._is_inside(
+                place
+            ):  # the list may be a stranger's
+                (self.root / place).unlink(missing_ok=True)
 
     def _is_mine(self, row: dict[str, str]) -> bool:
         return row["participant_id"] == self.signer
 
+    def _place(self, number: int) -> str:
+        return f"{CLIPS_FOLDER}/{as_file_name(self.signer)}/{number}.parquet"
+
+    def _is_inside(self, place: str) -> bool:
+        """Whether a path in the folder leads, by its links too, to a place in the folder."""
+        return (self.root / place).resolve().is_relative_to(self.root.resolve())
+
     def _add_label(self, sign: str) -> None:
         if sign not in self._labels:
-            self._labels.append(sign)
-            labels = {name: label for label, name in enumerate(self._labels)}
+            labels = [*self._labels, sign]
             with replacing(self.root / SIGN_MAP) as file:
-                file.write_text(json.dumps(labels), encoding="utf-8")
+                text = json.dumps({name: label for label, name in enumerate(labels)})
+                file.write_text(text, encoding="utf-8")
+            self._labels = labels
 
     def _write_list(self, rows: list[dict[str, str]]) -> None:
         with (
@@ -130,7 +147,7 @@ def _read_list(root: Path) -> tuple[list[str], list[dict[str, str]]]:
             rows = list(reader)
         columns = list(reader.fieldnames or [])
         whole = [row for row in rows if all(isinstance(row[c], str) for c in CSV_COLUMNS)]
-        numbered = all(row["sequence_id"].isdecimal() for row in whole)
+        numbered = all(_NUMBER.fullmatch(row["sequence_id"]) for row in whole)
         if len(whole) < len(rows) or not numbered or any("" in row for row in rows):
             raise KeyError(TRAIN_CSV)
     except (KeyError, ValueError, csv.Error) as error:

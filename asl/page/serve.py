@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -26,6 +27,7 @@ CLIPS = "/api/clips"
 _HTTP = 80  # the port that addresses leave out
 _HEADER = 1024  # bytes of a .npy file before its numbers, at most
 _MOST_BYTES = MOST_FRAMES * MEDIAPIPE_HOLISTIC.size * 3 * 4 + _HEADER
+_DIGITS = 9  # of the number of bytes; Python refuses to read thousands of them
 _CLIP_TYPE = "application/octet-stream"  # which no form of another page can send
 _TYPES = {
     ".js": "text/javascript",
@@ -53,18 +55,27 @@ def open_server(
     handler = partial(_Handler, directory=str(folder), recordings=recordings)
     if port is not None:
         try:
-            return ThreadingHTTPServer((HOST, port), handler)
+            return _Server((HOST, port), handler)
         except (OSError, OverflowError) as error:
             raise UserError(f"port={port}: cannot be used ({error}); name another one") from error
     for each in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         with contextlib.suppress(OSError):
-            return ThreadingHTTPServer((HOST, each), handler)
+            return _Server((HOST, each), handler)
     raise UserError(f"port: none from {FIRST_PORT} on is free; name one")
 
 
 def address(server: ThreadingHTTPServer) -> str:
     """The page's link."""
     return f"http://{HOST}:{server.server_port}/"
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that prints nothing where a browser leaves in the middle of an answer."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Faults of the program are printed, as ever."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -115,7 +126,7 @@ class _Handler(SimpleHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or self.headers.get("Content-Type") != _CLIP_TYPE:
             return self._refuse(HTTPStatus.BAD_REQUEST, "a clip is sent as a .npy file")
-        if int(length) > _MOST_BYTES:
+        if len(length) > _DIGITS or int(length) > _MOST_BYTES:
             return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the clip is too long")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
@@ -126,7 +137,7 @@ class _Handler(SimpleHTTPRequestHandler):
         except ValueError as error:
             return self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except OSError as error:
-            return self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, error.strerror or "disk failure")
+            return self._refuse_for_disk(error)
         return self._answer(HTTPStatus.CREATED, saved)
 
     def _delete(self, recordings: Recordings) -> None:
@@ -135,11 +146,16 @@ class _Handler(SimpleHTTPRequestHandler):
             recordings.remove(int(number))
         except (KeyError, ValueError):
             self._refuse(HTTPStatus.NOT_FOUND, f"there is no clip {number}")
+        except OSError as error:
+            self._refuse_for_disk(error)
         else:
             self._answer(HTTPStatus.OK, {})
 
     def _answer(self, status: HTTPStatus, value: object) -> None:
         self._send(status, "application/json", json.dumps(value).encode())
+
+    def _refuse_for_disk(self, error: OSError) -> None:
+        self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, error.strerror or "disk failure")
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         self.close_connection = True  # what was sent may not have been read

@@ -5,6 +5,11 @@ import http.client
 import io
 import json
 import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -178,6 +183,79 @@ def test_a_full_disk_is_said_and_harms_nothing(recorder, served, clip, tmp_path,
         assert send(link, clip)[0] == 201
 
 
+def test_a_disk_that_was_full_for_a_moment_leaves_list_and_sign_map_whole(
+    recorder, served, clip, tmp_path, monkeypatch
+):
+    def full(*values, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "out"
+    with served(recorder, Recordings(out, "anna", ["hello", "bye"])) as link:
+        assert send(link, clip)[0] == 201
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_text", full)
+            assert send(link, clip, "bye")[0] == 507
+        with monkeypatch.context() as patch:
+            patch.setattr(Recordings, "_write_list", full)
+            status, _, content = ask(link, "DELETE", "/api/clips/1", Origin=link.rstrip("/"))
+            assert (status, content) == (507, b"No space left on device")
+        assert send(link, clip, "bye")[0] == 201
+    assert GislrSource(out).signs == ["hello", "bye"]
+    assert [entry.sign for entry in GislrSource(out).listing().entries] == ["hello", "bye"]
+
+
+def test_clips_that_come_at_once_are_all_saved(clip, tmp_path):
+    recordings = Recordings(tmp_path / "out", "anna", ["hello"])
+    with ThreadPoolExecutor(8) as pool:
+        saved = list(pool.map(lambda _: recordings.add("hello", clip), range(16)))
+    assert sorted(each["id"] for each in saved) == list(range(1, 17))
+    listing = GislrSource(tmp_path / "out").listing()
+    assert len({entry.path for entry in listing.entries}) == 16
+    assert not listing.problems
+
+
+def test_a_strangers_list_names_nothing_else_to_replace_or_delete(clip, tmp_path):
+    out = tmp_path / "out"
+    Recordings(out, "anna", ["hello"]).add("hello", clip)
+    (tmp_path / "mine.parquet").write_text("mine")
+    rows = ["path,participant_id,sequence_id,sign"]
+    rows += ["train_landmark_files/anna/9.parquet,ben,8,hello", "train.csv,anna,1,hello"]
+    rows += ["../mine.parquet,anna,2,hello", f"{tmp_path}/mine.parquet,anna,3,hello"]
+    (out / "train.csv").write_text("\n".join(rows))
+    again = Recordings(out, "anna", ["hello"])
+    for number in (1, 2, 3):
+        again.remove(number)
+    assert (tmp_path / "mine.parquet").read_text() == "mine"
+    assert again.add("hello", clip)["id"] == 10
+    places = [entry.path for entry in GislrSource(out).listing().entries]
+    assert places == [f"train_landmark_files/anna/{number}.parquet" for number in (9, 10)]
+
+    (tmp_path / "elsewhere").mkdir()
+    (out / "train_landmark_files" / "eva").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads out of the folder"):
+        Recordings(out, "eva", ["hello"]).add("hello", clip)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_requests_that_break_off_or_claim_thousands_of_digits_print_nothing(
+    recorder, served, tmp_path, capfd
+):
+    with served(recorder, Recordings(tmp_path / "out", "anna", ["hello"])) as link:
+        assert send(link, b"", Content_Length="9" * 5000)[0] == 413
+        host = urlsplit(link).netloc
+        lines = [f"POST /api/clips?sign=hello HTTP/1.1\r\nHost: {host}", f"Origin: http://{host}"]
+        lines += ["Content-Type: application/octet-stream", "Content-Length: 1000", "\r\n"]
+        before = threading.active_count()
+        with socket.create_connection(("127.0.0.1", urlsplit(link).port)) as left:
+            left.sendall("\r\n".join(lines).encode())
+            while threading.active_count() == before:
+                time.sleep(0.01)
+            left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        while threading.active_count() > before:
+            time.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
 def test_other_columns_and_signers_of_a_data_set_stay(clip, tmp_path):
     out = tmp_path / "out"
     Recordings(out, "anna", ["hello"]).add("hello", clip)
@@ -208,9 +286,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="holds something else than clips"):
         Recordings(tmp_path, "anna", ["a"])
-    (tmp_path / "train.csv").write_text("path,sign\na,b\n")
-    with pytest.raises(UserError, match=r"train.csv: must have the columns path, participant_id"):
-        Recordings(tmp_path, "anna", ["a"])
+    huge = f"path,participant_id,sequence_id,sign\na.parquet,anna,{'9' * 5000},a\n"
+    for text in ("path,sign\na,b\n", huge):
+        (tmp_path / "train.csv").write_text(text)
+        with pytest.raises(UserError, match=r"train.csv: must have the columns path, partic"):
+            Recordings(tmp_path, "anna", ["a"])
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path):
