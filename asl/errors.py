@@ -5,6 +5,8 @@ of the program and keeps its traceback.
 """
 
 import errno
+import re
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 
@@ -34,6 +36,12 @@ def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
 def disk_failure(error: BaseException) -> str | None:
     """One sentence for an error of a disk (full, read-only, gone) or of a path; else None."""
     for cause in _causes(error):
+        if isinstance(cause, shutil.Error):
+            # Of copytree: it has the texts of its errors alone.
+            for *_, text in cause.args[0]:
+                found = re.match(r"\[Errno (\d+)\] (.+)", text)
+                if found and int(found[1]) in _DISK_ERRORS:
+                    return found[2]
         if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
             where = f"{cause.filename}: " if cause.filename else ""
             return f"{where}{cause.strerror}"

@@ -72,6 +72,9 @@ def test_only_errors_of_disks_are_one_sentence():
     assert disk_failure(of_the_database.value) is None
     assert disk_failure(ValueError("a fault of the program")) is None
     assert disk_failure(OSError(13, "Permission denied", "a.txt")) == "a.txt: Permission denied"
+    copied = [("a", "b/a", "[Errno 28] No space left on device: 'a' -> 'b/a'")]
+    assert disk_failure(shutil.Error(copied)) == "No space left on device: 'a' -> 'b/a'"
+    assert disk_failure(shutil.Error("`a` and `b` are the same file")) is None
     cause = sqlite3.OperationalError("attempt to write a readonly database")
     cause.sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
     wrapped = MlflowException("database")
