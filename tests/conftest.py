@@ -189,3 +189,33 @@ def tiny_tflite() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def scored_tflite(tiny_tflite) -> Callable[..., Path]:
+    """Writes the file of `tiny_tflite` with a score that a clip is no sign: the mean x.
+
+    It is given the threshold of that score, and the number of frames.
+    """
+    from ai_edge_litert import schema_py_generated as tfl
+
+    from asl.export.passes.flatbuffer import parse
+    from asl.export.passes.metadata import write_tflite
+    from asl.export.passes.signatures import separate_signatures
+
+    def write(path: Path, threshold: object, frames: int | None = None) -> Path:
+        tree = parse(tiny_tflite(path, frames).read_bytes())
+        tree.signatureDefs[0].outputs.append(tfl.TensorMapT(name=b"unknown", tensorIndex=2))
+        tree.subgraphs[0].outputs = [3, 2]
+        separate_signatures(tree)
+        labels = {
+            "signs": ["again", "bird", "cat"],
+            "layout": "mediapipe_holistic",
+            "inputs": ["frames", 543, 3],
+            "landmarks": {"name": "hands", "rows": [468]},
+            "rejection": {"threshold": threshold, "accepted": 0.95, "clips": 100},
+        }
+        write_tflite(tree, path, labels)
+        return path
+
+    return write

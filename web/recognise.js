@@ -5,7 +5,7 @@ import { openLandmarker } from "./landmarks.js";
 import { hasPerson } from "./layout.js";
 import { readClip } from "./npy.js";
 import { pictureOf } from "./picture.js";
-import { best, openRecognizer } from "./recognizer.js";
+import { best, isSign, openRecognizer } from "./recognizer.js";
 import { number, say } from "./texts.js";
 import { drawSkeleton, mirror, pressCamera, showSigns } from "./view.js";
 import { FrameWindow } from "./window.js";
@@ -151,14 +151,14 @@ async function take(time, frame, source) {
     say("answer", null);
     return;
   }
-  const probabilities = await timed("recognition", () => recognise(frames.clip));
-  show(best(probabilities, page.signs, TOP));
+  show(await timed("recognition", () => recognise(frames.clip)));
 }
 
-function show(signs) {
+function show({ probabilities, unknown }) {
+  const signs = best(probabilities, page.signs, TOP);
   showSigns(element("best"), signs);
   const { sign, probability } = signs[0];
-  if (probability < page.threshold) {
+  if (probability < page.threshold || !isSign(unknown, page.unknown)) {
     say("answer", "unsure");
   } else {
     say("answer", null);

@@ -6,17 +6,24 @@ import { LANDMARKS } from "./layout.js";
 // The build for every browser: the others differ in the last digits, and in 1 ms.
 const RUNTIME = "vendor/litert/litert_wasm_compat_internal.js";
 
-/** Opens the file; the function that it gives makes probabilities of a clip of `frames` frames. */
+const SERVING = "serving_default";
+const RECOGNISE = "recognise"; // with all outputs; files of other programs lack it
+
+/**
+ * Opens the file. The function that it gives answers a clip of `frames` frames: `probabilities` of
+ * the signs, and `unknown`, the score that it shows none of them, undefined where the file has none.
+ */
 export async function openRecognizer(address, frames) {
   await loadLiteRt(new URL(RUNTIME, document.baseURI).href);
   const model = await loadAndCompile(new URL(address, document.baseURI).href, { accelerator: "wasm" });
+  const signature = RECOGNISE in model.signatures ? RECOGNISE : SERVING;
   return async (clip) => {
-    const input = new Tensor(clip, [frames, LANDMARKS, 3]);
-    const [output] = await model.run([input]);
-    const numbers = await output.data();
-    input.delete();
-    output.delete();
-    return asProbabilities(numbers);
+    const inputs = new Tensor(clip, [frames, LANDMARKS, 3]);
+    const tensors = await model.run(signature, { inputs });
+    const numbers = await tensors.outputs.data();
+    const score = await tensors.unknown?.data();
+    for (const tensor of [inputs, ...Object.values(tensors)]) tensor.delete();
+    return { probabilities: asProbabilities(numbers), unknown: score?.[0] };
   };
 }
 
@@ -27,6 +34,9 @@ export function asProbabilities(numbers) {
   const total = positive.reduce((sum, each) => sum + each, 0);
   return total > 0 ? Array.from(positive, (each) => each / total) : Array.from(positive);
 }
+
+/** Whether a file names a sign, by its own score and the threshold of that, null where it has none. */
+export const isSign = (unknown, threshold) => threshold === null || !(unknown > threshold);
 
 /** The most probable signs, the most probable first. */
 export function best(probabilities, signs, top) {

@@ -57,7 +57,7 @@ def _recognizer(cfg: DictConfig) -> "Recognizer":
     from asl.page.build import open_recognizer
 
     if cfg.tflite is not None:
-        return open_recognizer(Path(cfg.tflite), Path(cfg.tflite).stem)
+        return open_recognizer(Path(cfg.tflite))
     from asl.runs.page import recognizer_of_run
     from asl.tracking.store import open_tracker
 

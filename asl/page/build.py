@@ -15,7 +15,7 @@ from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.page import assets
 from asl.page.assets import Package
 from asl.paths import WEB
-from asl.runtime.labels import read_labels
+from asl.runtime.labels import read_facts, read_labels, read_threshold
 from asl.runtime.litert import interpreter
 from asl.runtime.predict import check_model
 
@@ -34,16 +34,18 @@ class Recognizer(NamedTuple):
         path: of the .tflite.
         signs: in the order of its outputs.
         frames: that it reads.
+        unknown: score from which on it names no sign; None where it has none.
         name: as the page calls it.
     """
 
     path: Path
     signs: list[str]
     frames: int
+    unknown: float | None
     name: str
 
 
-def open_recognizer(path: Path, name: str) -> Recognizer:
+def open_recognizer(path: Path) -> Recognizer:
     """What the page needs to know of a .tflite.
 
     Raises:
@@ -64,7 +66,14 @@ def open_recognizer(path: Path, name: str) -> Recognizer:
     outputs = int(np.prod(run.get_output_details()["outputs"]["shape"]))
     if len(signs) != outputs:
         raise UserError(f"{path}: gives {outputs} probabilities for {len(signs)} labels")
-    return Recognizer(path, signs, frames, name)
+    return Recognizer(path, signs, frames, read_threshold(path), _name(path))
+
+
+def _name(path: Path) -> str:
+    """That of the run that the file comes from, else the file's own."""
+    run = read_facts(path).get("run")
+    name = run.get("name") if isinstance(run, dict) else None
+    return name if isinstance(name, str) and name.strip() else path.stem
 
 
 def recognising(recognizer: Recognizer, threshold: float) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def recognising(recognizer: Recognizer, threshold: float) -> dict[str, Any]:
         recognizer: the file.
         threshold: probability below which the page is not sure.
     """
-    known = {"signs": recognizer.signs, "frames": recognizer.frames, "name": recognizer.name}
+    known = {key: getattr(recognizer, key) for key in ("signs", "frames", "unknown", "name")}
     return {"mode": "recognise", "model": MODEL, "threshold": threshold, **known}
 
 

@@ -57,20 +57,23 @@ def _from_file(path: Path) -> list[str]:
 
 
 def read_facts(model_path: str | Path) -> dict[str, Any]:
-    """The labels.json in a file: signs, inputs, preprocessing, run; empty if it has none.
+    """The labels.json in a file: signs, inputs, preprocessing, run.
+
+    Empty where it has none, or one of a form that holds signs alone, as `read_labels` takes it.
 
     Raises:
-        UserError: it is no JSON object.
+        UserError: it is no JSON.
     """
     entries = _entries(model_path)
-    return _object(f"{model_path}: its {LABELS}", entries[LABELS]) if LABELS in entries else {}
+    facts = _json(f"{model_path}: its {LABELS}", entries[LABELS]) if LABELS in entries else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def read_threshold(model_path: str | Path) -> float | None:
     """The score `unknown` from which on a file names no sign; None where it does not say."""
     try:
         rejection = read_facts(model_path).get("rejection")
-    except UserError:  # a label map of another form, as `read_labels` takes it
+    except UserError:  # `read_labels` says so, where it is needed
         return None
     threshold = rejection.get("threshold") if isinstance(rejection, dict) else None
     # JSON has whole numbers of any size, which may be too large for a float.
@@ -105,13 +108,6 @@ def _signs(where: str, text: bytes) -> list[str]:
         forms = 'a list of names, an object with it as "signs", or one from names to 0, 1, 2, …'
         raise UserError(f"{where}: must be {forms}")
     return [encodable(sign) for sign in signs]
-
-
-def _object(where: str, text: bytes) -> dict[str, Any]:
-    facts = _json(where, text)
-    if not isinstance(facts, dict):
-        raise UserError(f"{where}: must be a JSON object")
-    return facts
 
 
 def _json(where: str, text: bytes) -> Any:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import zipfile
 
 import pytest
 
@@ -20,7 +21,7 @@ TEXTS = json.loads((WEB / "texts.json").read_text(encoding="utf-8"))
 def recognizer(tiny_tflite, tmp_path):
     path = tiny_tflite(tmp_path / "model_float16_n9.tflite", 9)
     (tmp_path / "labels.json").write_text('["again", "<b>bird", "cat"]')
-    return open_recognizer(path, "a run")
+    return open_recognizer(path)
 
 
 def test_the_folder_holds_all_that_the_page_asks_for(packages, recognizer, tmp_path):
@@ -29,7 +30,7 @@ def test_the_folder_holds_all_that_the_page_asks_for(packages, recognizer, tmp_p
     settings = json.loads((folder / "page.json").read_text())
     assert (folder / settings["model"]).read_bytes() == recognizer.path.read_bytes()
     assert settings["signs"] == ["again", "<b>bird", "cat"]
-    assert (settings["frames"], settings["threshold"], settings["name"]) == (9, 0.7, "a run")
+    assert (settings["frames"], settings["threshold"], settings["unknown"]) == (9, 0.7, None)
     named = re.findall(r'(?:src|href)="([^"]+)"', INDEX)
     named += json.loads(re.search(r"importmap\">(.*?)</script>", INDEX)[1])["imports"].values()
     named += [name for code in MODULES.values() for name in re.findall(r'from "(\./[^"]+)"', code)]
@@ -71,17 +72,39 @@ def test_the_sources_name_no_other_host():
         assert set(addresses) <= {"http://www.w3.org/2000/svg"}, path.name
 
 
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"signs": ["a", "b", "c"], "run": {"name": "<b>best"}}, "<b>best"),
+        ({"signs": ["a", "b", "c"], "run": "best"}, "model_float16_n9"),
+        (["a", "b", "c"], "model_float16_n9"),
+    ],
+)
+def test_the_page_is_named_after_the_run_of_the_file_else_after_the_file(
+    facts, name, tiny_tflite, tmp_path
+):
+    path = tiny_tflite(tmp_path / "model_float16_n9.tflite", 9)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.json", json.dumps(facts))
+    assert open_recognizer(path).name == name
+
+
+def test_the_page_is_told_the_threshold_of_the_files_own_score(scored_tflite, tmp_path):
+    recognizer = open_recognizer(scored_tflite(tmp_path / "model.tflite", 0.6, 9))
+    assert recognising(recognizer, 0.5)["unknown"] == 0.6
+
+
 def test_a_file_of_a_free_number_of_frames_is_refused(tiny_tflite, tmp_path):
     path = tiny_tflite(tmp_path / "model.tflite")
     with pytest.raises(UserError, match=r"need a fixed number of frames; `asl export .*frames=64"):
-        open_recognizer(path, "a run")
+        open_recognizer(path)
 
 
 def test_a_file_whose_labels_do_not_fit_is_refused(tiny_tflite, tmp_path):
     path = tiny_tflite(tmp_path / "model.tflite", 9)
     (tmp_path / "labels.json").write_text('["again", "bird"]')
     with pytest.raises(UserError, match="gives 3 probabilities for 2 labels"):
-        open_recognizer(path, "a run")
+        open_recognizer(path)
 
 
 def test_a_page_that_records_needs_no_recognizer(packages, tmp_path):

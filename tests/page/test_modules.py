@@ -99,6 +99,41 @@ def test_probabilities_are_those_of_predict(node):
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+def test_the_files_own_score_is_read_where_it_has_one(node, tmp_path):
+    """A sign is named up to the threshold, as `asl predict` does; no tensor stays allocated."""
+    (tmp_path / "node_modules" / "@litertjs" / "core" / "index.js").write_text("""
+        export let alive = 0;
+        export class Tensor {
+          constructor(numbers) { this.numbers = numbers; alive += 1; }
+          async data() { return this.numbers; }
+          delete() { alive -= 1; }
+        }
+        export const loadLiteRt = async () => {};
+        export const loadAndCompile = async (address) => ({
+          signatures: address.endsWith("scored") ? { serving_default: {}, recognise: {} } : {},
+          run: async (signature, { inputs }) => {
+            const outputs = new Tensor(Float32Array.of(0.75, 0.25));
+            if (signature !== "recognise") return { outputs };
+            return { outputs, embedding: new Tensor([1]), unknown: new Tensor(inputs.numbers) };
+          },
+        });
+    """)
+    answers, alive, named = node("""
+        import { alive } from "@litertjs/core";
+        import { isSign, openRecognizer } from "./recognizer.js";
+        globalThis.document = { baseURI: "http://localhost/" };
+        const scored = await openRecognizer("scored", 1);
+        const plain = await openRecognizer("plain", 1);
+        const answers = [await scored(Float32Array.of(0.5)), await plain(Float32Array.of(0.5))];
+        const named = [[0.5, 0.5], [0.6, 0.5], [0.6, null], [undefined, 0.5]];
+        console.log(JSON.stringify([answers, alive, named.map((each) => isSign(...each))]));
+    """)
+    probabilities = {"probabilities": [0.75, 0.25]}
+    assert answers == [probabilities | {"unknown": 0.5}, probabilities]
+    assert alive == 0
+    assert named == [True, False, True, True]
+
+
 def test_the_window_holds_as_many_frames_and_as_much_time_as_a_clip(node):
     """Of a fast camera the last 4 frames, of one of 10 a second what 4 frames of 30 last."""
     fast, slow, padded = node("""

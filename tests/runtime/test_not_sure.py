@@ -5,31 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as tfl
 
 from asl.cli import run
-from asl.export.passes.flatbuffer import parse
-from asl.export.passes.metadata import write_tflite
-from asl.export.passes.signatures import separate_signatures
-
-LABELS = {
-    "signs": ["again", "bird", "cat"],
-    "layout": "mediapipe_holistic",
-    "inputs": ["frames", 543, 3],
-    "landmarks": {"name": "hands", "rows": [468]},
-    "rejection": {"threshold": 0.6, "accepted": 0.95, "clips": 100},
-}
 
 
 @pytest.fixture
-def folder(tiny_tflite, tmp_path):
+def folder(scored_tflite, tmp_path):
     """A file whose score that a clip is no sign is the clip's mean x, and two clips."""
-    path = tiny_tflite(tmp_path / "model.tflite")
-    tree = parse(path.read_bytes())
-    tree.signatureDefs[0].outputs.append(tfl.TensorMapT(name=b"unknown", tensorIndex=2))
-    tree.subgraphs[0].outputs = [3, 2]
-    separate_signatures(tree)
-    write_tflite(tree, path, LABELS)
+    scored_tflite(tmp_path / "model.tflite", 0.6)
     for name, x in (("sign", 0.5), ("none", 0.7)):
         np.save(tmp_path / f"{name}.npy", np.full((2, 543, 3), x, np.float32))
     return tmp_path
@@ -57,7 +40,6 @@ def test_programs_read_the_score(folder, capsys):
 
 
 @pytest.mark.parametrize("threshold", ["high", 10**400, float("nan")], ids=["word", "huge", "nan"])
-def test_a_threshold_that_is_no_score_is_none(threshold, folder, capsys):
-    tree = parse((folder / "model.tflite").read_bytes())
-    write_tflite(tree, folder / "model.tflite", LABELS | {"rejection": {"threshold": threshold}})
+def test_a_threshold_that_is_no_score_is_none(threshold, folder, scored_tflite, capsys):
+    scored_tflite(folder / "model.tflite", threshold)
     assert "not sure" not in printed(folder, capsys)
