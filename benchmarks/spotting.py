@@ -12,15 +12,18 @@ held: the hands stay where the clip ended, which is when a recognizer names sign
 none: nothing; each clip begins where the one before ends
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
+from asl.clips.splits import Split
 from asl.clips.store import ClipStore
+from asl.export.calibration import Labelled, fit_answers
+from asl.export.parity.clips import stratified_sample
+from asl.export.parity.compare import torch_describer
 from asl.recognizer.recognizer import Recognizer
-from asl.runtime.litert import Predictor
+from asl.runtime.litert import Describer
 from asl.runtime.spot import Segment, find_signs, steps_of
 from asl.runtime.spotting import GAP, windows
 from benchmarks.command import options
@@ -30,7 +33,9 @@ RATE, CLIPS = 30, 10
 PAUSE = (15, 60)  # frames
 IOU = 0.5
 KINDS = ("rest", "held", "none")
-THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CALIBRATED_ON = 256
+"""Clips of training, and of validation, that the score `unknown` is fitted to, as by an export."""
 
 
 class Recording(NamedTuple):
@@ -70,14 +75,16 @@ def _pause(clip: np.ndarray, store: ClipStore, kind: str, frames: int) -> np.nda
 
 
 def spotted(
-    predictor: Predictor, recording: Recording, store: ClipStore, window: int, threshold: float
+    describe: Describer, recording: Recording, store: ClipStore, window: int, threshold: float
 ) -> list[Segment]:
     """What `asl spot` finds in a recording; window in frames."""
     (hop, cover), hands = steps_of(window), store.layout.hands
     seen: list[bool] = []
-    answers = windows(predictor, recording.frames, hop * cover, hop, hands, len(store.signs), seen)
+    found = windows(describe, recording.frames, hop * cover, hop, hands, len(store.signs), seen)
+    answers = list(found)
     return find_signs(
-        np.stack(list(answers)),
+        np.stack([answer.probabilities for answer in answers]),
+        np.array([answer.known for answer in answers]),
         np.array(seen),
         hop,
         cover,
@@ -105,26 +112,34 @@ def iou(one: Segment, other: Segment) -> float:
     return max(0, shared) / (one.end - one.start + other.end - other.start - max(0, shared))
 
 
-def predictor_of(recognizer: Recognizer) -> Predictor:
-    """What its exported file answers, as a verified export guarantees."""
+def describers(recognizer: Recognizer, store: ClipStore, split: Split) -> dict[str, Describer]:
+    """What its exported file answers, as a verified export guarantees, with its score and without.
 
-    @torch.inference_mode()
-    def predict(clip: np.ndarray) -> np.ndarray:
-        return recognizer.recognise(torch.from_numpy(clip)).numpy()
-
-    return predict
+    Args:
+        recognizer: that was trained; its answers are fitted.
+        store: the clips.
+        split: of the training.
+    """
+    parts = [stratified_sample(store, rows, CALIBRATED_ON) for rows in (split.train, split.val)]
+    clips = [Labelled([store.read(int(row)) for row in rows], store.sign[rows]) for rows in parts]
+    recognizer.answers, _ = fit_answers(recognizer, *clips)
+    scored = torch_describer(recognizer)
+    return {
+        "with the score `unknown`": scored,
+        "without it": lambda clip: {"outputs": scored(clip)["outputs"]},
+    }
 
 
 def measured(
-    recognizer: Recognizer, store: ClipStore, rows: np.ndarray, kind: str, threshold: float
+    describe: Describer, store: ClipStore, rows: np.ndarray, kind: str, threshold: float
 ) -> dict[str, float]:
     """Precision, recall and F1 over recordings of all clips of these rows, in a random order."""
     order = np.random.default_rng(0).permutation(rows)
-    predictor, window = predictor_of(recognizer), int(np.median(store.frames))
+    window = int(np.median(store.frames))
     found_count = right_count = 0
     for number, some in enumerate(np.array_split(order, max(1, len(order) // CLIPS))):
         recording = joined(store, some, kind, seed=number)
-        found = spotted(predictor, recording, store, window, threshold)
+        found = spotted(describe, recording, store, window, threshold)
         found_count += len(found)
         right_count += right(found, recording.truth)
     precision, recall = right_count / max(1, found_count), right_count / len(rows)
@@ -154,15 +169,15 @@ def main() -> None:
 
     recognizer = asl.load_recognizer(run.run_id, tracker=open_tracker(plan.tracking))
     store = asl.open_store(plan.data)
+    files = describers(recognizer, store, run.split)
     if chosen.sweep:
-        for kind in KINDS:
-            for threshold in THRESHOLDS:
-                print(kind, threshold, measured(recognizer, store, run.split.val, kind, threshold))
+        _sweep(files, store, run.split.val)
         return
     rows = [
-        Row(f"{kind}: {name}", figure, "")
+        Row(f"{kind}, {name}: {measure}", figure, "")
         for kind in KINDS
-        for name, figure in measured(recognizer, store, run.split.test, kind, THRESHOLD).items()
+        for name, describe in files.items()
+        for measure, figure in measured(describe, store, run.split.test, kind, THRESHOLD).items()
     ]
     facts = {
         **machine(("numpy", "torch")),
@@ -172,6 +187,13 @@ def main() -> None:
         "threshold": str(THRESHOLD),
     }
     print(report(chosen.folder / "spotting", "asl spot, measured", facts, rows))
+
+
+def _sweep(files: Mapping[str, Describer], store: ClipStore, rows: np.ndarray) -> None:
+    for kind in KINDS:
+        for name, describe in files.items():
+            for threshold in THRESHOLDS:
+                print(kind, name, threshold, measured(describe, store, rows, kind, threshold))
 
 
 if __name__ == "__main__":

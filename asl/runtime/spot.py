@@ -44,6 +44,7 @@ def steps_of(window: float) -> tuple[int, int]:
 
 def find_signs(
     probabilities: NDArray[np.float32],
+    known: NDArray[np.float32],
     seen: NDArray[np.bool_],
     hop: int,
     cover: int,
@@ -56,6 +57,9 @@ def find_signs(
 
     Args:
         probabilities: [windows, signs], of each window; of those without a hand they do not count.
+        known: [windows], how probable it is that each window shows one of the signs, and so how
+            much it counts: one that lies over the end of a sign and the beginning of the next is
+            none of them.
         seen: [frames], whether a hand is seen.
         hop: frames of a step.
         cover: steps of a window.
@@ -64,7 +68,8 @@ def find_signs(
         shortest: frames of a sign; shorter ones are left out.
         gap: frames without a hand, or of doubt, that do not part a sign.
     """
-    smooth = smoothed(probabilities, shares(seen, hop, cover, len(probabilities)), cover)
+    weights = shares(seen, hop, cover, len(probabilities)) * known
+    smooth = smoothed(probabilities, weights, cover)
     signs = most_probable(smooth, steps_seen(seen, hop, len(smooth)), threshold / 2)
     found = strong(smooth, runs(signs), threshold)
     joined = merged([_in_frames(segment, hop, seen) for segment in found], gap)

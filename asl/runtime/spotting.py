@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from asl.landmarks import LAYOUTS, MEDIAPIPE_HOLISTIC
 from asl.runtime.clips import RATE, read_frames, sliding
 from asl.runtime.labels import read_facts, read_labels
-from asl.runtime.litert import Predictor, load
+from asl.runtime.litert import Describer, load_all
 from asl.runtime.process import reason, serve
 from asl.runtime.recognise import as_probabilities
 from asl.runtime.spot import find_signs, steps_of
@@ -25,6 +25,18 @@ MOST_SECONDS = 60
 
 EVERY = 50
 """Windows from one word of progress to the next."""
+
+
+class Answer(NamedTuple):
+    """A recognizer's answer to a window.
+
+    Attributes:
+        probabilities: float32 [signs].
+        known: how probable it is that the window shows one of them; 1 where the file cannot tell.
+    """
+
+    probabilities: np.ndarray
+    known: float
 
 
 def spot(
@@ -52,18 +64,18 @@ def spot(
         recording, and in how many of them a hand is `seen`; before, `progress`, seconds that are
         done.
     """
-    predictor = load(model_path)
+    describe = load_all(model_path)
     yield {"usable": True}
     signs, facts = read_labels(model_path, labels), read_facts(model_path)
     seconds = window or trained_window(facts)
     for path in paths:
         seen: list[bool] = []
-        answers: list[np.ndarray] = []
+        answers: list[Answer] = []
         try:
             real, frames = read_frames(path, rate, mirror)
             hop, cover = steps_of(seconds * real)
             size, hands = hop * cover, hands_of(facts)
-            for answer in windows(predictor, frames, size, hop, hands, len(signs), seen):
+            for answer in windows(describe, frames, size, hop, hands, len(signs), seen):
                 answers.append(answer)
                 if len(answers) % EVERY == 0:
                     yield {"progress": len(seen) / real}
@@ -73,7 +85,8 @@ def spot(
             yield {"problem": reason(error)}
             continue
         found = find_signs(
-            np.stack(answers),
+            np.stack([answer.probabilities for answer in answers]),
+            np.array([answer.known for answer in answers], np.float32),
             np.array(seen),
             hop,
             cover,
@@ -89,18 +102,18 @@ def spot(
 
 
 def windows(
-    predictor: Predictor,
+    describe: Describer,
     frames: Iterable[np.ndarray],
     size: int,
     hop: int,
     hands: Sequence[int],
     signs: int,
     seen: list[bool],
-) -> Iterator[np.ndarray]:
+) -> Iterator[Answer]:
     """Recognise every window of a recording that shows a hand, one after the other.
 
     Args:
-        predictor: of clips.
+        describe: the outputs of a file for a clip, as `asl.runtime.litert.load_all` gives them.
         frames: [N, C] each.
         size: frames of a window.
         hop: frames from one window to the next.
@@ -109,23 +122,25 @@ def windows(
         seen: gets for each frame whether it shows a hand.
 
     Yields:
-        Probabilities, float32 [signs]; 0 for a window without a hand.
+        The answer to each window; probabilities of 0 for one without a hand.
 
     Raises:
         ValueError: the frames are not what the recognizer reads, or it gives other than finite
-            probabilities for these signs.
+            numbers for these signs.
     """
     watched = _noting(frames, hands, seen)
     for start, clip in sliding(watched, size, hop):
         if not any(seen[start : start + len(clip)]):
-            yield np.zeros(signs, np.float32)
+            yield Answer(np.zeros(signs, np.float32), 1.0)
             continue
-        answer = as_probabilities(predictor(clip)).astype(np.float32)
+        outputs = describe(clip)
+        answer = as_probabilities(outputs["outputs"]).astype(np.float32)
+        unknown = outputs.get("unknown", np.zeros(1))[0]
         if len(answer) != signs:
             raise ValueError(f"the model gives {len(answer)} probabilities for {signs} labels")
-        if not np.isfinite(answer).all():
+        if not np.isfinite([*answer, unknown]).all():
             raise ValueError("the model's answer to it is not finite")
-        yield answer
+        yield Answer(answer, 1 - float(np.clip(unknown, 0, 1)))
 
 
 def trained_window(facts: Mapping[str, Any]) -> float:

@@ -41,7 +41,8 @@ def answers(truth: list[int], signs: int = 3) -> np.ndarray:
 
 def find(truth: list[int], seen: list[bool] | None = None, **options) -> list[Segment]:
     hands = np.array([sign != NONE for sign in truth] if seen is None else seen)
-    return find_signs(answers(truth), hands, HOP, COVER, **(RULE | options))
+    windows = answers(truth)
+    return find_signs(windows, np.ones(len(windows)), hands, HOP, COVER, **(RULE | options))
 
 
 def places(segments: list[Segment]) -> list[tuple[int, int, int]]:
@@ -71,7 +72,19 @@ def test_the_same_sign_after_a_rest_is_another_one_and_a_lost_hand_does_not_part
 
 def test_what_is_doubtful_throughout_is_no_sign():
     doubt = np.full((20, 3), 1 / 3, np.float32)
-    assert find_signs(doubt, np.ones(46, bool), HOP, COVER, **RULE) == []
+    assert find_signs(doubt, np.ones(20), np.ones(46, bool), HOP, COVER, **RULE) == []
+
+
+def test_a_window_counts_by_how_probably_it_shows_a_sign_at_all():
+    """Of two signs without a rest between, what lies over both names a third."""
+    windows = answers([0] * 8 + [1] * 8)
+    between = np.arange(len(windows)) % 4 > 0
+    windows[between] = [0.1, 0.1, 0.8]
+    hands, known = np.ones(16, bool), np.where(between, 0.1, 0.9)
+    rule = RULE | {"threshold": 0.5}
+    taken = find_signs(windows, np.ones(len(windows)), hands, HOP, COVER, **rule)
+    assert 2 in [segment.sign for segment in taken]
+    assert places(find_signs(windows, known, hands, HOP, COVER, **rule)) == [(0, 8, 0), (8, 16, 1)]
 
 
 def test_a_sign_is_not_cut_where_it_is_doubtful_for_a_moment():
@@ -127,15 +140,16 @@ def test_windows_without_a_hand_are_not_recognised():
     frames[:40, list(MEDIAPIPE_HOLISTIC.hands)] = np.nan
     calls = []
 
-    def predictor(clip):
+    def describe(clip):
         calls.append(clip)
-        return np.array([0.2, 0.8], np.float32)
+        return {"outputs": np.array([0.2, 0.8], np.float32), "unknown": np.array([0.25])}
 
     seen = []
-    found = list(spotting.windows(predictor, frames, 8, 1, MEDIAPIPE_HOLISTIC.hands, 2, seen))
+    found = list(spotting.windows(describe, frames, 8, 1, MEDIAPIPE_HOLISTIC.hands, 2, seen))
     assert len(calls) == 64 - 4 - (40 - 8 + 1)
     assert sum(seen) == 24
-    assert not np.any(found[:33])
+    assert not any(answer.probabilities.any() for answer in found[:33])
+    assert {answer.known for answer in found[33:]} == {0.75}
 
 
 def test_the_window_is_as_long_as_the_clips_of_the_training():

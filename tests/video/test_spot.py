@@ -36,7 +36,8 @@ def landmarker(monkeypatch) -> Landmarker:
     """In this process, with a recognizer that always answers "bird"."""
     landmarker = Landmarker()
     monkeypatch.setattr(extract, "_landmarker", lambda: landmarker)
-    monkeypatch.setattr(spotting, "load", lambda path: lambda clip: np.array([0.1, 0.9]))
+    answer = {"outputs": np.array([0.1, 0.9])}
+    monkeypatch.setattr(spotting, "load_all", lambda path: lambda clip: answer)
     monkeypatch.setattr(spotting, "read_labels", lambda path, labels: ["again", "bird"])
     monkeypatch.setattr(spotting, "read_facts", lambda path: {"training": {"median_frames": 16}})
 
