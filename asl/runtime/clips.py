@@ -6,6 +6,7 @@ import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,10 @@ def read_clip(path: str | Path) -> np.ndarray:
 
 def read_clips(
     path: str | Path, window: float = WINDOW, mirror: bool = False
-) -> list[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, np.ndarray]]:
     """A clip with an empty name; or of a video of more than two windows each, with its time.
+
+    Of a video no more than three windows are held at a time, so that it may be of any length.
 
     Args:
         path: what `read_clip` reads, or a video.
@@ -77,19 +80,22 @@ def read_clips(
         mirror: whether left and right of a video are exchanged.
 
     Raises:
-        ValueError, UserError, OSError: as `read_clip`.
+        ValueError, UserError, OSError: as `read_clip`; of a video also after any clip.
     """
     if Path(path).suffix.lower() not in VIDEOS:
-        return [("", read_clip(path))]
-    from asl.video.extract import extract
+        yield "", read_clip(path)
+        return
+    from asl.video.extract import showing_a_person
 
-    found = extract(Path(path), mirror=mirror)
-    rate = found.rate or RATE
+    rate, landmarks = read_frames(path, mirror=mirror)
+    frames = iter(showing_a_person(Path(path), landmarks))
     size = max(1, round(window * rate))
-    if len(found.clip) <= 2 * size:
-        return [("", found.clip)]
-    windows = sliding(found.clip, size, max(1, size // 2))
-    return [(f":{a / rate:.1f}-{(a + len(clip)) / rate:.1f}s", clip) for a, clip in windows]
+    beginning = list(islice(frames, 2 * size + 1))
+    if len(beginning) <= 2 * size:
+        yield "", np.stack(beginning)
+        return
+    for a, clip in sliding(chain(beginning, frames), size, max(1, size // 2)):
+        yield f":{a / rate:.1f}-{(a + len(clip)) / rate:.1f}s", clip
 
 
 def read_frames(

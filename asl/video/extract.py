@@ -1,7 +1,7 @@
 """A video as a clip of landmarks."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,14 +61,12 @@ def extract(
     step = decode.thinning(video, fps)
     promised = int(video.frames * step)
     frames: list[np.ndarray] = []
-    for frame in landmarks_of(video, mirror, fps):
+    for frame in showing_a_person(path, landmarks_of(video, mirror, fps)):
         if len(frames) == MOST_FRAMES:
             raise BadVideo(path, f"has more than {MOST_FRAMES:,} frames; cut it into pieces")
         frames.append(frame)
         advance(promised)
     clip = np.stack(frames)
-    if np.isnan(clip[:, _POSE.start, 0]).all():
-        raise BadVideo(path, f"shows no person in any of its {len(clip)} frames")
     broken = len(clip) < promised * _COMPLETE
     note = f"breaks off after {len(clip)} of {promised} frames" if broken else ""
     return Extraction(clip, video.rate * step, note)
@@ -92,6 +90,21 @@ def landmarks_of(
     landmarker.reset()
     for picture in decode.read(video, fps):
         yield landmarker(cv2.flip(picture, 1) if mirror else picture)
+
+
+def showing_a_person(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The landmarks in the frames of a video.
+
+    Raises:
+        BadVideo: at their end, where none showed a person.
+    """
+    count, seen = 0, False
+    for frame in frames:
+        count += 1
+        seen = seen or not np.isnan(frame[_POSE.start, 0])
+        yield frame
+    if not seen:
+        raise BadVideo(path, f"shows no person in any of its {count} frames")
 
 
 @functools.cache

@@ -1,5 +1,8 @@
 """asl landmarks makes a clip of each video, and asl predict reads videos."""
 
+import weakref
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,6 @@ from asl.clips.sources.gislr import read_clip
 from asl.runs import landmarks
 from asl.runtime import clips
 from asl.runtime.recognise import recognise
-from asl.video import extract
 from asl.video.decode import BadVideo
 from asl.video.extract import Extraction
 
@@ -29,8 +31,11 @@ def seen(monkeypatch):
         clip[:, :468] = np.nan if frames < 10 else 0
         return Extraction(clip, 30.0, "breaks off after 9 of 10 frames" if frames == 9 else "")
 
+    def read_frames(path, fps=30, mirror=False):
+        return 30.0, extracted(Path(path), mirror=mirror, fps=fps).clip
+
     monkeypatch.setattr(landmarks, "extract", extracted)
-    monkeypatch.setattr(extract, "extract", extracted)
+    monkeypatch.setattr(clips, "read_frames", read_frames)
     return calls
 
 
@@ -94,14 +99,41 @@ def test_a_mistake_is_one_sentence(seen, arguments, sentence, capsys):
 
 
 def test_a_short_video_is_one_clip_and_a_long_one_is_read_in_windows(seen):
-    assert [(when, len(clip)) for when, clip in clips.read_clips("60.mp4", window=1)] == [("", 60)]
-    windows = clips.read_clips("75.mp4", window=1)
+    (short,) = clips.read_clips("60.mp4", window=1)
+    assert (short[0], len(short[1])) == ("", 60)
+    windows = list(clips.read_clips("75.mp4", window=1))
+    np.testing.assert_array_equal(windows[1][1][15:], windows[2][1][:15])
     assert [(when, len(clip)) for when, clip in windows] == [
         (":0.0-1.0s", 30),
         (":0.5-1.5s", 30),
         (":1.0-2.0s", 30),
         (":1.5-2.5s", 30),
     ]
+
+
+def test_of_a_long_video_three_windows_are_held(monkeypatch):
+    alive: list[weakref.ref] = []
+
+    def stream():
+        for _ in range(600):
+            frame = np.zeros((543, 3), np.float32)
+            alive.append(weakref.ref(frame))
+            yield frame
+
+    monkeypatch.setattr(clips, "read_frames", lambda *given, mirror: (30.0, stream()))
+    held = [sum(ref() is not None for ref in alive) for _ in clips.read_clips("long.mp4", window=1)]
+    assert len(held) == 39
+    assert max(held) <= 3 * 30 + 1
+
+
+def test_a_long_video_in_which_nobody_is_seen_is_one_sentence(monkeypatch, tiny_tflite, tmp_path):
+    model, labels = tiny_tflite(tmp_path / "model.tflite"), tmp_path / "signs.txt"
+    labels.write_text("again\nbird\ncat\n")
+    nobody = np.full((200, 543, 3), np.nan, np.float32)
+    nobody[:, 0] = 0  # of a face without a body, the model's answer is finite
+    monkeypatch.setattr(clips, "read_frames", lambda *given, mirror: (30.0, nobody))
+    _, problem = recognise(str(model), ["long.mp4"], 2, str(labels), 1.0)
+    assert problem == {"problem": "shows no person in any of its 200 frames"}
 
 
 def test_signs_are_named_for_each_window(seen, tiny_tflite, tmp_path):
