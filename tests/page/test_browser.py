@@ -15,15 +15,18 @@ from asl.cli import run
 from asl.clips.sources.gislr import GislrSource, read_clip
 from asl.config.compose import compose
 from asl.errors import UserError
+from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.page import assets
 from asl.recognizer.build import build_recognizer
 from asl.runtime.predict import predict
+from asl.video.models import are_there
 from benchmarks.chromium import Chromium, installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 START = "import sys; from asl.cli import main; sys.argv = ['asl', *sys.argv[1:]]; main()"
 FRAMES = 32
+PARTS = MEDIAPIPE_HOLISTIC.parts
 STATUS = "document.getElementById('status').textContent"
 BEST = (
     "[...document.querySelectorAll('#best li')]"
@@ -152,6 +155,50 @@ def test_the_page_names_what_predict_names_and_asks_no_other_host(model, clips, 
         assert not browser.errors
         assert own(browser.requests, command.link)
         assert command.end(signal.SIGTERM) == 143
+
+
+def test_the_page_is_not_sure_where_predict_is_not(scored_tflite, tmp_path):
+    model = scored_tflite(tmp_path / "model.tflite", 0.6, FRAMES)
+    files = [tmp_path / f"{x}.npy" for x in ("0.5", "0.7")]
+    for file in files:
+        np.save(file, np.full((FRAMES, 543, 3), float(file.stem), np.float32))
+    expected, _ = predict(model, files)
+    with Command("page", f"model={model}", "threshold=0") as command, Chromium() as browser:
+        browser.open(command.link)
+        browser.wait(f"{STATUS} === 'Ready'")
+        for file in files:
+            browser.choose_file("#file", file)
+            browser.wait(f"{STATUS} === '{file.name}: {FRAMES} frames'")
+            named = browser.value("document.getElementById('answer').textContent")
+            best = expected[str(file)]
+            assert named == (best[0][0] if best.sure else "Not sure")
+        assert browser.value("document.title") == "Signs: model"
+    assert [best.sure for best in expected.values()] == [True, False]
+
+
+def test_the_page_sees_what_landmarks_sees_and_names_what_predict_names(
+    model, shared_data, tmp_path
+):
+    pytest.importorskip("av")
+    if not are_there():
+        pytest.skip("no models of MediaPipe")
+    from benchmarks import films, page
+
+    pictures = films.pictures(shared_data / "videos" / "hoy_001.mp4", page.WIDTH, 5)
+    film = films.write(tmp_path / "film.mp4", pictures)
+    with page.served(model) as link, Chromium() as browser:
+        page.open_page(browser, link)
+        seen = page.compare(browser, model, film)
+        assert own(browser.requests, link)
+        assert not browser.errors
+    assert seen.page.shape == seen.ours.shape == (5, 543, 3)
+    for part in PARTS:
+        assert page.agree(seen, part).all(), part
+    for part in ("pose", "right_hand"):  # no other part is seen; of the benchmark's figures twice
+        distances = page.apart(seen, part)
+        assert np.median(distances) < 0.01, part
+        assert np.quantile(distances, 0.95) < 0.03, part
+    assert seen.named[0] == seen.named[1]
 
 
 def test_a_camera_gets_a_skeleton_and_a_sign(model, film):
