@@ -24,7 +24,7 @@ export async function start(settings) {
   page = settings;
   frames = new FrameWindow(page.frames);
   element("recognise").hidden = element("open").hidden = false;
-  say("about", "about", { signs: page.signs.length, frames: page.frames, name: page.name });
+  showKnown();
   setThreshold(page.threshold);
   say("status", "loading");
   recognise = await openRecognizer(page.model, page.frames);
@@ -49,6 +49,19 @@ function listen() {
   document.addEventListener("drop", ({ dataTransfer }) => {
     if (dataTransfer.files.length) run(open, dataTransfer.files[0]);
   });
+}
+
+/** What can be signed, and how long it may take. */
+function showKnown() {
+  const about = () => say("about", "about", { seconds: number(page.frames / RATE, 1) });
+  document.addEventListener("language", about); // numbers are written otherwise
+  about();
+  say("known", "known", { count: page.signs.length });
+  for (const sign of page.signs) {
+    const item = document.createElement("li");
+    item.textContent = sign;
+    element("known-signs").append(item);
+  }
 }
 
 const isCamera = () => element("camera").getAttribute("aria-pressed") === "true";
