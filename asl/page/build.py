@@ -18,6 +18,7 @@ from asl.paths import WEB
 from asl.runtime.labels import read_facts, read_labels, read_threshold
 from asl.runtime.litert import interpreter
 from asl.runtime.predict import check_model
+from asl.terminal import encodable
 
 SETTINGS = "page.json"
 MODEL = "model.tflite"
@@ -73,7 +74,7 @@ def _name(path: Path) -> str:
     """That of the run that the file comes from, else the file's own."""
     run = read_facts(path).get("run")
     name = run.get("name") if isinstance(run, dict) else None
-    return name if isinstance(name, str) and name.strip() else path.stem
+    return encodable(name if isinstance(name, str) and name.strip() else path.stem)
 
 
 def recognising(recognizer: Recognizer, threshold: float) -> dict[str, Any]:

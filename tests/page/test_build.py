@@ -76,6 +76,7 @@ def test_the_sources_name_no_other_host():
     ("facts", "name"),
     [
         ({"signs": ["a", "b", "c"], "run": {"name": "<b>best"}}, "<b>best"),
+        ({"signs": ["a", "b", "c"], "run": {"name": "half \udcff"}}, r"half \udcff"),
         ({"signs": ["a", "b", "c"], "run": "best"}, "model_float16_n9"),
         (["a", "b", "c"], "model_float16_n9"),
     ],
