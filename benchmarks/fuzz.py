@@ -24,7 +24,7 @@ import sys
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from benchmarks.table import machine
 
 SHARES = {
     "parquet": 20, "npy": 12, "npz": 12, "tflite": 20, "csv": 7, "map": 7, "yaml": 7,
-    "checkpoint": 6, "zip": 7, "labels": 6,
+    "checkpoint": 6, "zip": 7, "labels": 6, "pose": 6, "sign": 4, "mp4": 6,
 }  # fmt: skip
 MEMORY = 6 << 30  # of a process's address space; torch alone takes 3 GB of it
 SECONDS = 60  # within which a file is read
@@ -175,9 +175,38 @@ def _labels(folder: Path) -> Iterator[bytes]:
         yield path.read_bytes()
 
 
+def _poses(folder: Path) -> Iterator[bytes]:
+    from asl.clips.sources.pose import pose_bytes
+    from asl.landmarks import MEDIAPIPE_HOLISTIC
+
+    for frames in (1, 3):
+        yield pose_bytes(_clip()[:frames], MEDIAPIPE_HOLISTIC)
+
+
+def _gloves(folder: Path) -> Iterator[bytes]:
+    line = "0.01,-0.02,0.3,0.5,-1,-1,0.25,0.5,0.75,0,0,0xFF,0,0,0"
+    yield "\n".join([line] * 20).encode()
+    yield "\n".join([line.replace("0.3", "1e39"), line.replace("0.3", "nan")]).encode()
+    yield line.replace("0.3", "9" * 5000).encode()
+
+
+def _videos(folder: Path) -> Iterator[bytes]:
+    import cv2
+
+    for suffix, code in (("mp4", "mp4v"), ("avi", "MJPG")):
+        path = folder / f"genuine.{suffix}"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 30, (64, 48))
+        for shade in range(5):
+            writer.write(np.full((48, 64, 3), 50 * shade, np.uint8))
+        writer.release()
+        yield path.read_bytes()
+        path.unlink()
+
+
 GENUINE: dict[str, Callable[[Path], Iterator[bytes]]] = {
     "parquet": _parquets, "npy": _npys, "npz": _npzs, "tflite": _tflites, "csv": _csvs,
     "map": _maps, "yaml": _yamls, "checkpoint": _checkpoints, "zip": _zips, "labels": _labels,
+    "pose": _poses, "sign": _gloves, "mp4": _videos,
 }  # fmt: skip
 
 
@@ -220,10 +249,13 @@ def read_tflite(path: Path) -> str:
 
 
 def read_labels(path: Path) -> str:
-    """Names, and what the file says of its run."""
-    from asl.runtime import labels
+    """Names, and what `asl predict` and `asl spot` take of what the file says."""
+    from asl.runtime import labels, spotting
 
     facts, signs = labels.read_facts(path), labels.read_labels(path)
+    labels.read_threshold(path)
+    spotting.trained_window(facts)
+    spotting.hands_of(facts)
     return "read" if all(isinstance(sign, str) for sign in signs) and facts is not None else "WRONG"
 
 
@@ -268,10 +300,28 @@ def read_zip(path: Path) -> str:
     return "read"
 
 
+def read_other(path: Path) -> str:
+    """A clip of a format that has one reader."""
+    from asl.runtime.clips import read_clip
+
+    return "WRONG CLIP" if np.isinf(read_clip(path)).any() else "read"
+
+
+def read_video(path: Path) -> str:
+    """Every frame."""
+    from asl.video.decode import open_video, read
+
+    for frame in read(open_video(path)):
+        if frame.dtype != np.uint8:
+            return "WRONG"
+    return "read"
+
+
 READERS: dict[str, Callable[[Path], str]] = {
     "parquet": read_parquet, "npy": read_numpy, "npz": read_numpy, "tflite": read_tflite,
     "csv": read_list, "map": read_list, "yaml": read_yaml, "checkpoint": read_checkpoint,
-    "zip": read_zip, "labels": read_labels,
+    "zip": read_zip, "labels": read_labels, "pose": read_other, "sign": read_other,
+    "mp4": read_video,
 }  # fmt: skip
 
 
@@ -285,7 +335,11 @@ def read_all(kind: str, folder: Path, start: int) -> None:
         except (UserError, OSError):
             outcome = "refused"
         except ValueError as error:  # with a reason that `asl predict` prints
-            outcome = "refused" if kind in ("npy", "npz") else f"ERROR {type(error).__name__}"
+            outcome = (
+                "refused"
+                if kind in ("npy", "npz", "pose", "sign")
+                else f"ERROR {type(error).__name__}"
+            )
         except MemoryError:
             outcome = "MEMORY"
         except Exception as error:
@@ -331,17 +385,18 @@ def outcomes(kind: str, folder: Path) -> dict[str, str]:
 # --- all of it ----------------------------------------------------------------------------------
 
 
-def fuzz(count: int, seed: int, folder: Path) -> dict[str, Counter[str]]:
-    """Make and read so many files; the outcomes of each format."""
+def fuzz(count: int, seed: int, folder: Path, kinds: Sequence[str]) -> dict[str, Counter[str]]:
+    """Make and read so many files of formats by their shares; the outcomes of each format."""
     shutil.rmtree(folder, ignore_errors=True)
     for path in (MARKER, OUTSIDE):
         path.unlink(missing_ok=True)
     found: dict[str, Counter[str]] = {}
-    for kind, share in SHARES.items():
+    shares = {kind: SHARES[kind] for kind in kinds}
+    for kind, share in shares.items():
         place = folder / kind
         place.mkdir(parents=True)
         originals = genuine(kind, place)
-        for number in range(-(-count * share // sum(SHARES.values()))):
+        for number in range(-(-count * share // sum(shares.values()))):
             luck = random.Random(f"{seed} {kind} {number}")
             content = damage(luck.choice(originals), originals, luck)
             (place / f"{number:06d}.{kind}").write_bytes(content)
@@ -381,6 +436,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.fuzz", description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", default=list(SHARES), choices=list(SHARES))
     parser.add_argument("--folder", type=Path, default=PROJECT / "data" / "bench" / "fuzz")
     parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -395,7 +451,7 @@ def main() -> None:
 
     signal.signal(signal.SIGALRM, late)
     began = time.perf_counter()
-    found = fuzz(options.files, options.seed, options.folder)
+    found = fuzz(options.files, options.seed, options.folder, options.kinds)
     facts = machine(["numpy", "pyarrow", "torch", "ai-edge-litert"])
     text = table(found, time.perf_counter() - began)
     print("\n".join([*(f"- {name}: {fact}" for name, fact in facts.items()), "", text]))
