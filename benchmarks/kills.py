@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -47,6 +47,9 @@ IMPORTED = (
     "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store", "onnxruntime", "onnxscript",
     "pandas", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "torch.onnx",
 )  # fmt: skip
+
+ROUND = 50
+"""Kills of all cases together, before each has its next ones."""
 
 IN_TURN = 3
 """The same command is killed so often before it may come to its end."""
@@ -643,6 +646,13 @@ def summary(lines: Sequence[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def in_rounds(cases: Sequence[str], kills: int) -> Iterator[tuple[str, int]]:
+    """Each case with the kills that it has after a round, so that none waits for all of another."""
+    for done_then in [*range(ROUND, kills, ROUND), kills]:
+        for name in cases:
+            yield name, -(-SHARES[name] * done_then // 500)
+
+
 def _next(line: dict[str, Any]) -> int:
     """The number of the attempt after one; it names studies and seeds."""
     return 1 + (last_of_turn(line["number"]) if ended(line) else line["number"])
@@ -667,8 +677,7 @@ def main() -> None:
     hurry()
     stand_in(port)
     set_up(workspace)
-    for name in options.cases:
-        wanted = -(-SHARES[name] * options.kills // 500)
+    for name, wanted in in_rounds(options.cases, options.kills):
         mine = [line for line in done(file) if line["case"] == name]
         kills = sum(len(line["killed_after"]) for line in mine)
         number = _next(mine[-1]) if mine else 1000 * (1 + list(CASES).index(name))
