@@ -60,13 +60,17 @@ def extract(
     video = decode.open_video(path)
     step = decode.thinning(video, fps)
     promised = int(video.frames * step)
-    frames: list[np.ndarray] = []
-    for frame in showing_a_person(path, landmarks_of(video, mirror, fps)):
-        if len(frames) == MOST_FRAMES:
-            raise BadVideo(path, f"has more than {MOST_FRAMES:,} frames; cut it into pieces")
-        frames.append(frame)
-        advance(promised)
-    clip = np.stack(frames)
+
+    def frames() -> Iterator[np.ndarray]:
+        found = showing_a_person(path, landmarks_of(video, mirror, fps))
+        for number, frame in enumerate(found):
+            if number == MOST_FRAMES:
+                raise BadVideo(path, f"has more than {MOST_FRAMES:,} frames; cut it into pieces")
+            advance(promised)
+            yield frame
+
+    # A list of frames and then their array would take twice the memory.
+    clip = np.fromiter(frames(), np.dtype((np.float32, (MEDIAPIPE_HOLISTIC.size, 3))))
     broken = len(clip) < promised * _COMPLETE
     note = f"breaks off after {len(clip)} of {promised} frames" if broken else ""
     return Extraction(clip, video.rate * step, note)

@@ -33,7 +33,7 @@ CSV_COLUMNS = ["path", "participant_id", "sequence_id", "sign"]
 COLUMNS = ["frame", "type", "landmark_index", "x", "y", "z"]
 
 _SIZE = MEDIAPIPE_HOLISTIC.size
-_BLOCK = 2000  # frames that are written at once: a column of texts takes 30 bytes a row
+_BLOCK = 500  # frames that are written at once: their tables take 20 MB each
 _PARTS = MEDIAPIPE_HOLISTIC.parts
 
 
