@@ -15,10 +15,11 @@ none of its numbers but those of 0 clips is about new signers. It goes on where 
 results go to docs/benchmarks.md.
 """
 
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from asl.config.plan import plan
 from asl.export.prototypes import Blend, blended, prototype_head
 from asl.runs.data import open_store
 from asl.runs.plan import RunPlan
-from asl.tracking.store import Tracker
 from benchmarks.held_out import (
     Embedded,
     Network,
@@ -36,7 +36,6 @@ from benchmarks.held_out import (
     hidden_signs,
     networks,
     networks_without,
-    opened,
     read,
 )
 
@@ -49,12 +48,12 @@ NEW = (1, 3, 5)
 GRID = tuple(
     Blend(temperature, reference, examples)
     for temperature, reference, examples in product(
-        (4.0, 6.0, 8.0, 12.0, 16.0, 24.0), (0.3, 0.4, 0.5, 0.6, 0.7), (0.5, 1.0, 2.0)
+        (8.0, 12.0, 16.0, 24.0, 32.0, 48.0), (0.3, 0.4, 0.5, 0.6), (0.5, 1.0, 2.0)
     )
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """Clips of one signer that are enrolled, and others that are tested.
 
@@ -94,23 +93,21 @@ class Case:
 def main() -> None:
     """Train what is missing, enrol, print a table."""
     options = chosen("enrolment", __doc__, hidden=0)
-    folder = options.folder / "enrolment"
-    tracker = opened(options.uri, folder, "enrolment")
     run_plan = plan(*options.overrides)
     if options.hidden:
-        _print_new_signs(run_plan, tracker, folder, options.hidden)
+        _print_new_signs(run_plan, options)
     else:
-        _print_persons(run_plan, tracker, folder)
+        _print_persons(run_plan, options)
 
 
 # --- a person's clips of known signs --------------------------------------------------------------
 
 
-def _print_persons(run_plan: RunPlan, tracker: Tracker, folder: Path) -> None:
+def _print_persons(run_plan: RunPlan, options: Namespace) -> None:
     by_clips: dict[int, list[Case]] = {count: [] for count in OWN}
-    for network in networks(run_plan, tracker):
+    for network in networks(run_plan, options.tracker, options.folds):
         store, rows = network.store, network.split.test
-        embedded = embed(network, folder, "test", read(store, rows))
+        embedded = embed(network, options.folder, "test", read(store, rows))
         for signer in np.unique(store.clip_signers[rows]):
             for count in OWN:
                 by_clips[count].append(_own_clips(store, rows, embedded, signer, count))
@@ -155,22 +152,14 @@ def _numbers(store: ClipStore, rows: np.ndarray) -> np.ndarray:
 # --- new signs ------------------------------------------------------------------------------------
 
 
-def _print_new_signs(run_plan: RunPlan, tracker: Tracker, folder: Path, hidden: int) -> None:
+def _print_new_signs(run_plan: RunPlan, options: Namespace) -> None:
     by_clips: dict[int, list[Case]] = {count: [] for count in NEW}
-    learned: list[np.ndarray] = []
-    for network, new in _pairs(run_plan, tracker, folder, hidden):
+    for network, new in _pairs(run_plan, options):
         store, rows = network.store, network.split.test
-        embedded = embed(network, folder, f"test-{hidden}", read(store, rows))
+        embedded = embed(network, options.folder, "test", read(store, rows))
         for signer in np.unique(store.clip_signers[rows]):
             for count in NEW:
                 by_clips[count].append(_taught(store, rows, embedded, signer, new, count))
-    for network in networks(run_plan, tracker):
-        store, rows = network.store, network.split.test
-        embedded = embed(network, folder, "test", read(store, rows))
-        for signer in np.unique(store.clip_signers[rows]):
-            own = np.flatnonzero(store.clip_signers[rows] == signer)
-            rest = own[_numbers(store, rows[own]) >= max(NEW)]
-            learned.append(embedded.logits[rest].argmax(axis=1) == store.sign[rows[rest]])
     every = [case for cases in by_clips.values() for case in cases]
     print(f"{run_plan.data.name}: chosen on all signers: {_best(every)}\n")
     print("| clips of each new sign | accuracy among all | of new signs | of known signs |")
@@ -179,17 +168,36 @@ def _print_new_signs(run_plan: RunPlan, tracker: Tracker, folder: Path, hidden: 
         blends = _chosen_on_others(cases, every)
         correct = np.concatenate([c.correct(b) for c, b in zip(cases, blends, strict=True)])
         is_new = np.concatenate([c.signs >= c.probabilities.shape[1] for c in cases])
-        shares = correct.mean(), correct[is_new].mean(), correct[~is_new].mean()
-        print(f"| {count} | {' | '.join(f'{share:.4f}' for share in shares)} |")
-    print(f"| learned from the other signers | {np.concatenate(learned).mean():.4f} | | |")
+        print(_shares(str(count), correct, is_new), flush=True)
+    print(_shares("learned from the other signers", *_learned(run_plan, options)))
 
 
-def _pairs(
-    run_plan: RunPlan, tracker: Tracker, folder: Path, hidden: int
-) -> Iterator[tuple[Network, np.ndarray]]:
+def _shares(name: str, correct: np.ndarray, is_new: np.ndarray) -> str:
+    shares = correct.mean(), correct[is_new].mean(), correct[~is_new].mean()
+    return f"| {name} | {' | '.join(f'{share:.4f}' for share in shares)} |"
+
+
+def _learned(run_plan: RunPlan, options: Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the same clips networks recognise that learned all signs, and which are new."""
+    new, _ = hidden_signs(open_store(run_plan.data), options.hidden)
+    correct, is_new = [], []
+    for network in networks(run_plan, options.tracker, options.folds):
+        store, rows = network.store, network.split.test
+        embedded = embed(network, options.folder, "test", read(store, rows))
+        for signer in np.unique(store.clip_signers[rows]):
+            own = np.flatnonzero(store.clip_signers[rows] == signer)
+            rest = own[_numbers(store, rows[own]) >= max(NEW)]
+            signs = store.sign[rows[rest]]
+            correct.append(embedded.logits[rest].argmax(axis=1) == signs)
+            is_new.append(np.isin(signs, new))
+    return np.concatenate(correct), np.concatenate(is_new)
+
+
+def _pairs(run_plan: RunPlan, options: Namespace) -> Iterator[tuple[Network, np.ndarray]]:
     """Each network that was trained without some signs, and which of the signs these are."""
-    new, names = hidden_signs(open_store(run_plan.data), hidden)
-    for network in networks_without(run_plan, tracker, names, folder):
+    new, names = hidden_signs(open_store(run_plan.data), options.hidden)
+    where = options.tracker, names, options.folder, options.folds
+    for network in networks_without(run_plan, *where):
         yield network, new
 
 
@@ -224,7 +232,12 @@ def _chosen_on_others(cases: Sequence[Case], every: Sequence[Case]) -> list[Blen
 
 
 def _best(cases: Sequence[Case]) -> Blend:
-    return min(GRID, key=lambda blend: float(np.mean([case.loss(blend) for case in cases])))
+    return GRID[int(np.mean([_losses(case) for case in cases], axis=0).argmin())]
+
+
+@cache
+def _losses(case: Case) -> np.ndarray:
+    return np.array([case.loss(blend) for blend in GRID])
 
 
 def _print_row(name: str, correct: list[np.ndarray], nothing: list[np.ndarray]) -> None:

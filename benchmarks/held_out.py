@@ -18,7 +18,7 @@ from asl.export.calibration import summarise
 from asl.export.parity.clips import stratified_sample
 from asl.recognizer.layers.unit import unit
 from asl.recognizer.recognizer import Recognizer
-from asl.runs.crossval import crossval
+from asl.runs.crossval import crossval, group_digests
 from asl.runs.data import make_split, open_store
 from asl.runs.load import load_run
 from asl.runs.plan import RunPlan, variation
@@ -78,14 +78,14 @@ def chosen(name: str, about: str | None, hidden: int) -> argparse.Namespace:
     parser = plain_options(name, about)
     parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
     parser.add_argument("--hidden", type=int, default=hidden, metavar="N", help="signs left out")
+    parser.add_argument("--folds", type=int, metavar="N", help="the first so many alone")
     parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
-    return parser.parse_args()
-
-
-def opened(uri: str | None, folder: Path, experiment: str) -> Tracker:
-    """The MLflow store at an address, or in a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return open_tracker({"uri": uri or f"sqlite:///{folder}/mlflow.db", "experiment": experiment})
+    options = parser.parse_args()
+    options.folder = options.folder / "held_out"  # the benchmarks share what they trained
+    options.folder.mkdir(parents=True, exist_ok=True)
+    uri = options.uri or f"sqlite:///{options.folder}/mlflow.db"
+    options.tracker = open_tracker({"uri": uri, "experiment": "held_out"})
+    return options
 
 
 def hidden_signs(store: ClipStore, count: int) -> tuple[np.ndarray, list[str]]:
@@ -94,16 +94,21 @@ def hidden_signs(store: ClipStore, count: int) -> tuple[np.ndarray, list[str]]:
     return new, [store.signs[sign] for sign in new]
 
 
-def networks(plan: RunPlan, tracker: Tracker) -> Iterator[Network]:
-    """The network of each fold of the plan's split."""
-    parent = crossval(plan, tracker, workers=1).run_id
+def networks(plan: RunPlan, tracker: Tracker, folds: int | None = None) -> Iterator[Network]:
+    """The network of each fold of the plan's split, or of the first so many."""
+    numbers = None if folds is None else range(folds)
+    parent = crossval(plan, tracker, folds=numbers, workers=1, reuse=True).run_id
     for fold in sorted(folds_of(tracker, parent), key=lambda fold: fold.fold):
         loaded = load_run(fold.run_id, tracker)
         yield Network(fold.run_id, loaded.recognizer, *loaded.clips())
 
 
 def networks_without(
-    plan: RunPlan, tracker: Tracker, hidden: Sequence[str], folder: Path
+    plan: RunPlan,
+    tracker: Tracker,
+    hidden: Sequence[str],
+    folder: Path,
+    folds: int | None = None,
 ) -> Iterator[Network]:
     """The same networks trained without any clip of some signs, which keep a place in the logits.
 
@@ -112,13 +117,14 @@ def networks_without(
         tracker: for the runs.
         hidden: the signs.
         folder: where the ids of finished runs are kept.
+        folds: the first so many alone; all where None.
     """
     store = open_store(plan.data)
-    folds = make_split(plan.split, store).folds or 1
-    for fold in range(folds):
+    for fold in range(folds or make_split(plan.split, store).folds or 1):
         varied = variation(plan, fold=fold)
         split = _without(varied.split, hidden)
-        finished = folder / f"without-{len(hidden)}-fold-{fold}.run"
+        digest, _ = group_digests(plan, store.fingerprint, [fold], [plan.seed])
+        finished = folder / f"{digest}-without-{len(hidden)}.run"
         if not finished.is_file():
             run = train(replace(varied, split=split), tracker, store=store, draw=False)
             finished.write_text(run.run_id, encoding="utf-8")

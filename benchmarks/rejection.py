@@ -6,16 +6,23 @@ Each network is trained without any clip of some signs and of some signers. To t
 clips of its own signs it should answer; not to their clips of the left-out signs, nor to clips that
 are no sign: rest, half a sign, two signs, backwards, noise (`asl.export.no_signs`). Scores are
 calibrated and thresholds chosen on the validation signers' clips, where 95 % of the clips of signs
-are accepted. AUROC is that of clips of signs against each kind. It goes on where it was
-interrupted; results go to docs/benchmarks.md.
+are accepted. AUROC is that of clips of signs against each kind. Conformal sets, whose thresholds
+are likewise from the validation signers, stand below: how often they hold the true sign of the test
+signers' clips. It goes on where it was interrupted; results go to docs/benchmarks.md.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
 
 from asl.config.plan import plan
+from asl.evaluation.abstention import conformal_sets
+from asl.evaluation.calibration import fit_temperature
+from asl.evaluation.predictions import Predictions
+from asl.export.calibration import logistic_regression
 from asl.export.no_signs import KINDS, no_signs
 from asl.export.parity.clips import stratified_sample
 from asl.runs.data import open_store
@@ -26,7 +33,6 @@ from benchmarks.held_out import (
     embed,
     hidden_signs,
     networks_without,
-    opened,
     read,
 )
 
@@ -41,19 +47,20 @@ def main() -> None:
     """Train what is missing, score, print a table."""
     options = chosen("rejection", __doc__, hidden=5)
     run_plan = plan(*options.overrides)
-    folder = options.folder / "rejection" / run_plan.data.name
-    tracker = opened(options.uri, folder, "rejection")
     new, names = hidden_signs(open_store(run_plan.data), options.hidden)
-    folds = [
-        _measured(network, new, folder)
-        for network in networks_without(run_plan, tracker, names, folder)
-    ]
+    where = options.tracker, names, options.folder, options.folds
+    folds, sets = [], []
+    for network in networks_without(run_plan, *where):
+        folds.append(_measured(network, new, options.folder))
+        sets.append(_sets(network, new, options.folder))
     _print(folds)
+    _print_sets(sets)
 
 
-def _measured(
-    network: Network, new: np.ndarray, folder: Path
-) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+Measured = dict[str, tuple[dict[str, float], dict[str, float]]]
+
+
+def _measured(network: Network, new: np.ndarray, folder: Path) -> Measured:
     """For each score, AUROC and false acceptance by kind; `sign` among them: true acceptance."""
     known = np.setdiff1d(np.arange(len(network.store.signs)), new)
     prototypes = _prototypes(network, known, folder)
@@ -75,21 +82,25 @@ def _measured(
 def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[str, Embedded]:
     """Logits and embeddings of a part's clips: of signs, of no sign, and of hidden signs."""
     store = network.store
-    every = np.arange(len(store))
-    signers = np.unique(store.clip_signers[getattr(network.split, part)])
-    own = every[np.isin(store.clip_signers, signers)]
-    known = own[~np.isin(store.sign[own], new)]
+    known, hidden = _rows(network, part, new)
     kinds = {
         "sign": embed(network, folder, f"{part}-sign", read(store, known)),
-        "hidden sign": embed(
-            network, folder, f"{part}-hidden", read(store, own[np.isin(store.sign[own], new)])
-        ),
+        "hidden sign": embed(network, folder, f"{part}-hidden", read(store, hidden)),
     }
     some = stratified_sample(store, known, MOST)
     made = no_signs([store.read(int(row)) for row in some], store.sign[some])
     for kind in KINDS:
         kinds[kind] = embed(network, folder, f"{part}-{kind}", lambda kind=kind: iter(made[kind]))
     return kinds
+
+
+def _rows(network: Network, part: str, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The clips of a part's signers: of the signs that were learned, and of hidden ones."""
+    store = network.store
+    signers = np.unique(store.clip_signers[getattr(network.split, part)])
+    own = np.flatnonzero(np.isin(store.clip_signers, signers))
+    is_hidden = np.isin(store.sign[own], new)
+    return own[~is_hidden], own[is_hidden]
 
 
 def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray:
@@ -119,7 +130,7 @@ def _scores(val: Mapping[str, np.ndarray]) -> dict[str, object]:
     """Each feature alone, and logistic regressions on several, fitted to validation clips."""
     scores = {name: _column(place) for place, name in enumerate(FEATURES)}
     made = np.concatenate([val[kind] for kind in KINDS])
-    for columns in ((0, 1), (0, 3), (1, 3), (0, 1, 3), (0, 1, 2, 3)):
+    for columns in ((0, 3), (1, 3), (2, 3), (0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 1, 2, 3)):
         name = " + ".join(FEATURES[column] for column in columns)
         scores[name] = _regression(val["sign"], made, columns)
     return scores
@@ -130,14 +141,10 @@ def _column(place: int) -> object:
 
 
 def _regression(signs: np.ndarray, others: np.ndarray, columns: Sequence[int]) -> object:
-    """The logistic regression of no sign on some features, both kinds of clips counting alike."""
-    from sklearn.linear_model import LogisticRegression
-
-    values = np.concatenate([signs, others])[:, columns]
-    mean, deviation = values.mean(axis=0), values.std(axis=0) + 1e-9
-    labels = np.repeat([0, 1], [len(signs), len(others)])
-    fitted = LogisticRegression(class_weight="balanced").fit((values - mean) / deviation, labels)
-    return lambda some: fitted.decision_function((some[:, columns] - mean) / deviation)
+    """The regression that an export fits, on some features."""
+    kinds = (torch.from_numpy(values[:, columns]) for values in (signs, others))
+    weights, bias = (found.numpy() for found in logistic_regression(*kinds))
+    return lambda some: some[:, columns] @ weights + bias
 
 
 def _area(signs: np.ndarray, others: np.ndarray) -> float:
@@ -147,17 +154,47 @@ def _area(signs: np.ndarray, others: np.ndarray) -> float:
     return float((ranks + upper).mean() / 2 / len(signs))
 
 
-def _print(folds: Sequence[Mapping[str, tuple[dict[str, float], dict[str, float]]]]) -> None:
+# --- conformal sets -------------------------------------------------------------------------------
+
+
+def _sets(network: Network, new: np.ndarray, folder: Path) -> pd.DataFrame:
+    """The conformal sets of the test signers' clips of learned signs."""
+    store = network.store
+    learned = np.setdiff1d(np.arange(len(store.signs)), new)
+    names = [store.signs[sign] for sign in learned]
+    given = {}
+    for part in ("val", "test"):
+        rows, _ = _rows(network, part, new)
+        embedded = embed(network, folder, f"{part}-sign", read(store, rows))
+        signs = np.searchsorted(learned, store.sign[rows])
+        logits, signers = embedded.logits[:, learned], store.clip_signers[rows]
+        given[part] = Predictions(logits, signs, signers, rows, names)
+    temperature = fit_temperature(given["val"].scores, given["val"].signs)
+    return conformal_sets(given["test"], given["val"], temperature)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _print_sets(sets: Sequence[pd.DataFrame]) -> None:
+    print("\n| wanted coverage | on the test signers | lowest of a signer | signs in a set |")
+    print("|---|---|---|---|")
+    for wanted, rows in pd.concat(sets).groupby("wanted"):
+        lowest = rows["lowest_signer"].min()
+        figures = rows["coverage"].mean(), lowest, rows["signs"].mean()
+        print(f"| {wanted:.2f} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
+
+
+def _print(folds: Sequence[Measured]) -> None:
     kinds = ["hidden sign", *KINDS]
-    print(f"| score | true acceptance | {' | '.join(kinds)} |")
-    print("|---" * (len(kinds) + 2) + "|")
+    print(f"| score | true acceptance | {' | '.join(kinds)} | mean |")
+    print("|---" * (len(kinds) + 3) + "|")
     for name in folds[0]:
         accepted = np.mean([fold[name][1]["sign"] for fold in folds])
-        cells = []
-        for kind in kinds:
-            area = np.mean([fold[name][0][kind] for fold in folds])
-            false = np.mean([fold[name][1][kind] for fold in folds])
-            cells.append(f"{area:.3f}, {false:.3f}")
+        areas = [np.mean([fold[name][0][kind] for fold in folds]) for kind in kinds]
+        false = [np.mean([fold[name][1][kind] for fold in folds]) for kind in kinds]
+        figures = [*zip(areas, false, strict=True), (np.mean(areas), np.mean(false))]
+        cells = [f"{area:.3f}, {share:.3f}" for area, share in figures]
         print(f"| {name} | {accepted:.3f} | {' | '.join(cells)} |")
     print("\nCells: AUROC, false acceptance.")
 
