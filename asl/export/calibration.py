@@ -22,8 +22,6 @@ FEWEST = 20
 MADE_OF = 100
 """Validation clips that clips without a sign are made of, one of each kind."""
 
-RIDGE = 1e-2
-
 
 class Labelled(NamedTuple):
     """Clips, float32 [n, N, C] each, and the index of each one's sign."""
@@ -62,7 +60,7 @@ def fit_answers(
 
     def features(clips: Sequence[np.ndarray]) -> Tensor:
         outputs = summarise(recognizer, clips)
-        return rejection_features(outputs.logits, unit(outputs.summaries - centre), prototypes)
+        return rejection_features(outputs.logits, outputs.summaries - centre, prototypes)
 
     signs = features(validation.clips)
     made = no_signs(validation.clips[:MADE_OF], validation.signs[:MADE_OF])
@@ -93,23 +91,19 @@ def _prototypes(embeddings: Tensor, signs: np.ndarray, logits: Tensor) -> Tensor
 def logistic_regression(signs: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """Weights `[F]` and bias of the logarithm of the odds that a clip is no sign.
 
-    Both kinds of clips count alike, however many there are. Newton's method, with a small penalty.
+    Both kinds of clips count alike, however many there are.
 
     Args:
         signs: features of clips of signs, `[clips, F]`.
         others: of clips that are none.
     """
+    from sklearn.linear_model import LogisticRegression
+
     values = torch.cat([signs, others]).double()
     mean, deviation = values.mean(0), values.std(0) + 1e-6
-    rows = torch.cat([(values - mean) / deviation, torch.ones(len(values), 1)], dim=1)
-    is_other = torch.arange(len(values)) >= len(signs)
-    counts = torch.where(is_other, 0.5 / len(others), 0.5 / len(signs)).double()
-    found = torch.zeros(rows.shape[1], dtype=torch.double)
-    penalty = RIDGE * torch.eye(len(found), dtype=torch.double)
-    for _ in range(30):
-        given = torch.sigmoid(rows @ found)
-        slope = rows.T @ (counts * (given - is_other.double())) + penalty @ found
-        curve = rows.T @ (rows * (counts * given * (1 - given))[:, None]) + penalty
-        found = found - torch.linalg.solve(curve, slope)
-    weights = found[:-1] / deviation
-    return weights.float(), (found[-1] - weights @ mean).float()
+    is_other = np.repeat([0, 1], [len(signs), len(others)])
+    regression = LogisticRegression(class_weight="balanced")
+    regression.fit(((values - mean) / deviation).numpy(), is_other)
+    weights = torch.from_numpy(regression.coef_[0]) / deviation
+    bias = torch.tensor(regression.intercept_[0]) - weights @ mean
+    return weights.float(), bias.float()

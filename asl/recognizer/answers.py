@@ -37,8 +37,8 @@ class Answers(nn.Module):
             `outputs`, probabilities `[B, S]`; `embedding` `[B, width]`; with a rejection `unknown`,
             from 0 to 1, `[B, 1]`.
         """
-        embedding = unit(summary - self.centre)
-        answers = {"outputs": logits.softmax(-1), "embedding": embedding}
+        centred = summary - self.centre
+        answers = {"outputs": logits.softmax(-1), "embedding": unit(centred)}
         if self.rejection is not None:
-            answers["unknown"] = self.rejection(logits, embedding)
+            answers["unknown"] = self.rejection(logits, centred)
         return answers

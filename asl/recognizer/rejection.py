@@ -3,16 +3,22 @@
 import torch
 from torch import Tensor, nn
 
-FEATURES = ("energy", "top", "nearest")
+from asl.recognizer.layers.unit import unit
+
+FEATURES = ("energy", "length", "nearest")
+
+SHORTEST = 1e-6
+"""Added to a length before its logarithm."""
 
 
 class Rejection(nn.Module):
     """Logistic regression on how sure the network is and how like a sign's clips the clip is.
 
     Its features are the energy of the logits (Liu et al. 2020, "Energy-based Out-of-distribution
-    Detection", arXiv 2010.03759), the logarithm of the highest probability (Hendrycks and Gimpel
-    2017, arXiv 1610.02136), and the cosine to the nearest sign's mean embedding. What each of them
-    is worth measures `benchmarks/rejection.py`.
+    Detection", arXiv 2010.03759), the logarithm of how far the clip's summary is from that of an
+    average clip, and the cosine to the nearest sign's mean embedding. They are chosen by
+    `benchmarks/rejection.py`: the highest probability (Hendrycks and Gimpel 2017, arXiv
+    1610.02136) adds nothing to them.
 
     Args:
         weights: of the features, `[3]`.
@@ -28,15 +34,21 @@ class Rejection(nn.Module):
         for name, values in (("weights", weights), ("bias", bias), ("prototypes", prototypes)):
             self.register_buffer(name, values.float(), persistent=False)
 
-    def forward(self, logits: Tensor, embedding: Tensor) -> Tensor:
-        """The score, from 0 to 1, `[B, 1]`, of logits `[B, S]` and embeddings `[B, width]`."""
-        features = rejection_features(logits, embedding, self.prototypes)
+    def forward(self, logits: Tensor, centred: Tensor) -> Tensor:
+        """The score of clips, from 0 to 1, `[B, 1]`.
+
+        Args:
+            logits: `[B, S]`.
+            centred: summaries less that of an average clip, `[B, width]`.
+        """
+        features = rejection_features(logits, centred, self.prototypes)
         return torch.sigmoid((features * self.weights).sum(-1, keepdim=True) + self.bias)
 
 
-def rejection_features(logits: Tensor, embedding: Tensor, prototypes: Tensor) -> Tensor:
-    """`FEATURES` of clips, `[B, 3]`, each higher for clips of signs."""
+def rejection_features(logits: Tensor, centred: Tensor, prototypes: Tensor) -> Tensor:
+    """`FEATURES` of clips, `[B, 3]`; as for `Rejection`."""
     highest = logits.amax(-1, keepdim=True)
-    spread = (logits - highest).exp().sum(-1, keepdim=True).log()
-    nearest = (embedding @ prototypes.T).amax(-1, keepdim=True)
-    return torch.cat([highest + spread, -spread, nearest], dim=-1)
+    energy = highest + (logits - highest).exp().sum(-1, keepdim=True).log()
+    length = (centred.square().sum(-1, keepdim=True).sqrt() + SHORTEST).log()
+    nearest = (unit(centred) @ prototypes.T).amax(-1, keepdim=True)
+    return torch.cat([energy, length, nearest], dim=-1)
