@@ -218,7 +218,7 @@ def _write(
 
 
 def blend_of(facts: Mapping[str, Any]) -> Blend:
-    """How much prototypes count in the file of this labels.json."""
+    """How much prototypes count in the file of this labels.json, as its export has said."""
     return Blend(**facts["blend"]) if "blend" in facts else DEFAULT
 
 

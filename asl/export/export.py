@@ -41,6 +41,7 @@ from asl.export.parity.latency import latencies
 from asl.export.parity.memory import peak_memory
 from asl.export.passes.int8 import CALIBRATION_CLIPS
 from asl.export.passes.metadata import labels
+from asl.export.prototypes import DEFAULT
 from asl.export.report import timed, to_markdown
 from asl.export.requirements import check_installed
 from asl.export.selection import select_variant
@@ -258,7 +259,8 @@ def _network(recognizer: Recognizer) -> str:
 
 def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Path]:
     """Write labels.json, model.onnx and the variants, and verify them; variant to .tflite."""
-    facts = labels(job.recognizer) | _training(job) | ({"run": dict(run)} if run else {})
+    facts = labels(job.recognizer) | _training(job) | {"blend": asdict(DEFAULT)}
+    facts |= {"run": dict(run)} if run else {}
     with timed(job.report, "calibration"):
         training = job.training(max(CALIBRATION_CLIPS, CLIPS_A_SIGN * len(job.recognizer.signs)))
         fitted = fit_answers(job.recognizer, training, job.validation(VALIDATED_ON))

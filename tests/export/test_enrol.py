@@ -101,6 +101,14 @@ def test_a_persons_clips_change_what_a_known_sign_looks_like(model, clip):
     assert read_labels(model) == LABELS["signs"]
 
 
+def test_examples_count_as_the_file_says(model, clip):
+    blend = {"temperature": 0.0, "reference": 0.5, "examples": 1.0}
+    write_tflite(parse(model.read_bytes()), model, LABELS | {"blend": blend})
+    hers = clip("bird/1", 0.65, 0.5, 0.6)
+    enrol(model, [hers])
+    assert top(model, hers) == "again"
+
+
 def test_one_after_another_is_all_at_once_in_any_order(model, clip, tmp_path):
     dog, elk = clip("dog", -0.7, -0.7, 0.1), clip("elk", -0.7, 0.7, 0.1)
     bird = clip("b", 0.65, 0.5, 0.6)

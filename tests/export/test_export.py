@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from asl.export.parity.contract import check_no_kept_state
 from asl.export.parity.diagnosis import diagnose
 from asl.export.passes.flatbuffer import pack, parse
 from asl.export.passes.lstm import MAX_STEPS
+from asl.export.prototypes import DEFAULT
 from asl.export.tflite import Converted
 from asl.export.variants import VARIANTS
 from asl.paths import CONF
@@ -166,6 +168,7 @@ def test_float16_is_smaller_and_treats_the_absurd_as_missing(exported, clips):
 
 def test_labels_travel_inside_and_beside(exported, recognizer):
     beside = json.loads((exported / "labels.json").read_text())
+    assert beside["blend"] == asdict(DEFAULT)
     assert beside["signs"] == recognizer.signs
     assert beside["inputs"] == ["frames", 543, 3]
     assert beside["features"]["frames"] == 64
