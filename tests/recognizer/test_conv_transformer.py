@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -131,3 +133,27 @@ def test_drop_path_drops_whole_clips_in_training_and_keeps_the_expectation():
 def test_a_width_that_the_heads_cannot_share_is_one_sentence():
     with pytest.raises(UserError, match=r"model\.hidden=10: choose from multiples of 4"):
         ConvTransformer(12, hidden=10)
+
+
+def test_keras_initialisation_has_the_norms_of_the_first_places_network():
+    """As TensorFlow 2.12 draws them for the published notebook; PyTorch's differ by factors."""
+    torch.manual_seed(0)
+    backbone = ConvTransformer(inputs=118 * 2 * 3, init="keras")
+    head = LinearHead(backbone.width, signs=250, init="keras")
+
+    block, attention = backbone.blocks[0], backbone.blocks[3]
+    norms = {
+        backbone.stem: 17.4,
+        block.expand[0]: 16.0,
+        block.project: 16.0,
+        block.convolve: 1.41,
+        attention.attention.query_key_value: math.sqrt(2 / (4 * 192) * 3 * 192**2),
+        head.layers[1]: 17.4,
+    }
+    for layer, norm in norms.items():
+        assert layer.weight.norm().item() == pytest.approx(norm, rel=0.03)
+    gates = [b.channel_attention.convolve.weight.norm() for b in backbone.blocks[:3]]
+    assert torch.stack(gates).mean().item() == pytest.approx(0.97, abs=0.3), "five numbers a block"
+    biases = [p for part in (backbone, head) for n, p in part.named_parameters() if "bias" in n]
+    assert biases
+    assert not any(bias.any() for bias in biases)

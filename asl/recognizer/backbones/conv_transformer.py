@@ -10,6 +10,7 @@ from asl.recognizer.backbones.transformer import Attention
 from asl.recognizer.layers.batchnorm import MaskedBatchNorm
 from asl.recognizer.layers.depthwise import depthwise
 from asl.recognizer.layers.drop_path import DropPath
+from asl.recognizer.layers.initialisation import Initialisation, initialise_as_keras
 from asl.recognizer.layers.options import Count, Dropout, Pool
 from asl.recognizer.layers.pooling import pool
 
@@ -42,6 +43,7 @@ class ConvTransformer(nn.Module):
         drop_path_rule: the same share for every block (`constant`), or one that grows with the
             depth of the block up to `drop_path` for the last one (`linear`; Huang et al. 2016,
             section 3).
+        init: whose fresh weights: those of `torch`, or of `keras` as in the first place's network.
 
     Raises:
         UserError: `hidden` can't be divided among the heads.
@@ -65,6 +67,7 @@ class ConvTransformer(nn.Module):
         attention_dropout: Dropout = 0.2,
         drop_path: Dropout = 0.2,
         drop_path_rule: Literal["constant", "linear"] = "constant",
+        init: Initialisation = "torch",
     ) -> None:
         super().__init__()
         if hidden % heads:
@@ -89,6 +92,8 @@ class ConvTransformer(nn.Module):
             self.blocks.append(block)
         self.top = nn.Linear(hidden, self.width)
         self.pool = pool
+        if init == "keras":
+            initialise_as_keras(self)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Summaries `[B, width]` of steps `[B, T, inputs]` with a mask `[B, T]` of real ones."""

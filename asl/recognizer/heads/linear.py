@@ -5,6 +5,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor, nn
 
+from asl.recognizer.layers.initialisation import Initialisation, initialise_as_keras
 from asl.recognizer.layers.options import Count, Dropout
 
 
@@ -16,6 +17,7 @@ class LinearHead(nn.Module):
         signs: number of logits.
         hidden: units of a ReLU layer in between; 0 for none.
         dropout: before every linear layer.
+        init: whose fresh weights: those of `torch` or of `keras`.
     """
 
     def __init__(
@@ -24,10 +26,13 @@ class LinearHead(nn.Module):
         signs: Count,
         hidden: Annotated[int, Ge(0)] = 0,
         dropout: Dropout = 0.0,
+        init: Initialisation = "torch",
     ) -> None:
         super().__init__()
         dense = [nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU()] if hidden else []
         self.layers = nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(hidden or width, signs))
+        if init == "keras":
+            initialise_as_keras(self)
 
     def forward(self, summary: Tensor, targets: Tensor | None = None) -> Tensor:
         """Logits `[B, signs]` of summaries `[B, width]`; the targets are ignored."""
