@@ -13,7 +13,7 @@ from asl.recognizer.preprocessing.presence import presence
 from asl.recognizer.preprocessing.skeleton import Skeleton
 from asl.targets import factory
 from asl.training import augment
-from asl.training.augment import Augmentation
+from asl.training.augment import Augmentation, picture
 from asl.training.augment.space import body_centre
 
 OPERATIONS = [
@@ -400,3 +400,115 @@ def test_hidden_joints_may_be_lost(frontal):
     assert 0.4 < lost[:, SECOND_ARM].float().mean() < 0.6
     lost[:, SECOND_ARM] = False
     assert not lost.any()
+
+
+# --- the first place's, in the picture -----------------------------------------------------------
+
+
+def test_a_resized_clip_is_read_linearly_cubically_or_at_the_nearest_frame():
+    """Four frames played as six: a moment is (i + .5) · 4/6 - .5."""
+    clips = torch.tensor([0.0, 3.0, 6.0, 21.0])[None, :, None, None].expand(3, -1, 1, 3)
+    moments = ((torch.arange(6) + 0.5) * 4 / 6 - 0.5).expand(3, -1)
+    ways = torch.tensor([picture.LINEAR, picture.CUBIC, picture.NEAREST])
+
+    linear, cubic, nearest = picture.read_between(clips, torch.full((3,), 4), moments, ways)
+
+    torch.testing.assert_close(linear[:, 0, 0], torch.tensor([0, 1.5, 3.5, 5.5, 13.5, 21]))
+    assert nearest[:, 0, 0].tolist() == [0, 3, 3, 6, 21, 21]
+    # Half-way the weights are -1/16, 9/16, 9/16, -1/16; a frame beyond the end does not count.
+    assert cubic[1, 0, 0].item() == pytest.approx((9 * 0 + 9 * 3 - 6) / 17)
+    assert cubic[4, 0, 0].item() == pytest.approx((-3 + 9 * 6 + 9 * 21) / 17)
+
+
+def test_a_missing_landmark_spreads_to_all_that_is_read_from_it():
+    clips = torch.rand(3, 8, 2, 3)
+    clips[:, 4, 0] = torch.nan
+    moments = torch.tensor([1.5, 2.5, 3.25, 3.75, 4.0, 5.5, 6.5]).expand(3, -1)
+    ways = torch.tensor([picture.LINEAR, picture.CUBIC, picture.NEAREST])
+
+    missing = picture.read_between(clips, torch.full((3,), 8), moments, ways).isnan().all(-1)
+
+    assert not missing[:, :, 1].any()
+    linear, cubic, nearest = missing[:, :, 0].int().tolist()
+    assert linear == [0, 0, 1, 1, 1, 0, 0]
+    assert cubic == [0, 1, 1, 1, 1, 1, 0]
+    assert nearest == [0, 0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.slow
+def test_resized_clips_are_those_of_tensorflow():
+    tensorflow = pytest.importorskip("tensorflow")
+    torch.manual_seed(0)
+    ways = {"bilinear": picture.LINEAR, "bicubic": picture.CUBIC, "nearest": picture.NEAREST}
+    for length, size in [(22, 31), (22, 11), (5, 7), (1, 3), (3, 1), (40, 40)]:
+        clip = torch.rand(length, 7, 3)
+        clip[torch.rand(length, 7) < 0.1] = torch.nan
+        moments = ((torch.arange(size) + 0.5) * (length / size) - 0.5)[None]
+        for name, way in ways.items():
+            read = picture.read_between(
+                clip[None], torch.tensor([length]), moments, torch.tensor([way])
+            )
+            theirs = [
+                # One by one: its cubic resizing reads neighbouring landmarks with a weight of 0.
+                tensorflow.image.resize(clip[:, point : point + 1].numpy(), (size, 1), name)
+                for point in range(7)
+            ]
+            expected = torch.from_numpy(tensorflow.concat(theirs, 1).numpy())
+            torch.testing.assert_close(read[0], expected, equal_nan=True, rtol=0, atol=2e-3)
+
+
+def test_all_three_ways_are_drawn():
+    clips = torch.rand(300, 9, 1, 3)
+    torch.manual_seed(0)
+    resized, lengths = augment.TimeResize(p=1.0, low=2.0, high=2.0)(
+        clips, torch.full((300,), 9), LANDMARKS
+    )
+    assert (lengths == 18).all()
+    # Twice as many frames: the nearest one twice over, or a quarter of the way to the next.
+    nearest = (resized[:, 2:4, 0, 0] == clips[:, 1:2, 0, 0]).all(1)
+    linear = (resized[:, 3, 0, 0] - clips[:, 1:3, 0, 0].mv(torch.tensor([0.75, 0.25]))).abs() < 1e-6
+    for share in (nearest, linear, ~nearest & ~linear):
+        assert share.float().mean().item() == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_a_mask_in_the_picture_is_a_square_anywhere_in_it():
+    grid = torch.cartesian_prod(torch.linspace(0, 1.4, 71), torch.linspace(0, 1.4, 71))
+    clips = torch.cat([grid, torch.zeros(len(grid), 1)], dim=1).expand(200, 2, -1, -1)
+    torch.manual_seed(0)
+
+    masked, _ = augment.PictureMask(p=1.0)(clips, torch.full((200,), 2), LANDMARKS)
+
+    lost = masked.isnan().all(-1)
+    assert lost[:, 0].equal(lost[:, 1])
+    corners = torch.stack([grid[gone].amin(0) for gone in lost[:, 0]])
+    sides = torch.stack([grid[gone].amax(0) - grid[gone].amin(0) for gone in lost[:, 0]])
+    assert (sides[:, 0] - sides[:, 1]).abs().max() < 0.021, "no square"
+    assert 0.17 < sides.min() < 0.22
+    assert 0.37 < sides.max() < 0.42
+    assert corners.min() < 0.05
+    assert 0.95 < corners.max() < 1.03
+
+
+def test_an_affine_map_of_the_picture_is_about_its_corner_and_its_centre():
+    clips = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, 0.5, 0]]).expand(50, 2, -1, -1)
+    lengths = torch.full((50,), 2)
+    still = {"p": 1.0, "scale": 0.0, "shear": 0.0, "degrees": 0.0, "shift": 0.0}
+
+    def mapped(**options):
+        return augment.PictureAffine(**still | options)(clips, lengths, LANDMARKS)[0][:, 0]
+
+    corner, x, y, centre = mapped(scale=0.2).unbind(1)
+    assert not corner.any(), "size starts from the corner"
+    assert 1.1 < x[:, 0].max() <= 1.2
+    torch.testing.assert_close(x[:, 0], y[:, 1])
+    corner, x, y, centre = mapped(degrees=30.0).unbind(1)
+    torch.testing.assert_close(centre, clips[:, 0, 3])
+    torch.testing.assert_close((corner - centre).norm(dim=1), torch.full((50,), 0.5**0.5))
+    corner, x, y, centre = mapped(shear=0.15).unbind(1)
+    assert not corner.any()
+    assert ((x[:, 1] != 0) ^ (y[:, 0] != 0)).all(), "along one axis"
+    moved = mapped(shift=0.1) - clips[:, 0]
+    torch.testing.assert_close(moved[:, :1].expand_as(moved), moved, atol=1e-6, rtol=0)
+    torch.testing.assert_close(moved[..., 0], moved[..., 1], atol=1e-6, rtol=0)
+    assert not moved[..., 2].any()
+    assert 0.08 < moved.max() <= 0.1

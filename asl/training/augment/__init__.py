@@ -20,6 +20,7 @@ from asl.training.augment.missing import (
     SpaceMask,
     TimeMask,
 )
+from asl.training.augment.picture import PictureAffine, PictureMask, TimeResize
 from asl.training.augment.space import Affine, HandVariation, Mirror, Rotate, Scale, Shear, Shift
 from asl.training.augment.time import EmptyFrames, TimeCrop, TimeStretch, TimeWarp, TimeWindow
 from asl.training.augment.view import View
