@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from asl.clips.empty_frames import EmptyFrames, without_empty_frames
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
+from asl.errors import UserError
 from asl.landmarks import LandmarkSet
 
 # Batches that are sorted by length together: more need less padding, fewer mix better. torchtext's
@@ -59,6 +61,8 @@ class ClipDataModule(pl.LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         bucket_by_length: bool = False,
+        drop_last: bool = False,
+        empty_frames: EmptyFrames = "keep",
     ) -> None:
         """Makes no batch yet.
 
@@ -71,11 +75,20 @@ class ClipDataModule(pl.LightningDataModule):
             seed: of the training order.
             bucket_by_length: whether a training batch has clips of similar lengths, see
                 `bucket_by_length`.
+            drop_last: whether an epoch leaves out the training clips that fill no whole batch.
+            empty_frames: whether to `keep` or `drop` frames without any of the landmarks.
+
+        Raises:
+            UserError: with `drop_last`, the training clips are fewer than a batch.
         """
         super().__init__()
+        if drop_last and len(split.train) < batch_size:
+            clips = f"the {len(split.train):,} training clips are fewer than a batch"
+            raise UserError(f"data.drop_last=true: {clips}; choose a smaller data.batch_size")
         self.store, self.split, self.landmarks = store, split, landmarks
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.bucket_by_length = bucket_by_length
+        self.bucket_by_length, self.drop_last = bucket_by_length, drop_last
+        self.empty_frames = empty_frames
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""
@@ -99,9 +112,10 @@ class ClipDataModule(pl.LightningDataModule):
         if seed is None:
             rows = rows[np.argsort(-frames[rows], kind="stable")]
         lengths = frames if self.bucket_by_length else None
+        drop_last = self.drop_last and seed is not None
         return DataLoader(
-            ClipBatches(self.store, self.landmarks),
-            sampler=BatchRows(rows, self.batch_size, seed, lengths),
+            ClipBatches(self.store, self.landmarks, self.empty_frames),
+            sampler=BatchRows(rows, self.batch_size, seed, lengths, drop_last),
             batch_size=None,  # the sampler yields whole batches
             num_workers=self.workers,
             # Otherwise each new iterator draws from the global generator, and a resumed run, which
@@ -115,9 +129,12 @@ class ClipDataModule(pl.LightningDataModule):
 class ClipBatches(Dataset[Batch]):
     """A store, indexed by the rows of a batch."""
 
-    def __init__(self, store: ClipStore, landmarks: LandmarkSet) -> None:
+    def __init__(
+        self, store: ClipStore, landmarks: LandmarkSet, empty_frames: EmptyFrames = "keep"
+    ) -> None:
         """Loads the set's `indices` of each clip."""
         self.store = store
+        self.size, self.empty_frames = landmarks.size, empty_frames
         self.rows = store.rows(np.array(landmarks.indices))
         self.runs = _runs(self.rows)
 
@@ -128,6 +145,8 @@ class ClipBatches(Dataset[Batch]):
         clips = np.full(shape, np.nan, self.store.dtype)  # [B, T, P, C]
         for clip, row, length in zip(clips, index.tolist(), lengths.tolist(), strict=True):
             self._copy(self.store.view(row), clip[:length])
+        if self.empty_frames == "drop":
+            clips, lengths = without_empty_frames(clips, lengths, self.size)
         return Batch(
             clips=torch.from_numpy(clips).float(),  # torch converts float16 faster than numpy
             lengths=torch.from_numpy(lengths),
@@ -168,6 +187,7 @@ class BatchRows(Sampler[np.ndarray]):
         batch_size: int,
         seed: int | None = None,
         lengths: np.ndarray | None = None,
+        drop_last: bool = False,
     ) -> None:
         """Keeps the order of `rows` where there is no seed.
 
@@ -176,8 +196,10 @@ class BatchRows(Sampler[np.ndarray]):
             batch_size: rows per batch.
             seed: of the order.
             lengths: frames of every clip of the store, to bucket shuffled batches by length.
+            drop_last: whether to leave out the rows that fill no whole batch.
         """
         self.rows, self.batch_size, self.seed, self.lengths = rows, batch_size, seed, lengths
+        self.drop_last = drop_last
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -187,14 +209,15 @@ class BatchRows(Sampler[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         rank, world = _rank_and_world()
         rows = self._order(world)[rank::world]
-        for start in range(0, len(rows), self.batch_size):
+        end = len(self) * self.batch_size if self.drop_last else len(rows)
+        for start in range(0, end, self.batch_size):
             yield rows[start : start + self.batch_size]
 
     def __len__(self) -> int:
         rank, world = _rank_and_world()
         rows = len(self.rows)
         share = len(range(rank, rows, world)) if self.seed is None else -(-rows // world)
-        return -(-share // self.batch_size)
+        return share // self.batch_size if self.drop_last else -(-share // self.batch_size)
 
     def _order(self, world: int) -> np.ndarray:
         """The rows of all processes: a process takes every n-th row of n consecutive batches."""

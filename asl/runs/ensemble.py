@@ -74,7 +74,9 @@ def ensemble(
         protocols = f"split: {parts.protocol}; validation: {parts.val_protocol}"
         print(printable(protocols), file=sys.stderr)
         weights = sum(p.numel() for p in recognizer.parameters() if p.requires_grad)
-        metrics = record_results(run, recognizer, store, parts, data.batch_size)
+        metrics = record_results(
+            run, recognizer, store, parts, data.batch_size, empty_frames=data.empty_frames
+        )
         log_metrics(run, {"parameters": weights})
         record_model(run, "ensemble", metrics, data.name, store, parts, params)
         record_checkpoint(run, checkpoint)

@@ -106,13 +106,14 @@ def evaluate_run(
         UserError: an unknown part, or one without clips; or clips of another layout or of other
             signs than the run's.
     """
-    store, recognizer = open_store(data or loaded.data), loaded.recognizer
+    chosen, recognizer = data or loaded.data, loaded.recognizer
+    store = open_store(chosen)
     name = f"run={loaded.run.name}"
     check_layout(name, recognizer.landmarks.layout.name, store)
     mapped = outputs_of_signs(name, recognizer.signs, store, signs, unknown_signs)
     parts = make_split(split or _default_split(loaded, data), store)
     rows, val_rows = _rows(part, parts)
-    batches = ClipDataModule(store, parts, recognizer.landmarks)
+    batches = ClipDataModule(store, parts, recognizer.landmarks, empty_frames=chosen.empty_frames)
 
     def predictions_of(some: np.ndarray) -> Predictions:
         known = batches.batches(mapped.known(store, some))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from asl.clips.datamodule import ClipDataModule
+from asl.clips.empty_frames import EmptyFrames
 from asl.clips.splits import Split
 from asl.clips.store import ClipStore
 from asl.evaluation.calibration import fit_temperature
@@ -36,6 +37,7 @@ def record_results(
     batch_size: int,
     test: bool = True,
     draw: bool = True,
+    empty_frames: EmptyFrames = "keep",
 ) -> dict[str, float]:
     """Measure a recognizer on the validation clips and, at their temperature, on the test clips.
 
@@ -49,11 +51,14 @@ def record_results(
         batch_size: clips a batch.
         test: whether the test clips are measured.
         draw: whether figures are drawn.
+        empty_frames: whether frames without any landmark are kept or dropped, as in training.
 
     Returns:
         The metrics by name, `test/accuracy` say, to be logged.
     """
-    data = ClipDataModule(store, split, recognizer.landmarks, batch_size=batch_size)
+    data = ClipDataModule(
+        store, split, recognizer.landmarks, batch_size=batch_size, empty_frames=empty_frames
+    )
     measured: dict[str, float] = {}
     val: Predictions | None = None
     for part in ("val", "test") if test else ("val",):

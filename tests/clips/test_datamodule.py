@@ -9,6 +9,7 @@ import torch
 from asl.clips.datamodule import BatchRows, ClipBatches, ClipDataModule
 from asl.clips.prepare import prepare
 from asl.clips.sources.gislr import GislrSource
+from asl.clips.sources.npz import NpzSource
 from asl.clips.splits import signer_holdout
 from asl.errors import UserError
 from asl.landmarks import landmark_set
@@ -46,6 +47,41 @@ def test_each_loader_yields_its_rows_once(synthetic_store, split):
         seen = np.concatenate([batch.index for batch in loader])
         assert len(loader) == -(-len(rows) // 6)
         np.testing.assert_array_equal(np.sort(seen), rows)
+
+
+def test_training_leaves_out_what_fills_no_whole_batch(synthetic_store, split):
+    data = make(synthetic_store, split, batch_size=7, drop_last=True)
+    loader, whole = data.train_dataloader(), len(split.train) // 7
+    assert len(split.train) % 7
+    assert [len(batch.signs) for batch in loader] == [7] * whole
+    assert len(loader) == whole
+    seen = np.concatenate([batch.index for batch in data.val_dataloader()])
+    np.testing.assert_array_equal(np.sort(seen), split.val)
+    with pytest.raises(UserError, match=r"^data\.drop_last=true: .* fewer than a batch"):
+        make(synthetic_store, split, batch_size=len(split.train) + 1, drop_last=True)
+
+
+def test_frames_without_any_landmark_are_dropped_from_all_sets(tmp_path):
+    clip = np.random.default_rng(0).random((4, 6, 543, 3), dtype=np.float32)
+    hands = list(landmark_set("hands").own)
+    clip[0, [0, 3, 5]] = np.nan
+    clip[1][:, hands] = np.nan  # nothing of the set at all: it stays
+    clip[2, 1, hands] = np.nan  # shoulders alone, which are no hands
+    np.savez(tmp_path / "a.npz", X=clip, sign=[*"abab"], participant_id=[*"1123"])
+    store = prepare(
+        NpzSource(tmp_path, layout="mediapipe_holistic", file="a.npz"), tmp_path / "s", workers=1
+    )
+    rows, indices = np.arange(4), list(landmark_set("hands").indices)
+
+    whole = ClipBatches(store, landmark_set("hands"))[rows]
+    some = ClipBatches(store, landmark_set("hands"), "drop")[rows]
+
+    assert whole.lengths.tolist() == [6] * 4
+    assert some.lengths.tolist() == [3, 6, 5, 6]
+    np.testing.assert_array_equal(some.clips[0, :3], clip[0][[1, 2, 4]][:, indices])
+    assert some.clips[0, 3:].isnan().all()
+    np.testing.assert_array_equal(some.clips[2, :5], clip[2][[0, 2, 3, 4, 5]][:, indices])
+    np.testing.assert_array_equal(some.clips[3], clip[3][:, indices])
 
 
 def test_without_validation_there_is_no_loader(synthetic_store):
