@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
 from asl.clips.columns import ColumnChoice
+from asl.clips.empty_frames import EmptyFrames
 from asl.errors import UserError
 from asl.signatures import faults as call_faults
 from asl.targets import PLACES, TARGET, locate
@@ -55,6 +56,8 @@ class DataSettings(BaseModel):
     batch_size: PositiveInt
     workers: Annotated[int, Field(ge=0)]
     bucket_by_length: bool
+    drop_last: bool
+    empty_frames: EmptyFrames
 
 
 class RunSettings(BaseModel):
@@ -63,7 +66,13 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(extra="ignore")
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     monitor: typing.Literal[
-        "val/f1", "val/accuracy", "val/accuracy_top5", "val/precision", "val/recall", "val/loss"
+        "val/f1",
+        "val/accuracy",
+        "val/accuracy_top5",
+        "val/precision",
+        "val/recall",
+        "val/loss",
+        "val/smoothed_loss",
     ]
     test: bool
     init_from: str | None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.clips.columns import ColumnChoice
+from asl.clips.empty_frames import EmptyFrames
 from asl.clips.prepare import Dtype, OnProblem
 from asl.clips.sources.base import Source
 from asl.clips.splits import SIGNER, Split
@@ -32,7 +33,12 @@ DEFAULTS: dict[str, Any] = {
     "frozen_epochs": 0,
     "impute": {TARGET: "asl.recognizer.preprocessing.impute.AsDetected"},
     "regularization.consistency": 0.0,
+    "regularization.ghost_batch": None,
     "features.measured": "all",
+    "data.drop_last": False,
+    "data.empty_frames": "keep",
+    "model.init": "torch",
+    "head.init": "torch",
 }
 RENAMED_IN_CONFIGS = {  # keys of config.yaml of version 0.1
     ("data", "like_length"): "bucket_by_length",
@@ -57,6 +63,8 @@ class DataPlan:
         batch_size: clips a batch.
         workers: processes that load batches.
         bucket_by_length: whether training batches hold clips of similar length.
+        drop_last: whether an epoch leaves out the training clips that fill no whole batch.
+        empty_frames: whether to `keep` or `drop` frames without any landmark of the set.
     """
 
     name: str
@@ -71,6 +79,8 @@ class DataPlan:
     batch_size: int = 64
     workers: int = 0
     bucket_by_length: bool = False
+    drop_last: bool = False
+    empty_frames: EmptyFrames = "keep"
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,8 @@ def data_plan(data: Mapping[str, Any]) -> DataPlan:
         batch_size=data["batch_size"],
         workers=data["workers"],
         bucket_by_length=data["bucket_by_length"],
+        drop_last=data.get("drop_last", False),
+        empty_frames=data.get("empty_frames", "keep"),
     )
 
 

@@ -174,6 +174,8 @@ def build(plan: RunPlan, store: ClipStore, split: Split) -> tuple[SignClassifier
         workers=plan.data.workers,
         seed=plan.seed,
         bucket_by_length=plan.data.bucket_by_length,
+        drop_last=plan.data.drop_last,
+        empty_frames=plan.data.empty_frames,
     )
     recognizer.fit((batch.clips, batch.lengths) for batch in data.batches(split.train))
     operations = {name: make() for name, make in plan.augment.items()}
@@ -246,8 +248,17 @@ def _record_end(
     """Measure the kept epoch, and record it."""
     recognizer = load_recognizer(result.checkpoint)
     measured = record_results(
-        run, recognizer, store, split, plan.data.batch_size, test=plan.test, draw=draw
+        run,
+        recognizer,
+        store,
+        split,
+        plan.data.batch_size,
+        test=plan.test,
+        draw=draw,
+        empty_frames=plan.data.empty_frames,
     )
+    if result.monitored is not None:
+        measured.setdefault(plan.monitor, result.monitored)
     step = result.epochs if has_former_curves(run) else 0
     record_model(run, "checkpoint", measured, plan.data.name, store, split, plan.params, step)
     facts = {

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 # The last parts of metrics' names of which the smallest is the best; deviations are, too.
 SMALLER_IS_BETTER = (
-    "loss", "ece", "ece_calibrated", "size", "latency", "parameters", "fit_seconds",
+    "loss", "smoothed_loss", "ece", "ece_calibrated", "size", "latency", "parameters",
+    "fit_seconds",
 )  # fmt: skip
 
 

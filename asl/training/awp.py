@@ -41,4 +41,6 @@ class WeightPerturbation:
         with torch.no_grad():
             for parameter, clean in self._clean:
                 parameter.copy_(clean)
+        if self._clean:
+            torch.clear_autocast_cache()  # a group of clips follows, in the same step
         self._clean = []

@@ -36,12 +36,21 @@ class Pruned(Exception):  # noqa: N818 - no error
 
 
 class FitResult(NamedTuple):
-    """The kept checkpoint, its epoch from 0, how many epochs ran, and seconds of training."""
+    """What training kept.
+
+    Attributes:
+        checkpoint: of the kept epoch.
+        kept_epoch: its number, from 0.
+        epochs: how many ran.
+        seconds: of training.
+        monitored: the kept epoch's value of the monitored metric; None without validation clips.
+    """
 
     checkpoint: Path
     kept_epoch: int
     epochs: int
     seconds: float
+    monitored: float | None = None
 
 
 def fit(
@@ -135,7 +144,9 @@ def fit(
         torch.distributed.destroy_process_group()
     checkpoint = Path(best.best_model_path)
     epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
-    return FitResult(checkpoint, int(epoch), lightning.current_epoch, seconds)
+    score = best.best_model_score
+    monitored = None if score is None else float(score)
+    return FitResult(checkpoint, int(epoch), lightning.current_epoch, seconds, monitored)
 
 
 def _last_checkpoint(directory: Path) -> Path:

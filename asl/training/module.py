@@ -19,6 +19,7 @@ from asl.training.awp import WeightPerturbation
 from asl.training.callbacks import AveragedWeights
 from asl.training.checkpoint import upgrade
 from asl.training.divergence import check_finite
+from asl.training.ghost_batch import loss_of_groups
 from asl.training.mixing import join_clips, mixup, swap_hands
 from asl.training.r_drop import symmetric_kl
 from asl.training.regularization import Regularization
@@ -59,17 +60,19 @@ class SignClassifier(pl.LightningModule):
         # By default torchmetrics leaves NaN out of the mean.
         losses = {f"{s}_": MeanMetric(nan_strategy="disable") for s in splits}
         self.losses = nn.ModuleDict(losses)
+        self.smoothed_loss = MeanMetric(nan_strategy="disable")  # of validation clips
         self._validation: dict[str, Any] = {}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of the augmented batch, at perturbed weights once `awp` acts."""
-        steps, mask, targets = self._prepare_batch(batch)
-        if self.regularization.awp and self._late_terms_active():
-            loss = self._forward_loss(steps, mask, targets)[1]
-            self.perturbation.perturb(self.recognizer.parameters(), loss + self._penalty())
-        logits, loss = self._forward_loss(steps, mask, targets)
+        prepared = self._prepare_batch(batch)
+        if size := self.regularization.ghost_batch:
+            logits, loss, total = self._in_groups(prepared, len(batch.signs), size)
+        else:
+            logits, loss = self._adversarial_loss(*prepared)
+            total = loss + self._penalty()
         self._update_metrics("train", logits, batch.signs, loss)
-        return loss + self._penalty()
+        return total
 
     def on_after_backward(self) -> None:
         """Undo the perturbation: the optimizer steps from the unperturbed weights."""
@@ -79,10 +82,15 @@ class SignClassifier(pl.LightningModule):
         """Update the metrics with one validation batch; `AveragedWeights` puts in its weights."""
         logits = self.recognizer(batch.clips, batch.lengths)
         self._update_metrics("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
+        smoothing = self.regularization.label_smoothing
+        smoothed = F.cross_entropy(logits, batch.signs, label_smoothing=smoothing)
+        self.smoothed_loss.update(smoothed, weight=len(batch.signs))
 
     def on_validation_epoch_end(self) -> None:
         """Give the epoch's validation metrics to the callbacks; raises Diverged."""
         self._validation = self._compute_metrics("val")
+        self._validation["val/smoothed_loss"] = self.smoothed_loss.compute()
+        self.smoothed_loss.reset()
         check_finite(self.current_epoch, {"val/loss": float(self._validation["val/loss"])})
         self._log(self._validation, logger=False)
 
@@ -143,6 +151,38 @@ class SignClassifier(pl.LightningModule):
             p, alpha = options.mixup, options.mixup_alpha
             steps, targets = mixup(steps, mask, targets, p, alpha, copies)
         return steps, mask, targets
+
+    def _in_groups(
+        self, prepared: tuple[Tensor, Tensor, Tensor], clips: int, size: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `_adversarial_loss` in groups of so many clips, and the loss with penalties."""
+        rows = torch.arange(len(prepared[0]), device=self.device).view(-1, clips)
+        logits, losses = [], []
+
+        def loss_of(group: Tensor) -> Tensor:
+            of_group, loss = self._adversarial_loss(*(part[group] for part in prepared))
+            logits.append(of_group)
+            losses.append(loss.detach() * len(of_group) / clips)
+            return loss + self._penalty()
+
+        total = loss_of_groups(
+            loss_of,
+            # A clip's copies stay together.
+            [group.flatten() for group in rows.split(size, dim=1)],
+            self.recognizer.parameters(),
+            self.recognizer.backbone.buffers(),
+            self.perturbation.restore,
+        )
+        return torch.cat(logits), torch.stack(losses).sum(), total
+
+    def _adversarial_loss(
+        self, steps: Tensor, mask: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As `_forward_loss`; once `awp` acts, at weights that are perturbed for these clips."""
+        if self.regularization.awp and self._late_terms_active():
+            loss = self._forward_loss(steps, mask, targets)[1]
+            self.perturbation.perturb(self.recognizer.parameters(), loss + self._penalty())
+        return self._forward_loss(steps, mask, targets)
 
     def _forward_loss(self, steps: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the first copies `[B, S]`, and the loss without the head's penalties."""

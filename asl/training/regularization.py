@@ -58,6 +58,8 @@ class Regularization:
         ema: decay of the averaged weights that are evaluated and kept; see
             `asl.training.callbacks.AveragedWeights`.
         awp: size of the adversarial weight perturbation; see `asl.training.awp`.
+        ghost_batch: clips whose statistics batch normalisation takes together and that are
+            perturbed together, see `asl.training.ghost_batch`; None for the whole batch.
         late_dropout: dropout of the clip's summary before the head, on top of `head_dropout`.
             `LateDropout` of GISLR's first place is .8 from epoch 15 on.
         late_start: first epoch with `awp` and `late_dropout`, counted from 0.
@@ -82,6 +84,7 @@ class Regularization:
     consistency: Weight = 0.0
     ema: Dropout = 0.0
     awp: Weight = 0.0
+    ghost_batch: Annotated[int, Ge(1)] | None = None
     late_dropout: Dropout = 0.0
     late_start: Count = 0
     grace_epochs: Count = 0

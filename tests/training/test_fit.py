@@ -114,7 +114,7 @@ LATE = ["regularization.late_start=1", "regularization.grace_epochs=1"]
         ["regularization.late_dropout=0.5", *LATE],
         ["regularization.r_drop=1"],
         ["regularization.mixup=0.5", "regularization.join=0.5", "regularization.swap_hands=0.3"],
-        ["optimizer=ranger", "augment=gislr_1st", "head=arcface"],
+        ["optimizer=ranger", "augment=gislr_1st", "head=arcface", "regularization.ghost_batch=3"],
     ],
     ids=lambda chosen: chosen[0],
 )
@@ -173,6 +173,15 @@ def test_the_kept_recognizer_is_the_one_that_was_validated(ema, run):
     predictions = predict_batches(kept, data.batches(data.split.val), data.store.signers)
     validated = done.history["val/loss"][done.fitted.kept_epoch]
     assert metrics(predictions, "")["loss"] == pytest.approx(validated, rel=1e-5)
+
+
+def test_the_epoch_may_be_chosen_by_the_smoothed_loss(run):
+    """As the GISLR competition's first place does."""
+    done = run("trainer.max_epochs=3", "monitor=val/smoothed_loss", "optimizer.lr=0.02")
+    values = done.history["val/smoothed_loss"]
+    assert done.fitted.monitored == pytest.approx(min(values))
+    assert values[done.fitted.kept_epoch] == min(values)
+    assert values != done.history["val/loss"]
 
 
 @pytest.mark.parametrize("val", [["3", "4"], "none"])
