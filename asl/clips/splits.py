@@ -21,8 +21,8 @@ from asl.errors import UserError, unknown
 
 Names = Sequence[str] | np.ndarray
 Signers = list[str | int]
-ValSigners = Signers | Literal["none"] | None
-TestSigners = ValSigners
+ValSigners = Signers | Literal["none", "test"] | None
+TestSigners = Signers | Literal["none"] | None
 Share = Annotated[float, Interval(gt=0, lt=1)]
 Seed = Annotated[int, Ge(0)]
 Columns = Mapping[str, Names]
@@ -32,12 +32,13 @@ SplitKind = Literal[
 ]
 _LONGEST_LIST = 1000
 NOT_INDEPENDENT = "(not signer-independent)"
+CHOSEN_ON_TEST = "(optimistic: the epoch is chosen on the test clips)"
 SIGNER = "signer"
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint sets of rows, and the facts that describe them.
+    """Three sets of rows, disjoint but for `val=test`, and the facts that describe them.
 
     Attributes:
         train: rows to train on, sorted, int64.
@@ -86,6 +87,18 @@ class Split:
         return self.kind if self.by == SIGNER else f"{self.kind} by={self.by}"
 
     @property
+    def validated_on_test(self) -> bool:
+        """Whether the epoch is chosen on the test clips, whose results are optimistic then."""
+        return len(self.val) > 0 and np.array_equal(self.val, self.test)
+
+    @property
+    def mixed(self) -> str:
+        """What is wrong with the test, in words; empty where nothing is."""
+        if self.validated_on_test:
+            return CHOSEN_ON_TEST
+        return "" if self.test_signer_independent else NOT_INDEPENDENT
+
+    @property
     def protocol(self) -> str:
         """How the test rows were chosen, in words; results compare only under the same one."""
         if self.kind == "all_signers":
@@ -95,7 +108,7 @@ class Split:
         if self.kind == "random":
             return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
         number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
-        mixed = "" if self.test_signer_independent else f" {NOT_INDEPENDENT}"
+        mixed = f" {self.mixed}" if self.mixed else ""
         tested = self.test_signers if self.by == SIGNER else self.test_groups
         return f"{self.family} {number}test={_listed(tested, self.by)}{mixed}"
 
@@ -104,6 +117,8 @@ class Split:
         """How the validation rows were chosen, in words."""
         if not len(self.val):
             return "none"
+        if self.validated_on_test:
+            return "the test clips"
         if self.val_signers:
             return f"signers {_listed(self.val_signers)}"
         if self.val_groups:
@@ -122,9 +137,10 @@ class Validation(NamedTuple):
     """The arguments that all splits by signer share: how validation clips are chosen.
 
     Attributes:
-        val: signers to validate on; "none" for no validation. Where None: a seeded share of the
-            signers, at least one, if there are `val_signers_from` signers; otherwise a share of
-            the training signers' clips, the same for each sign.
+        val: signers to validate on; "none" for no validation; "test" for the test clips themselves,
+            which makes their results optimistic. Where None: a seeded share of the signers, at
+            least one, if there are `val_signers_from` signers; otherwise a share of the training
+            signers' clips, the same for each sign.
         val_share: share of all signers, or of the training signers' clips, to validate on.
         val_signers_from: from this number of signers on, validation has signers of its own.
     """
@@ -526,8 +542,13 @@ def _split_by_group(
     rest = np.flatnonzero(np.isin(clips.groups, others))
     val, share, signers_from = validation
     val_groups: list[str] = []
+    test = np.flatnonzero(np.isin(clips.groups, tested))
     if val == "none":
         held = rest[:0]
+    elif val == "test":
+        if not tested:
+            raise UserError("split.val=test: there is no test; choose none, or name signers")
+        val_groups, held = tested, test
     elif val is None and (len(names) < signers_from or len(others) < 2):
         held = _share_of_each_sign(rest, clips.signs, share, rng)
     else:
@@ -540,11 +561,11 @@ def _split_by_group(
     split = Split(
         train=np.setdiff1d(rest, held),
         val=held,
-        test=np.flatnonzero(np.isin(clips.groups, tested)),
+        test=test,
         kind=kind,
         test_signers=tuple(tested),
         val_signers=tuple(val_groups),
-        test_signer_independent=True,
+        test_signer_independent=val != "test",
         val_signer_independent=bool(val_groups) or not len(held),
         fold=fold,
         folds=folds,

@@ -21,7 +21,7 @@ import torch
 
 from asl.addresses import without_passwords
 from asl.clips import splits
-from asl.clips.splits import NOT_INDEPENDENT, SIGNER, Split, SplitKind
+from asl.clips.splits import CHOSEN_ON_TEST, NOT_INDEPENDENT, SIGNER, Split, SplitKind
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.evaluation.crossval import column_table, fold_table, signer_table, summary
@@ -190,7 +190,8 @@ def protocol_of(
     numbers = _checked_folds(folds, split)
     independent = _test_signer_independent(plan, store, split, numbers)
     words = f"{split.family} {len(numbers)} folds × {seeds} seeds"
-    words += "" if independent else f" {NOT_INDEPENDENT}"
+    if not independent:
+        words += f" {CHOSEN_ON_TEST if split.validated_on_test else NOT_INDEPENDENT}"
     return Protocol(numbers, split, independent, words)
 
 
@@ -230,6 +231,8 @@ def _test_signer_independent(
 
 def _val_protocol(split: Split) -> str:
     """How validation is chosen in any fold, in words."""
+    if split.validated_on_test:
+        return "in each fold, its test clips"
     if split.val_signers:
         return "in each fold, signers kept out of its training"
     if split.val_groups:

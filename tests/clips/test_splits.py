@@ -88,6 +88,25 @@ def test_no_validation_at_all():
     assert split.val_protocol == "none"
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda *c: signer_kfold(*c, folds=3, fold=1, val="test"),
+        lambda *c: leave_one_signer_out(*c, val="test"),
+        lambda *c: signer_holdout(*c, test=[2, 5], val="test"),
+    ],
+)
+def test_validation_on_the_test_clips_is_said_to_be_optimistic(make):
+    signs, signers = clips()
+    split = make(signs, signers)
+    np.testing.assert_array_equal(split.val, split.test)
+    np.testing.assert_array_equal(np.union1d(split.train, split.test), np.arange(len(signs)))
+    assert not set(who(split.train, signers)) & set(who(split.test, signers))
+    assert split.protocol.endswith("(optimistic: the epoch is chosen on the test clips)")
+    assert split.val_protocol == "the test clips"
+    assert not split.test_signer_independent
+
+
 def test_the_seed_changes_only_the_drawn_signers():
     signs, signers = clips(12)
     assert len({signer_holdout(signs, signers, seed=seed).protocol for seed in range(9)}) > 3
