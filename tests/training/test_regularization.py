@@ -37,9 +37,10 @@ def clips():
 
 @pytest.fixture
 def classifier():
+    chosen_plan = plan("model=cnn", "model.hidden=8", "regularization=none")
+
     def classifier(**chosen):
         torch.manual_seed(0)
-        chosen_plan = plan("model=cnn", "model.hidden=8", "regularization=none")
         return SignClassifier(
             recognizer=build_recognizer(chosen_plan.recognizer, SIGNS),
             augment=lambda clips, lengths: (clips, lengths),
@@ -189,6 +190,13 @@ def test_label_smoothing_of_three_quarters(classifier, clips):
     logits = smooth.recognizer(clips[0], clips[1])
     expected = cross_entropy(logits, clips[2], label_smoothing=0.75)
     torch.testing.assert_close(smooth.training_step(batch(clips), 0), expected)
+    smooth.eval().validation_step(batch(clips), 0)
+    logits = smooth.recognizer(clips[0], clips[1])
+    expected = cross_entropy(logits, clips[2], label_smoothing=0.75)
+    torch.testing.assert_close(smooth.smoothed_loss.compute(), expected.detach())
+    plain = cross_entropy(logits, clips[2])
+    torch.testing.assert_close(smooth.losses["val_"].compute(), plain)
+    assert not torch.allclose(plain, expected)
 
 
 def test_late_dropout_starts_at_its_epoch(classifier, clips, monkeypatch):
@@ -243,6 +251,55 @@ def test_the_perturbation_acts_under_autocast():
         perturbation.perturb(layer.parameters(), before.square().mean())
         after = layer(inputs)
     assert not torch.allclose(before, after)
+
+
+# --- groups of clips -----------------------------------------------------------------------------
+
+
+def trained_on(classifier, clips, rows=None):
+    """Gradients and running statistics after a step on some rows."""
+    some = clips if rows is None else tuple(part[rows] for part in clips)
+    loss = classifier.training_step(batch(some), 0)
+    loss.backward()
+    classifier.on_after_backward()
+    network = classifier.recognizer
+    return (
+        loss.detach(),
+        {name: p.grad for name, p in network.named_parameters()},
+        {name: b.clone() for name, b in network.backbone.named_buffers() if "running" in name},
+    )
+
+
+@pytest.mark.parametrize("chosen", [{}, {"awp": 0.5}, {"r_drop": 1.0, "head_l2": 0.1}])
+def test_groups_are_normalised_and_perturbed_by_themselves(classifier, clips, chosen):
+    """As on so many devices, whose gradients and running statistics are averaged."""
+    apart = [trained_on(classifier(**chosen), clips, rows) for rows in ([0, 1], [2, 3])]
+
+    together = classifier(**chosen, ghost_batch=2)
+    clean = [p.detach().clone() for p in together.recognizer.parameters()]
+    loss, gradients, running = trained_on(together, clips)
+
+    torch.testing.assert_close(loss, (apart[0][0] + apart[1][0]) / 2)
+    for place, found in ((1, gradients), (2, running)):
+        assert found
+        for name, value in found.items():
+            mean = (apart[0][place][name] + apart[1][place][name]) / 2
+            torch.testing.assert_close(value, mean, msg=lambda m, name=name: f"{name}: {m}")
+    after = together.recognizer.parameters()
+    assert all(p.equal(before) for p, before in zip(after, clean, strict=True)), "not restored"
+    whole = trained_on(classifier(**chosen), clips)[1]
+    assert not all(torch.allclose(whole[name], gradients[name]) for name in whole)
+
+
+def test_one_group_is_the_whole_batch_and_copies_of_a_clip_stay_together(classifier, clips):
+    chosen = {"consistency": 1.0, "awp": 0.5}
+    for size in (4, 64):
+        loss, gradients, running = trained_on(classifier(**chosen, ghost_batch=size), clips)
+        whole = trained_on(classifier(**chosen), clips)
+        torch.testing.assert_close((loss, gradients, running), whole)
+    uneven = classifier(**chosen, ghost_batch=3)
+    assert trained_on(uneven, clips)[0].isfinite()
+    assert uneven.metrics["train_"].compute()
 
 
 # --- averaged weights ----------------------------------------------------------------------------
@@ -380,3 +437,24 @@ def test_the_recipe_of_the_first_place_is_complete():
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(1e-6)
     assert recipe.recognizer["landmarks"]["name"] == "gislr118"
+    data = recipe.data
+    assert (data.batch_size, data.bucket_by_length, data.drop_last) == (512, False, True)
+    assert (data.empty_frames, chosen.ghost_batch) == ("drop", 64)
+    assert recipe.monitor == "val/smoothed_loss"
+    assert recipe.recognizer["model"]["init"] == recipe.recognizer["head"]["init"] == "keras"
+    kinds = {name: type(make()).__name__ for name, make in recipe.augment.items()}
+    assert kinds["time_stretch"] == "TimeResize"
+    assert (kinds["affine"], kinds["space_mask"]) == ("PictureAffine", "PictureMask")
+
+
+def test_the_first_places_protocol_reports_the_fold_that_chooses_the_epoch():
+    his = plan("+experiment=gislr_1st_protocol")
+    signers = [str(number % 21) for number in range(4200)]
+    split = his.split(signs=["a", "b"] * 2100, signers=signers)
+    assert split.validated_on_test
+    assert 0.7 < len(split.train) / 4200 < 0.8
+    assert (
+        not plan("+experiment=gislr_1st", "split=signer_kfold")
+        .split(signs=["a", "b"] * 2100, signers=signers)
+        .validated_on_test
+    )
