@@ -110,7 +110,7 @@ def _print_with_marks(table: "Table", rows: "Sequence[FoundRun | Average]") -> N
     out = console()
     out.print(table)
     if not all(row.test_signer_independent for row in rows):
-        out.print(f"{MIXED_TEST} not signer-independent: on both sides, or the test chose the epoch")
+        out.print(f"{MIXED_TEST} not signer-independent: on both sides, or it chose the epoch")
     if not all(row.val_signer_independent for row in rows):
         out.print(MIXED_VAL_MEANING)
 
