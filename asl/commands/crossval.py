@@ -12,7 +12,7 @@ from asl.config.callbacks import finalize_on_exit, multirun_job, parent_run
 from asl.config.compose import plain, run_command
 from asl.config.plan import run_plan
 from asl.config.schema import CrossvalSettings, checked
-from asl.errors import UserError
+from asl.errors import UserError, disk_failure
 from asl.terminal import printable
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def _run_job(cfg: DictConfig, multirun: str) -> None:
     try:
         job = JobResult(number, overrides, run_id=_crossval(cfg, multirun))
     except Exception as error:
-        if not isinstance(error, UserError):
+        told = str(error) if isinstance(error, UserError) else disk_failure(error)
+        if told is None:
             print(without_passwords(traceback.format_exc()), file=sys.stderr)
-        failure = f"{type(error).__name__}: " * (not isinstance(error, UserError)) + str(error)
-        failure = without_passwords(failure)
+        failure = without_passwords(told or f"{type(error).__name__}: {error}")
         job = JobResult(number, overrides, failure=failure[:MAX_FAILURE_LENGTH])
         print(printable(f"job {number} FAILED: {failure}"), file=sys.stderr)
     record_job(open_tracker(plain(cfg.tracking)), multirun, job)

@@ -17,7 +17,7 @@ import pandas as pd
 
 import asl
 from asl.addresses import without_passwords
-from asl.errors import UserError
+from asl.errors import UserError, disk_failure
 from asl.evaluation.leaderboard import Row, accuracies, as_markdown, as_page, as_table, ranked
 from asl.files import replacing_in
 from asl.runs.baselines import SECONDS, crossval_baseline
@@ -202,8 +202,8 @@ def _finished(run: FoundRun, tracker: Tracker) -> list[FoundRun]:
 
 def _sentence(error: Exception) -> str:
     """Why there are no figures; a fault of the program is printed in full besides."""
-    if not isinstance(error, UserError):
+    told = str(error) if isinstance(error, UserError) else disk_failure(error)
+    if told is None:
         print(printable(without_passwords(traceback.format_exc())), file=sys.stderr)
-    first = (str(error).splitlines() or [""])[0]
-    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return without_passwords(name + first)[:_LONGEST]
+        told = f"{type(error).__name__}: {error}"
+    return without_passwords((told.splitlines() or [""])[0])[:_LONGEST]

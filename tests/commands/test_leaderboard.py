@@ -104,6 +104,18 @@ def test_a_killed_one_goes_on_and_a_network_that_fails_is_a_row(
     assert len(trained(tmp_path)) == 4
 
 
+def test_a_full_disk_is_a_row_without_a_traceback(tmp_path, capsys):
+    from asl.runs.leaderboard import Entry, leaderboard
+
+    def full():
+        raise OSError(28, "No space left on device", "mlruns")
+
+    some = {"seeds": 1, "folds": None, "workers": 1, "settings": [], "command": "asl leaderboard"}
+    made = leaderboard([Entry("synthetic", "cnn", full)], None, tmp_path, **some)
+    assert [row.failure for row in made.rows] == ["mlruns: No space left on device"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_size_and_latency_are_those_of_the_exported_file(board, tmp_path):
     assert board("models=[cnn]", "baselines=[]") == 0
