@@ -118,7 +118,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
 # --- a disk that is really full -----------------------------------------------------------------
 
 # In a name space of its own, where anybody may mount.
-SMALL_DISK = """
+MOUNTED = """
 import io, json, subprocess, sys
 from contextlib import redirect_stderr, redirect_stdout
 
@@ -133,7 +133,9 @@ def attempt(*arguments):
     from asl.cli import run
     with redirect_stderr(io.StringIO()) as error, redirect_stdout(io.StringIO()):
         return run(arguments), error.getvalue()
+"""
 
+SMALL_DISK = """
 disk, out, *train = sys.argv[1:]
 tracking = f"tracking.uri=sqlite:///{disk}/mlruns/mlflow.db"
 mount("-o", "size=64m")
@@ -154,14 +156,18 @@ open(f"{out}/told.json", "w").write(json.dumps(told))
 """
 
 
-@pytest.mark.slow
-def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
+def on_small_disk(code: str, folder: Path, *arguments: str) -> None:
+    """Run code with a disk of its own at FOLDER/disk, FOLDER, and the arguments."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("this machine does not allow a disk of one's own")
-    (tmp_path / "disk").mkdir()
-    apart = ["unshare", "-rm", sys.executable, "-c", SMALL_DISK]
-    where = [str(tmp_path / "disk"), str(tmp_path)]
-    subprocess.run([*apart, *where, "train", *SMALL, *workbench.data], check=True)
+    (folder / "disk").mkdir()
+    apart = ["unshare", "-rm", sys.executable, "-c", MOUNTED + code]
+    subprocess.run([*apart, str(folder / "disk"), str(folder), *arguments], check=True)
+
+
+@pytest.mark.slow
+def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
+    on_small_disk(SMALL_DISK, tmp_path, "train", *SMALL, *workbench.data)
     for status, printed in json.loads((tmp_path / "told.json").read_text()):
         assert status in (1, 2)
         assert "Traceback" not in printed
@@ -171,3 +177,67 @@ def test_a_small_disk_ends_trainings_in_one_sentence(workbench, tmp_path):
     # KILLED: the disk had no room for the status FAILED; the next command ended that run.
     statuses = {run.status for run in find_runs(tracker)}
     assert {"FINISHED"} < statuses <= {"FINISHED", "FAILED", "KILLED"}
+
+
+FILES = """
+import shutil
+from pathlib import Path
+import numpy as np
+from asl.page import assets
+from asl.runs import landmarks
+from asl.video.extract import Extraction
+
+disk, out, model, page_model, *data = sys.argv[1:]
+landmarks.extract = lambda path, **_: Extraction(np.zeros((99, 543, 3), np.float32), 30.0, "")
+assets.vendor = lambda packages, folder: folder.mkdir()
+np.save(f"{out}/long.npy", np.zeros((60, 543, 3), np.float32))
+np.save(f"{out}/sign.npy", np.ones((9, 543, 3), np.float32))
+
+def answers():
+    commands = {
+        "landmarks": [f"{disk}/1.mp4", f"out={disk}/landmarks-{number}"],
+        "show": ["0", *data, f"out={disk}/clip.html"],
+        "page": [f"model={page_model}", "--build", f"{disk}/site"],
+        "spot": [model, f"{out}/long.npy", f"out={disk}/spot", "--replace", "--threshold=0.01"],
+        "enrol": [f"{disk}/model.tflite", f"{out}/sign.npy", f"sign=sign {number}"],
+        "eda": [*data, f"report.dir={disk}/eda"],
+        "prepare": [*data, f"data.store={disk}/store-{number}"],
+    }
+    return {name: attempt(name, *typed) for name, typed in commands.items()}
+
+def files():
+    found = [path for path in Path(disk).rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return {str(path): path.read_bytes() for path in found if path.stat().st_size}
+
+mount("-o", "size=64m")
+shutil.copy(model, f"{disk}/model.tflite")
+number = 0
+assert not [each for each in answers().values() if each[0]], answers()
+before = files()
+number, told = 1, {}
+mount("-o", f"remount,size={used()}k")
+told["full"] = answers()
+mount("-o", "remount,ro")
+told["read-only"] = answers()
+now = files()
+told["changed"] = [name for name in now.keys() | before if now.get(name) != before.get(name)]
+Path(out, "told.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_small_disk_leaves_the_files_of_before_in_every_command(
+    workbench, exported, tiny_tflite, tmp_path
+):
+    page_model = tiny_tflite(tmp_path / "page.tflite", 9)
+    (tmp_path / "labels.json").write_text('["again", "bird", "cat"]')
+    models = [str(exported / "model_float32.tflite"), str(page_model)]
+    on_small_disk(FILES, tmp_path, *models, *workbench.data)
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told.pop("changed") == []
+    for place, commands in told.items():
+        for name, (status, printed) in commands.items():
+            assert "Traceback" not in printed, (place, name, printed)
+            assert status in (1, 2), (place, name)
+            assert printed.count(f"asl {name}: ") == 1, (place, name, printed)
