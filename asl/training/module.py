@@ -57,7 +57,7 @@ class SignClassifier(pl.LightningModule):
         metrics = sign_metrics(len(recognizer.signs))
         splits = ("train", "val")
         self.metrics = nn.ModuleDict({f"{s}_": metrics.clone(prefix=f"{s}/") for s in splits})
-        # By default torchmetrics leaves NaN out of the mean.
+        # By default torchmetrics leaves NaN out of the mean; with this it ignores weights.
         losses = {f"{s}_": MeanMetric(nan_strategy="disable") for s in splits}
         self.losses = nn.ModuleDict(losses)
         self.smoothed_loss = MeanMetric(nan_strategy="disable")  # of validation clips
@@ -84,7 +84,7 @@ class SignClassifier(pl.LightningModule):
         self._update_metrics("val", logits, batch.signs, F.cross_entropy(logits, batch.signs))
         smoothing = self.regularization.label_smoothing
         smoothed = F.cross_entropy(logits, batch.signs, label_smoothing=smoothing)
-        self.smoothed_loss.update(smoothed, weight=len(batch.signs))
+        self.smoothed_loss.update(smoothed.expand(len(batch.signs)))
 
     def on_validation_epoch_end(self) -> None:
         """Give the epoch's validation metrics to the callbacks; raises Diverged."""
@@ -219,7 +219,7 @@ class SignClassifier(pl.LightningModule):
         metrics, losses = self._metrics_of(split)
         with allow_nondeterministic():
             metrics.update(logits.detach(), signs)
-        losses.update(loss.detach(), weight=len(signs))
+        losses.update(loss.detach().expand(len(signs)))
 
     def _compute_metrics(self, split: str) -> dict[str, Any]:
         """The epoch's metrics; they are reset."""

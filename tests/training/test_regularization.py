@@ -185,6 +185,18 @@ def test_validation_clips_are_never_augmented(classifier, clips):
     torch.testing.assert_close(validated.losses["val_"].compute(), loss)
 
 
+def test_a_loss_is_the_mean_over_clips_not_over_batches(classifier, clips):
+    validated = classifier(label_smoothing=0.1).eval()
+    for rows in ([0, 1, 2], [3]):
+        validated.validation_step(batch(tuple(part[rows] for part in clips)), 0)
+    logits = validated.recognizer(clips[0], clips[1]).detach()
+    torch.testing.assert_close(
+        validated.losses["val_"].compute(), cross_entropy(logits, clips[2]), rtol=0, atol=1e-5
+    )
+    smoothed = cross_entropy(logits, clips[2], label_smoothing=0.1)
+    torch.testing.assert_close(validated.smoothed_loss.compute(), smoothed, rtol=0, atol=1e-5)
+
+
 def test_label_smoothing_of_three_quarters(classifier, clips):
     smooth = classifier(label_smoothing=0.75)
     logits = smooth.recognizer(clips[0], clips[1])
