@@ -4,16 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import asl
 from asl.errors import UserError
-from asl.export.enrol import enrol
+from asl.export.enrol import blend_of, enrol
 from asl.export.export import export
+from asl.export.parity.clips import edge_case_clips
+from asl.export.parity.compare import answers, check_parity, compare, onnx_describer
 from asl.export.parity.scores import tflite_outputs
-from asl.export.variants import VARIANTS, file_name
+from asl.export.prototypes import blended, prototype_head, unknown_left
+from asl.export.variants import VARIANTS, file_name, fixed
+from asl.landmarks import landmark_set
+from asl.recognizer.preprocessing.presence import detected_frames
 from asl.runs.data import make_split
 from asl.runs.load import load_run
-from asl.runtime.labels import read_labels
+from asl.runtime.labels import read_facts, read_labels
+from asl.runtime.litert import load_all
 from asl.runtime.predict import predict
 from asl.tracking.store import open_tracker
 
@@ -21,6 +28,11 @@ pytestmark = pytest.mark.slow
 
 OWN = 2
 """Enrolled clips of each sign."""
+
+FRAMES = 64
+FIXED = [fixed("float32", FRAMES), fixed("float16", FRAMES)]
+FILES = [*VARIANTS, *FIXED]
+"""Every variant, and files that read so many frames."""
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +44,8 @@ def taught(words15_store, shared_data, tmp_path_factory):
     run = asl.train(replace(plan, tracking=tracking), store=words15_store, draw=False)
     recognizer = load_run(run.run_id, open_tracker(tracking)).recognizer
     split = make_split(plan.split, words15_store)
-    report = export(
-        recognizer, folder, variants=list(VARIANTS), data=(words15_store, split), most=64
-    )
+    data = words15_store, split
+    report = export(recognizer, folder, variants=list(VARIANTS), data=data, most=64, frames=FRAMES)
     return folder, report, split
 
 
@@ -45,10 +56,14 @@ def accuracy(model, store, rows):
     return float((known[top] == store.sign[rows]).mean())
 
 
+def _detected(clip):
+    return int(detected_frames(torch.from_numpy(clip)))
+
+
 def test_every_variant_has_an_embedding_and_a_score_that_agree(taught):
     _, report, _ = taught
     assert report["rejection"]["accepted"] == 0.95
-    assert [result["name"] for result in report["parity"]] == ["onnx", *VARIANTS]
+    assert [result["name"] for result in report["parity"]] == ["onnx", *FILES]
     for result in report["parity"]:
         assert result["distances"].keys() == {"embedding", "unknown"}
     assert not {"float32", "float16", "dynamic"} & report["rejected"].keys()
@@ -87,6 +102,48 @@ def test_a_sign_that_the_network_has_not_learned_is_recognised(
     found, _ = predict(out, paths[3:], top=1)
     assert np.mean([best[0][0] == "eeffoc" for best in found.values()]) > 0.7
     assert all(best.unknown is not None for best in found.values())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_taught_file_passes_the_parity_proof_of_its_variant(
+    taught, words15_store, shared_data, tmp_path, file
+):
+    """NumPy blends the ONNX file's answers with prototypes of the ONNX file's embeddings."""
+    folder, _, split = taught
+    store, out = words15_store, tmp_path / "enrolled.tflite"
+    own = [row for s in range(15) for row in split.test[store.sign[split.test] == s][:OWN]]
+    clips = {f"own {row}": store.read(row) for row in own}
+    new = {f"new {row}": store.read(row)[::-1] * np.float32([-1, 1, 1]) for row in own[:OWN]}
+    for name, clip in new.items():
+        np.save(tmp_path / f"{name}.npy", clip)
+    enrol(
+        folder / file_name(file),
+        [shared_data / "words15" / store.clips["path"][row] for row in own],
+        out=out,
+    )
+    enrol(out, [tmp_path / f"{name}.npy" for name in new], "backwards")
+
+    describe = onnx_describer(folder / "model.onnx")
+    taught_with = answers(describe, clips | new, "onnx")["embedding"]
+    signs = [*(store.sign[own]), *[15] * len(new)]
+    head = prototype_head(taught_with, signs, 16, blend_of(read_facts(out)))
+    proof = {f"clip {row}": store.read(row) for row in np.setdiff1d(split.test, own)[::20]}
+    edges = edge_case_clips(list(proof.values()), landmark_set("hands").layout)
+    proof |= {name: clip for name, clip in edges.items() if len(clip) <= FRAMES} | clips | new
+    # Frames without anything at a clip's end do not count in files of fixed length.
+    ends = {
+        name: clip[: _detected(clip)] if file in FIXED else clip for name, clip in proof.items()
+    }
+    plain = answers(describe, ends, "onnx")
+    embeddings = plain["embedding"]
+    wanted = {
+        "outputs": blended(plain["outputs"], embeddings, head),
+        "unknown": unknown_left(plain["unknown"], embeddings, head),
+    }
+    given = answers(load_all(out), proof, file)
+    others = {"unknown": (wanted["unknown"], given["unknown"])}
+
+    check_parity(compare(file, wanted["outputs"], given["outputs"], list(proof), others))
 
 
 def test_noise_is_not_a_sign(taught, tmp_path):
