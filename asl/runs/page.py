@@ -41,7 +41,7 @@ def recognizer_of_run(
     if not files:
         wanted = EXPORT.replace("RUN", run.name)
         raise UserError(f"run={run.name}: has no file for browsers; `{wanted}` writes one")
-    return open_recognizer(min(files, key=_preference))
+    return open_recognizer(min(files, key=_preference))._replace(name=run.name)
 
 
 def _preference(file: Path) -> tuple[int, float, str]:

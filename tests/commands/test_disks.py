@@ -27,14 +27,15 @@ def full(*_, **__):
 
 
 def test_a_full_disk_fails_a_training_in_one_sentence(workbench, capsys, monkeypatch):
+    assert run(["prepare", *workbench.data]) == 0  # or packing is what finds no room
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         assert workbench("train", *SMALL, "seed=41") == 1
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("asl train: ")]
     assert "No space left on device" in line
     tracker = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
-    (run,) = [run for run in find_runs(tracker) if run.params.get("seed") == "41"]
-    assert run.status == "FAILED"
+    (failed,) = [each for each in find_runs(tracker) if each.params.get("seed") == "41"]
+    assert failed.status == "FAILED"
 
 
 @pytest.mark.slow
