@@ -10,8 +10,7 @@ the same network and averages the probabilities, which takes twice as long.
 It goes on where it was interrupted; results go to experiments/README.md.
 """
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -19,11 +18,8 @@ from torch import Tensor
 
 from asl.clips.datamodule import ClipDataModule
 from asl.config.plan import plan
-from asl.runs.plan import RunPlan
-from asl.tracking.store import Tracker
 from asl.training.augment import Mirror
-from benchmarks.command import plain_options
-from benchmarks.held_out import Network, networks, opened
+from benchmarks.held_out import Network, chosen, networks
 
 WAYS = {
     "training clips mirrored with p = .5": ["handedness=recorded", "augment.mirror.p=0.5"],
@@ -35,23 +31,16 @@ WAYS = {
 
 def main() -> None:
     """Train what is missing, test, print a table."""
-    options = _options()
-    tracker = opened(options.uri, options.folder / "handedness", "handedness")
+    options = chosen("handedness", __doc__)
     print("| handedness | right-handed | left-handed | both ways | by fold: right · left |")
     print("|---|---|---|---|---|")
     for name, overrides in WAYS.items():
-        print(_row(name, plan(*options.overrides, *overrides), tracker), flush=True)
+        run_plan = plan(*options.overrides, *overrides)
+        print(_row(name, networks(run_plan, options.tracker, options.folds)), flush=True)
 
 
-def _options() -> argparse.Namespace:
-    parser = plain_options("handedness", __doc__)
-    parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
-    parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
-    return parser.parse_args()
-
-
-def _row(name: str, run_plan: RunPlan, tracker: Tracker) -> str:
-    folds = np.array([accuracies(network) for network in networks(run_plan, tracker)])
+def _row(name: str, trained: Iterable[Network]) -> str:
+    folds = np.array([accuracies(network) for network in trained])
     means = " | ".join(f"{accuracy:.4f}" for accuracy in folds.mean(axis=0))
     by_fold = ", ".join(f"{right:.3f} · {left:.3f}" for right, left, _ in folds)
     return f"| {name} | {means} | {by_fold} |"

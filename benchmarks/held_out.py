@@ -73,11 +73,19 @@ class Embedded:
         return powers / powers.sum(axis=1, keepdims=True)
 
 
-def chosen(name: str, about: str | None, hidden: int) -> argparse.Namespace:
-    """The options of `python -m benchmarks.NAME`, `hidden` being the default of signs left out."""
+def chosen(name: str, about: str | None, hidden: int | None = None) -> argparse.Namespace:
+    """The options of `python -m benchmarks.NAME`, and the store of what they train.
+
+    Args:
+        name: of the benchmark.
+        about: what `--help` says.
+        hidden: how many signs are left out by default; None where none can be.
+    """
     parser = plain_options(name, about)
     parser.add_argument("--uri", help="of the MLflow store; in the folder where not given")
-    parser.add_argument("--hidden", type=int, default=hidden, metavar="N", help="signs left out")
+    if hidden is not None:
+        text = "signs left out"
+        parser.add_argument("--hidden", type=int, default=hidden, metavar="N", help=text)
     parser.add_argument("--folds", type=int, metavar="N", help="the first so many alone")
     parser.add_argument("overrides", nargs="+", help="of the networks, as typed")
     options = parser.parse_args()

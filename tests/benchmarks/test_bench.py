@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import benchmarks
 from asl.clips.sources.gislr import GislrSource, read_clip
 from benchmarks import competition, notebook, stopwatch, table
 
@@ -132,3 +134,11 @@ def test_the_benchmark_of_exports_runs(tmp_path):
     assert ours["ratio"] == pytest.approx(ours["value"] / keras["value"])
     assert "float16" in narrow["what"]
     assert size["met"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "file", sorted(Path(benchmarks.__file__).parent.glob("[a-z]*.py")), ids=lambda file: file.stem
+)
+def test_every_benchmark_can_be_imported(file):
+    importlib.import_module(f"benchmarks.{file.stem}")
