@@ -100,9 +100,8 @@ class Recordings:
                 raise KeyError(number)
             self._write_list([row for row in self._rows if row is not mine[0]])
             place = mine[0]["path"]
-            if place.endswith(".parquet") and self._is_inside(
-                place
-            ):  # the list may be a stranger's
+            # The list may be a stranger's.
+            if place.endswith(".parquet") and self._is_inside(place):
                 (self.root / place).unlink(missing_ok=True)
 
     def _is_mine(self, row: dict[str, str]) -> bool:
