@@ -1,8 +1,17 @@
+import contextlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def open_stderr():
+    """absl (TensorFlow imports it) may close the stderr that it was imported with: not pytest's."""
+    with contextlib.redirect_stderr(sys.__stderr__), contextlib.suppress(ImportError):
+        import absl.logging  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)
