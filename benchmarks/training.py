@@ -3,13 +3,17 @@
 The loop is PyTorch alone on the same batches, which lie in memory already: augmentation, forward,
 loss, backward, gradient clipping, optimizer; no validation, no metrics, nothing kept. It takes
 turns with `asl train`, epoch by epoch in one process, so what else the machine does slows both.
-Figures are medians over epochs, the first one left out.
+Keras's `fit` has its turns too, with the same layers on finished features: it neither augments nor
+makes features. Figures are medians over epochs, the first one left out.
 """
 
 import contextlib
 import copy
 import io
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
@@ -39,7 +44,9 @@ from benchmarks.command import SMALL, options
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.table import Row, at_least, machine, report
 
-PACKAGES = ("numpy", "torch", "pytorch-lightning", "torchmetrics", "mlflow")
+PACKAGES = ("numpy", "torch", "pytorch-lightning", "torchmetrics", "mlflow", "keras", "tensorflow")
+IN_KERAS = {("model=bigru",): "bigru", ("model=cnn",): "cnn"}
+"""Overrides behind `data=` whose networks `benchmarks.keras_training` has."""
 CHOICES = (
     ("data=words15", "model=cnn"),
     ("data=words15", "model=cnn", "regularization=strong"),
@@ -80,7 +87,14 @@ class Size(NamedTuple):
 
 FULL = Size(epochs=6, choices=CHOICES)
 QUICK_CHOICE = ("data=synthetic", "model=cnn", "model.hidden=8", *SMALL)
-QUICK = Size(epochs=2, choices=(QUICK_CHOICE, (*QUICK_CHOICE, "regularization=strong")))
+QUICK = Size(
+    epochs=2,
+    choices=(
+        QUICK_CHOICE,
+        (*QUICK_CHOICE, "regularization=strong"),
+        ("data=synthetic", "model=cnn", *SMALL),
+    ),
+)
 
 
 def main() -> None:
@@ -96,7 +110,8 @@ def main() -> None:
             for trainer in ((), *(ON_GPU if torch.cuda.is_available() else ())):
                 named = [_here(choice[0]), *choice[1:], *trainer]
                 print(" ".join(named), flush=True)
-                rows += _rows(train([*named, *apart], size.epochs, Path(scratch)), named)
+                turns = train([*named, *apart], size.epochs, Path(scratch), _in_keras(choice))
+                rows += _rows(turns, named)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     facts = {
         **machine(PACKAGES),
@@ -115,6 +130,11 @@ def _here(data: str) -> str:
     return data if Path(raw_data(data.removeprefix("data="))).exists() else "data=synthetic"
 
 
+def _in_keras(choice: Sequence[str]) -> str | None:
+    """The model whose layers Keras has, too, where nothing else of the network is chosen."""
+    return IN_KERAS.get(tuple(word for word in choice[1:] if word not in SMALL))
+
+
 def _rows(turns: "Turns", overrides: Sequence[str]) -> Iterator[Row]:
     rates = {
         name: turns.clips / statistics.median(seconds[1:]) for name, seconds in turns.taken.items()
@@ -124,6 +144,11 @@ def _rows(turns: "Turns", overrides: Sequence[str]) -> Iterator[Row]:
     speed, says = turns.ratio("loop", "asl"), "{} the loop"
     what = f"`asl train {' '.join(word for word in overrides if word not in SMALL)}`"
     yield Row(what, rates["asl"], "clips/s", speed, says, **at_least(0.85, speed))
+    if "keras" in rates:
+        faster = turns.ratio("keras", "asl")
+        parameters = turns.keras.parameters if turns.keras else 0
+        what = f"… Keras's `fit` of {parameters:,} parameters"
+        yield Row(what, rates["keras"], "clips/s", faster, "`asl train` is {} as fast")
     aside = 1 / (1 - shares.get("validation", 0))
     yield Row("… its validation clips aside", aside * rates["asl"], "clips/s", aside * speed, says)
     yield Row("… the loop", rates["loop"], "clips/s")
@@ -136,8 +161,17 @@ def _rows(turns: "Turns", overrides: Sequence[str]) -> Iterator[Row]:
         yield Row(f"… an epoch's share: {part}", 100 * share, "%")
 
 
-def train(overrides: Sequence[str], epochs: int, scratch: Path) -> "Turns":
-    """What `asl train` with these overrides takes for an epoch, and what the loops take."""
+def train(
+    overrides: Sequence[str], epochs: int, scratch: Path, in_keras: str | None = None
+) -> "Turns":
+    """What `asl train` with these overrides takes for an epoch, and what the loops take.
+
+    Args:
+        overrides: as typed.
+        epochs: of each.
+        scratch: a folder for files.
+        in_keras: the model whose layers Keras trains beside it.
+    """
     turns, said = Turns(epochs), io.StringIO()
     timed = [
         *METHODS,
@@ -151,6 +185,8 @@ def train(overrides: Sequence[str], epochs: int, scratch: Path) -> "Turns":
         stack.enter_context(contextlib.redirect_stdout(said))
         stack.enter_context(contextlib.redirect_stderr(said))
         stack.enter_context(contextlib.suppress(SystemExit))
+        if in_keras:
+            turns.keras = stack.enter_context(Keras(in_keras, scratch))
         run(["train", *overrides, f"tracking.uri=sqlite:///{scratch}/mlflow.db"])
     if len(turns.taken["asl"]) < epochs:
         raise RuntimeError(said.getvalue())
@@ -165,6 +201,7 @@ class Turns:
         clips: training clips an epoch.
         watch: where the time of `asl train` goes, its first epoch left out.
         busy: share of an epoch of `asl train` in which the GPU works; None without one.
+        keras: has its turns too, where it is not None.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -172,8 +209,9 @@ class Turns:
         self.taken: dict[str, list[float]] = defaultdict(list)
         self.clips = 0
         self.busy: float | None = None
+        self.keras: Keras | None = None
         self._left = epochs
-        self._loops: dict[str, Loop] = {}
+        self._loops: dict[str, Loop | Keras] = {}
         self._began = 0.0
         self._profile: profile | None = None
 
@@ -220,6 +258,9 @@ class Turns:
             "loop": Loop(classifier, batches, classifier.augment),
             "plain": Loop(classifier, batches, lambda clips, lengths: (clips, lengths)),
         }
+        if self.keras is not None:
+            self.keras.start(classifier.recognizer, batches)
+            self._loops["keras"] = self.keras
 
 
 class Loop:
@@ -255,6 +296,57 @@ class Loop:
                 self.optimizer.step()
                 self.schedule.step()
         return _now() - began
+
+
+class Keras:
+    """Trains the same layers in a process of its own, on features that lie in memory.
+
+    Attributes:
+        parameters: of these layers.
+    """
+
+    def __init__(self, model: str, scratch: Path) -> None:
+        self._model, self._file = model, scratch / f"{model}.npz"
+        self._process: subprocess.Popen[str] | None = None
+        self.parameters = 0
+
+    def __enter__(self) -> "Keras":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.communicate()
+
+    def start(self, recognizer: Recognizer, batches: Sequence[Batch]) -> None:
+        """Make the features of all clips, filled with zeros to one length, and its network."""
+        self.parameters = sum(weight.numel() for weight in recognizer.parameters())
+        with torch.inference_mode():
+            steps = [recognizer.steps(batch.clips, batch.lengths)[0] for batch in batches]
+        longest = max(part.shape[1] for part in steps)
+        filled = [F.pad(part, (0, 0, 0, longest - part.shape[1])) for part in steps]
+        signs = torch.cat([batch.signs for batch in batches])
+        np.savez(self._file, x=torch.cat(filled).cpu().numpy(), y=signs.cpu().numpy())
+        module = [sys.executable, "-m", "benchmarks.keras_training"]
+        self._process = subprocess.Popen(
+            [*module, str(self._file), self._model, str(len(batches[0].signs))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+        )  # fmt: skip
+        theirs = int(self._answer())
+        if theirs != self.parameters:
+            raise RuntimeError(f"Keras trains {theirs:,} parameters, we {self.parameters:,}")
+
+    def epoch(self) -> float:
+        """Its seconds."""
+        return float(self._answer("\n"))
+
+    def _answer(self, line: str = "") -> str:
+        """What it prints, after this line."""
+        if self._process is None or not self._process.stdin or not self._process.stdout:
+            raise RuntimeError("Keras was not started")
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
 
 class Watched(SignClassifier):

@@ -108,6 +108,7 @@ def test_the_benchmark_of_training_runs(tmp_path):
     assert {"forward", "backward", *beside} <= shares.keys()
     asl, _, loop = rows[:3]
     assert asl["ratio"] == pytest.approx(asl["value"] / loop["value"])
+    assert any("Keras" in row["what"] for row in rows)
 
 
 @pytest.mark.slow
