@@ -380,15 +380,18 @@ def follow_download(workspace: Workspace, number: int) -> list[str] | None:
 
 def interrupted(workspace: Workspace, number: int) -> list[list[str]]:
     """Two resumes of one run that was killed after its first epoch."""
+    work = workspace.folder / "mlruns" / "work"
+    others = set(work.glob("*"))  # other cases leave killed runs' files
     pid = command(
         [*workspace.train(number), "trainer.max_epochs=40"], workspace.folder / "killed.log"
     )
-    work = workspace.folder / "mlruns" / "work"
     until = time.monotonic() + COMMAND_SECONDS
-    while not list(work.glob("*/last-*.ckpt")) and time.monotonic() < until:
+    begun: set[Path] = set()
+    while not begun and time.monotonic() < until:
         time.sleep(0.02)
-    (run,) = {path.parent.name for path in work.glob("*/last-*.ckpt")}
+        begun = {path.parent for path in work.glob("*/last-*.ckpt")} - others
     kill(pid)
+    run = begun.pop().name
     return [["train", f"resume={run}", "trainer.max_epochs=4", workspace.tracking]] * 2
 
 
