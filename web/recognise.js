@@ -5,7 +5,7 @@ import { openLandmarker } from "./landmarks.js";
 import { hasPerson } from "./layout.js";
 import { readClip } from "./npy.js";
 import { pictureOf } from "./picture.js";
-import { best, isSign, openRecognizer } from "./recognizer.js";
+import { NotFinite, best, isSign, openRecognizer } from "./recognizer.js";
 import { number, say } from "./texts.js";
 import { drawSkeleton, mirror, pressCamera, showSigns } from "./view.js";
 import { FrameWindow } from "./window.js";
@@ -76,7 +76,9 @@ async function run(what, ...values) {
   try {
     await what(running.signal, ...values);
   } catch (error) {
-    if (!running.signal.aborted) say("status", "failed", { reason: error.message });
+    if (running.signal.aborted) return;
+    showNothing();
+    say("status", error instanceof NotFinite ? "not_finite" : "failed", { reason: error.message });
   }
 }
 
@@ -159,12 +161,13 @@ async function look(times, signal, isCamera) {
 async function take(time, frame, source) {
   frames.add(time, frame);
   drawSkeleton(canvas, frame, page.bones, source);
-  if (!frames.hasHand) {
-    showSigns(element("best"), []);
-    say("answer", null);
-    return;
-  }
-  show(await timed("recognition", () => recognise(frames.clip)));
+  if (frames.hasHand) show(await timed("recognition", () => recognise(frames.clip)));
+  else showNothing();
+}
+
+function showNothing() {
+  showSigns(element("best"), []);
+  say("answer", null);
 }
 
 function show({ probabilities, unknown }) {

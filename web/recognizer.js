@@ -9,9 +9,13 @@ const RUNTIME = "vendor/litert/litert_wasm_compat_internal.js";
 const SERVING = "serving_default";
 const RECOGNISE = "recognise"; // with all outputs; files of other programs lack it
 
+/** The file's answer to a clip has NaN or infinite numbers, which name no sign. */
+export class NotFinite extends Error {}
+
 /**
  * Opens the file. The function that it gives answers a clip of `frames` frames: `probabilities` of
  * the signs, and `unknown`, the score that it shows none of them, undefined where the file has none.
+ * It raises NotFinite where `asl predict` refuses the answer, too.
  */
 export async function openRecognizer(address, frames) {
   await loadLiteRt(new URL(RUNTIME, document.baseURI).href);
@@ -20,10 +24,12 @@ export async function openRecognizer(address, frames) {
   return async (clip) => {
     const inputs = new Tensor(clip, [frames, LANDMARKS, 3]);
     const tensors = await model.run(signature, { inputs });
-    const numbers = await tensors.outputs.data();
-    const score = await tensors.unknown?.data();
+    const answer = {};
+    for (const [output, tensor] of Object.entries(tensors)) answer[output] = await tensor.data();
     for (const tensor of [inputs, ...Object.values(tensors)]) tensor.delete();
-    return { probabilities: asProbabilities(numbers), unknown: score?.[0] };
+    const finite = Object.values(answer).every((numbers) => numbers.every(Number.isFinite));
+    if (!finite) throw new NotFinite("the answer is not finite");
+    return { probabilities: asProbabilities(answer.outputs), unknown: answer.unknown?.[0] };
   };
 }
 

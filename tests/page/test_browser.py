@@ -175,6 +175,32 @@ def test_the_page_is_not_sure_where_predict_is_not(scored_tflite, tmp_path):
     assert [best.sure for best in expected.values()] == [True, False]
 
 
+def test_an_answer_that_is_not_finite_is_said_in_both_languages(scored_tflite, tmp_path):
+    """As `asl predict` says it; the signs of the clip before do not stay."""
+    model = scored_tflite(tmp_path / "model.tflite", 0.6, 1)
+    clip = np.full((1, 543, 3), 0.5, np.float32)
+    np.save(tmp_path / "whole.npy", clip)
+    clip[:, :468] = np.nan  # the mean of which is NaN
+    np.save(tmp_path / "nan.npy", clip)
+    _, problems = predict(model, [tmp_path / "nan.npy"])
+    assert list(problems.values()) == ["the model's answer to it is not finite"]
+    with Command("page", f"model={model}", "threshold=0") as command, Chromium() as browser:
+        browser.open(command.link)
+        browser.wait(f"{STATUS} === 'Ready'")
+        browser.choose_file("#file", tmp_path / "whole.npy")
+        browser.wait(f"{BEST}.length === 3")
+        browser.choose_file("#file", tmp_path / "nan.npy")
+        browser.wait(f"{STATUS}.startsWith('The recognizer’s answer is not finite')")
+        assert browser.value(BEST) == []
+        assert browser.value("document.getElementById('answer').textContent") == ""
+        browser.value(
+            "{const s = document.getElementById('language'); s.value = 'de';"
+            " s.dispatchEvent(new Event('change')); 1}"
+        )
+        assert browser.value(STATUS).startswith("Die Antwort des Erkenners ist nicht endlich")
+        assert not browser.errors
+
+
 def test_the_page_sees_what_landmarks_sees_and_names_what_predict_names(model, shared_data):
     pytest.importorskip("av")
     if not are_there():

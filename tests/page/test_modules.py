@@ -134,6 +134,39 @@ def test_the_files_own_score_is_read_where_it_has_one(node, tmp_path):
     assert named == [True, False, True, True]
 
 
+def test_an_answer_that_is_not_finite_is_refused_as_by_predict(node, tmp_path):
+    (tmp_path / "node_modules" / "@litertjs" / "core" / "index.js").write_text("""
+        export class Tensor {
+          constructor(numbers) { this.numbers = numbers; }
+          async data() { return this.numbers; }
+          delete() {}
+        }
+        export const loadLiteRt = async () => {};
+        export const loadAndCompile = async (output) => ({
+          signatures: { recognise: {} },
+          run: async (_, { inputs }) => {
+            const names = ["outputs", "embedding", "unknown"];
+            const answers = names.map((name) => [name, new Tensor(Float32Array.of(0.5, 0.5))]);
+            return { ...Object.fromEntries(answers), [new URL(output).pathname.slice(1)]: inputs };
+          },
+        });
+    """)
+    said = node("""
+        import { NotFinite, openRecognizer } from "./recognizer.js";
+        globalThis.document = { baseURI: "http://localhost/" };
+        const said = [];
+        for (const output of ["outputs", "embedding", "unknown"]) {
+          const recognise = await openRecognizer(output, 1);
+          for (const number of [0.5, NaN, Infinity]) {
+            try { await recognise(Float32Array.of(0.5, number)); said.push("answer"); }
+            catch (error) { said.push(error instanceof NotFinite ? "not finite" : error.message); }
+          }
+        }
+        console.log(JSON.stringify(said));
+    """)
+    assert said == 3 * ["answer", "not finite", "not finite"]
+
+
 def test_the_window_holds_as_many_frames_and_as_much_time_as_a_clip(node):
     """Of a fast camera the last 4 frames, of one of 10 a second what 4 frames of 30 last."""
     fast, slow, padded = node("""
