@@ -1,16 +1,17 @@
 """The page as a folder of files, which any web server can host."""
 
+import contextlib
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asl.errors import UserError
+from asl.files import TEMPORARY, locked
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 from asl.page import assets
 from asl.page.assets import Package
@@ -26,6 +27,7 @@ EXPORT = "asl export run=RUN export.frames=64"
 
 _NOT_DRAWN = range(468)  # the face's own lines hide the face
 _OURS = (SETTINGS, "index.html", "main.js")
+_BEFORE = "before"  # the page that is replaced, until the new one is in its place
 
 
 class Recognizer(NamedTuple):
@@ -114,17 +116,41 @@ def build(folder: Path, recognizer: Recognizer, threshold: float) -> None:
     """Make or replace a folder that anybody can host.
 
     Raises:
-        UserError: the folder holds something else, or a package cannot be had.
+        UserError: the folder holds something else, another process builds it, or a package cannot
+            be had.
     """
+    if not folder.name:
+        raise UserError(f"build={folder}: name a folder of the page's own: --build site")
     if folder.exists() and not _is_page(folder):
         raise UserError(f"build={folder}: holds something else than a page; name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "page"
-        write_page(made, recognising(recognizer, threshold), recognizer.path)
+    with _scratch_beside(folder) as scratch:
+        write_page(scratch / "page", recognising(recognizer, threshold), recognizer.path)
         if folder.exists():
-            folder.rename(Path(scratch) / "before")
-        made.rename(folder)
+            folder.rename(scratch / _BEFORE)
+        (scratch / "page").rename(folder)
+
+
+@contextlib.contextmanager
+def _scratch_beside(folder: Path) -> Iterator[Path]:
+    """A folder for the page until it is whole; that of a killed build is cleared first."""
+    scratch = folder.parent / f"{TEMPORARY}asl-page-{folder.name}"
+    lock = folder.parent / f"{scratch.name}.lock"
+    with locked(lock, f"build={folder}: another asl page builds there"):
+        try:
+            _clear(scratch, folder)
+            scratch.mkdir()
+            yield scratch
+        finally:
+            _clear(scratch, folder)
+            lock.unlink(missing_ok=True)
+
+
+def _clear(scratch: Path, folder: Path) -> None:
+    """Remove a scratch folder; the page of before goes back where no other took its place."""
+    if (scratch / _BEFORE).exists() and not folder.exists():
+        (scratch / _BEFORE).rename(folder)
+    if scratch.exists():
+        shutil.rmtree(scratch)
 
 
 def policy() -> str:

@@ -1,14 +1,21 @@
 """The page as a folder: what is in it, and what it may reach."""
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import json
+import os
 import re
+import signal
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from asl.errors import UserError
+from asl.page import assets
+from asl.page import build as building
 from asl.page.build import build, open_recognizer, policy, recognising, write_page
 from asl.paths import WEB
 
@@ -52,6 +59,79 @@ def test_a_page_is_replaced_and_anything_else_is_left_alone(packages, recognizer
             build(other, recognizer, 0.2)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp")]
+
+
+@pytest.mark.parametrize("moment", ["the page of before is moved", "the new one is moved"])
+def test_a_killed_build_leaves_nothing_for_long(moment, packages, recognizer, tmp_path):
+    """The next one into the same folder clears what is left, and until then no page is lost."""
+    site = tmp_path / "here" / "site"
+    build(site, recognizer, 0.7)
+    before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    if not (child := os.fork()):
+        _die_at(["the page of before is moved", "the new one is moved"].index(moment))
+        with contextlib.suppress(Exception):
+            build(site, recognizer, 0.2)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert len(list(site.parent.iterdir())) > 1
+    package = packages / assets.HOLISTIC.archive
+    whole = package.read_bytes()
+    package.write_bytes(b"torn")
+    with pytest.raises(UserError, match="is not @mediapipe/holistic"):
+        build(site, recognizer, 0.3)
+    assert list(site.parent.iterdir()) == [site]
+    assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
+    package.write_bytes(whole)
+    build(site, recognizer, 0.4)
+    assert json.loads((site / "page.json").read_text())["threshold"] == 0.4
+    assert list(site.parent.iterdir()) == [site]
+
+
+def _die_at(number: int) -> None:
+    """Kill this process when it renames a folder for that time."""
+    rename, calls = Path.rename, itertools.count()
+
+    def rename_or_die(path, target):
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(path, target)
+
+    Path.rename = rename_or_die
+
+
+def test_a_page_that_cannot_take_its_place_leaves_that_of_before(
+    packages, recognizer, tmp_path, monkeypatch
+):
+    site = tmp_path / "here" / "site"
+    build(site, recognizer, 0.7)
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "page":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        build(site, recognizer, 0.2)
+    assert json.loads((site / "page.json").read_text())["threshold"] == 0.7
+    assert list(site.parent.iterdir()) == [site]
+
+
+def test_one_build_at_a_time_makes_a_page(packages, recognizer, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+
+    def build_again(*_):
+        build(site, recognizer, 0.2)
+
+    monkeypatch.setattr(building, "write_page", build_again)
+    with pytest.raises(UserError, match=f"build={site}: another asl page builds there"):
+        build(site, recognizer, 0.7)
+
+
+def test_a_page_does_not_take_the_place_of_the_folder_that_one_is_in(recognizer):
+    with pytest.raises(UserError, match="name a folder of the page's own"):
+        build(Path("."), recognizer, 0.7)
 
 
 def test_the_policy_forbids_every_other_host():
