@@ -14,7 +14,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from asl.export.passes.signatures import join_signatures, separate_signatures
 from asl.export.prototypes import DEFAULT, Blend, Head, blended, prototype_head, unknown_left
 from asl.files import replacing
 from asl.runtime.clips import MAX_BYTES, sign_of
-from asl.runtime.labels import LABELS, read_facts
+from asl.runtime.labels import LABELS, read_facts, read_labels
 from asl.runtime.litert import RECOGNISE
 from asl.runtime.predict import check_model, describe
 
@@ -41,6 +41,8 @@ EXACT = 1e-4
 """By how much a probability of the written file may differ from what NumPy computes."""
 
 _MOST_BYTES = 200_000_000  # of embeddings: a small zip entry may unpack to any size
+
+_MOST_COUNTED = 1000  # of a blend's numbers: huge ones overflow
 
 Example = tuple[str, np.ndarray]  # a sign, and the embedding of a clip
 
@@ -103,13 +105,13 @@ def enrol(
     check_model(path)
     facts = read_facts(path)
     with _of_this_kind(path):
+        proof = _proof_clips(facts["inputs"])
+        network = read_labels(path)[: facts.get("enrolled", {}).get("network")]
         before = [] if forget else _read_examples(path, facts)
-        network = facts["signs"][: facts.get("enrolled", {}).get("network")]
         model = parse(path.read_bytes())
         remove_metadata(model)
         join_signatures(model)
         remove_prototypes(model)
-        proof = _proof_clips(facts["inputs"])
     with _of_this_kind(path), tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.tflite"
         bare = copy.deepcopy(model)
@@ -120,6 +122,9 @@ def enrol(
         if crashed := [problems[name] for name in names if name in problems]:
             raise UserError(f"{path}: {crashed[0]}")
         expected = {name: outputs.pop(name) for name in names}
+        if len(network) != (count := len(expected[names[0]]["outputs"])):
+            counts = f"names {len(network)} signs that the network knows, and it gives {count}"
+            raise UserError(f"{path}: its {LABELS} {counts} probabilities")
         added, unnamed = _examples(outputs, network, sign)
         problems = {**problems, **unnamed}
         if clip_paths and not added:
@@ -218,8 +223,15 @@ def _write(
 
 
 def blend_of(facts: Mapping[str, Any]) -> Blend:
-    """How much prototypes count in the file of this labels.json, as its export has said."""
-    return Blend(**facts["blend"]) if "blend" in facts else DEFAULT
+    """How much prototypes count in the file of this labels.json, as its export has said.
+
+    Raises:
+        ValueError, TypeError: it says no numbers, or such as no export writes.
+    """
+    blend = Blend(**facts["blend"]) if "blend" in facts else DEFAULT
+    if not all(0 <= number <= _MOST_COUNTED for number in astuple(blend)):
+        raise ValueError(f"blend is {blend}")
+    return blend
 
 
 def _proof_clips(inputs: Sequence[Any]) -> list[np.ndarray]:

@@ -210,6 +210,44 @@ def test_a_damaged_archive_is_one_sentence(model, clip, tmp_path):
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
+        *(
+            ({"signs": signs}, "its labels.json: must be a list of names")
+            for signs in ("abcd", [1, 2, 3, 4], [*"abc", 4], [None] * 4, [["a"]] * 4, None)
+        ),
+        ({"signs": ["a"]}, "names 1 signs that the network knows, and it gives 3 probabilities"),
+        ({"enrolled": {"network": 2, "clips": {"dog": 1}}}, "names 2 signs"),
+        ({"blend": LABELS["blend"] | {"examples": -1}}, "examples=-1"),
+        ({"blend": LABELS["blend"] | {"temperature": np.nan}}, "temperature=nan"),
+    ],
+)
+def test_a_label_map_of_another_form_is_one_sentence_and_changes_nothing(
+    facts, reason, model, clip, capfd
+):
+    dog = clip("dog", -0.7, -0.7, 0.1)
+    enrol(model, [dog], "dog")
+    _claim(model, facts)
+    before = model.read_bytes()
+    assert run(["enrol", str(model), str(dog), "sign=dog"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"asl enrol: {model}: ")
+    assert reason in line
+    assert model.read_bytes() == before
+
+
+def _claim(model, facts):
+    """Replace some of the facts in a file's labels.json."""
+    with zipfile.ZipFile(model) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["labels.json"] = json.dumps(json.loads(files["labels.json"]) | facts).encode()
+    write_tflite(parse(model.read_bytes()), model)
+    with zipfile.ZipFile(model, "a") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
         ({"enrolled": {"network": 3, "clips": {"dog": 10**12}}}, "zip"),
         ({"inputs": [10**9, 543, 3]}, "its clips have 6516.0 GB"),
     ],

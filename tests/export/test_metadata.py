@@ -87,6 +87,16 @@ def test_metadata_by_the_places_of_tflite_supports_schema(described):
     assert (file.text(0), file.byte(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
 
 
+def test_names_of_other_kinds_are_texts(tiny_tflite, tmp_path):
+    """A number would be read as a place in the file."""
+    path = tiny_tflite(tmp_path / "model.tflite")
+    run = LABELS["run"] | {"name": ["a", 5], "id": 7}
+    write_tflite(parse(path.read_bytes()), path, LABELS | {"run": run})
+    data = metadata_of(path)
+    model = Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0))
+    assert (model.text(0), model.text(2)) == ("['a', 5]", "7")
+
+
 def test_files_behind_the_model(described):
     with zipfile.ZipFile(described) as archive:
         assert archive.read("labels.txt").decode().split("\n") == LABELS["signs"]

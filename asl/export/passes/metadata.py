@@ -141,9 +141,9 @@ def metadata(labels: Mapping[str, Any]) -> bytes:
     root = _table(
         builder,
         MODEL,
-        name=run.get("name", "isolated sign recognizer"),
+        name=str(run.get("name", "isolated sign recognizer")),
         description=description(labels),
-        version=run.get("id", ""),
+        version=str(run.get("id", "")),
         subgraph_metadata=[subgraph],
         associated_files=[
             _table(builder, FILE, name=LABELS, description=content, type=DESCRIPTIONS)
