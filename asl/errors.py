@@ -8,7 +8,12 @@ import errno
 import re
 import shutil
 import sqlite3
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
+
+from asl.addresses import without_passwords
+from asl.terminal import printable
 
 _DISK_ERRORS = {
     getattr(errno, name)
@@ -49,6 +54,20 @@ def disk_failure(error: BaseException) -> str | None:
         if code is not None and code & 0xFF in _SQLITE_ERRORS:
             return f"the database of runs cannot be read or written: {cause}"
     return None
+
+
+def failure_reason(error: Exception) -> str:
+    """Why something failed that others go on without; its passwords are stars.
+
+    The text of a UserError, or that of `disk_failure`, or kind and text of anything else: a fault
+    of the program, whose traceback is printed.
+    """
+    reason = str(error) if isinstance(error, UserError) else disk_failure(error)
+    if reason is None:
+        lines = "".join(traceback.format_exception(error))
+        print(printable(without_passwords(lines)), file=sys.stderr)
+        reason = f"{type(error).__name__}: {error}"
+    return without_passwords(reason)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

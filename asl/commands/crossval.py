@@ -1,18 +1,16 @@
 """asl crossval: every fold of a split with every seed; with -m, one for every combination."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from asl.addresses import without_passwords
 from asl.config.callbacks import finalize_on_exit, multirun_job, parent_run
 from asl.config.compose import plain, run_command
 from asl.config.plan import run_plan
 from asl.config.schema import CrossvalSettings, checked
-from asl.errors import UserError, disk_failure
+from asl.errors import failure_reason
 from asl.terminal import printable
 
 if TYPE_CHECKING:
@@ -63,10 +61,7 @@ def _run_job(cfg: DictConfig, multirun: str) -> None:
     try:
         job = JobResult(number, overrides, run_id=_crossval(cfg, multirun))
     except Exception as error:
-        told = str(error) if isinstance(error, UserError) else disk_failure(error)
-        if told is None:
-            print(without_passwords(traceback.format_exc()), file=sys.stderr)
-        failure = without_passwords(told or f"{type(error).__name__}: {error}")
+        failure = failure_reason(error)
         job = JobResult(number, overrides, failure=failure[:MAX_FAILURE_LENGTH])
         print(printable(f"job {number} FAILED: {failure}"), file=sys.stderr)
     record_job(open_tracker(plain(cfg.tracking)), multirun, job)

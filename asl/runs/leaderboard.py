@@ -6,7 +6,6 @@ goes on, so that the same call does what is missing; one that fails is a row tha
 
 import platform
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 import asl
-from asl.addresses import without_passwords
-from asl.errors import UserError, disk_failure
+from asl.errors import UserError, failure_reason
 from asl.evaluation.leaderboard import Row, accuracies, as_markdown, as_page, as_table, ranked
 from asl.files import replacing_in
 from asl.runs.baselines import SECONDS, crossval_baseline
@@ -26,7 +24,6 @@ from asl.runs.crossval import crossval
 from asl.runs.data import open_store
 from asl.runs.load import load
 from asl.runs.plan import RunPlan
-from asl.terminal import printable
 from asl.tracking.find import children, download, find_run
 from asl.tracking.found import FoundRun
 from asl.tracking.record import record_metrics
@@ -202,8 +199,4 @@ def _finished(run: FoundRun, tracker: Tracker) -> list[FoundRun]:
 
 def _sentence(error: Exception) -> str:
     """Why there are no figures; a fault of the program is printed in full besides."""
-    told = str(error) if isinstance(error, UserError) else disk_failure(error)
-    if told is None:
-        print(printable(without_passwords(traceback.format_exc())), file=sys.stderr)
-        told = f"{type(error).__name__}: {error}"
-    return without_passwords((told.splitlines() or [""])[0])[:_LONGEST]
+    return (failure_reason(error).splitlines() or [""])[0][:_LONGEST]

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from asl.cli import run
-from asl.errors import disk_failure
+from asl.errors import UserError, disk_failure, failure_reason
 from asl.files import replacing_in
 from asl.tracking.find import find_runs
 from asl.tracking.store import open_tracker
@@ -81,6 +81,16 @@ def test_only_errors_of_disks_are_one_sentence():
     wrapped = MlflowException("database")
     wrapped.__cause__ = cause
     assert "readonly database" in (disk_failure(wrapped) or "")
+
+
+def test_why_one_of_many_failed_has_no_password_and_only_a_fault_a_traceback(capsys):
+    assert failure_reason(UserError("uri=http://a:b@c: is down")) == "uri=http://a:***@c: is down"
+    assert failure_reason(OSError(28, "No space left", "a.txt")) == "a.txt: No space left"
+    assert capsys.readouterr().err == ""
+    assert failure_reason(KeyError("http://a:b@c\x1b[2J")).startswith("KeyError: 'http://a:***@c")
+    printed = capsys.readouterr().err
+    assert "KeyError: 'http://a:***@c" in printed
+    assert "a:b" not in printed
 
 
 @pytest.mark.parametrize(
