@@ -22,7 +22,7 @@ from asl.config.plan import plan
 from asl.evaluation.abstention import conformal_sets
 from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.predictions import Predictions
-from asl.export.calibration import logistic_regression
+from asl.export.calibration import ACCEPTED, logistic_regression
 from asl.export.no_signs import KINDS, no_signs
 from asl.export.parity.clips import stratified_sample
 from asl.runs.data import open_store
@@ -35,9 +35,6 @@ from benchmarks.held_out import (
     networks_without,
     read,
 )
-
-ACCEPTED = 0.95
-"""Share of validation clips of signs that are accepted."""
 
 MOST = 300
 """Clips of a part that clips without a sign are made of."""
