@@ -12,6 +12,7 @@ from asl.config.overrides import format_override
 from asl.config.plan import best_among
 from asl.config.schema import PageSettings, checked
 from asl.errors import UserError
+from asl.terminal import encodable
 
 if TYPE_CHECKING:
     from asl.page.build import Recognizer
@@ -45,6 +46,8 @@ def _page(cfg: DictConfig) -> None:
     if settings["build"] == "":
         raise UserError(f"{BUILD}: name a folder: {BUILD} DIR")
     recognizer = _recognizer(cfg)
+    if settings["name"] is not None:
+        recognizer = recognizer._replace(name=encodable(str(settings["name"])))
     if settings["build"] is not None:
         build(Path(str(settings["build"])), recognizer, settings["threshold"])
         print(f"page: {settings['build']}  (any web server can host it, with https for the camera)")

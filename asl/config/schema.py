@@ -170,6 +170,7 @@ class PageSettings(BaseModel):
     run: str | int | None
     tflite: str | None
     build: str | int | None
+    name: str | int | float | None
     threshold: Annotated[float, Field(ge=0, le=1)]
     port: Port | None
 

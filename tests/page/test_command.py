@@ -32,6 +32,16 @@ def test_a_folder_is_built_and_named(form, packages, model, tmp_path, capsys):
     assert json.loads((site / "page.json").read_text())["threshold"] == 0.8
 
 
+def test_a_page_may_have_a_name_of_its_own(packages, model, tmp_path):
+    """Which the page shows as a text, so that it may be any."""
+    site = tmp_path / "site"
+    names = {'name="<b>Anna, 7"': "<b>Anna, 7", "name=7": "7"}
+    for typed, name in names.items():
+        assert run(["page", f"model={model}", f"--build={site}", typed]) == 0
+        assert json.loads((site / "page.json").read_text())["name"] == name
+    assert "innerHTML" not in "".join(path.read_text() for path in site.glob("*.js"))
+
+
 def test_a_page_that_recognises_is_served(model, started):
     assert run(["page", f"model={model}", "port=8123"]) == 0
     ((settings, file, recordings, port, _),) = started
