@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.export import ExportError

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.evaluation.metrics import sign_metrics
 from asl.evaluation.predictions import predict_batches

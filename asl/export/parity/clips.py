@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.landmarks import Layout
 

@@ -1,5 +1,6 @@
 """A .tflite as a tree of objects: parsed once, changed by the passes, packed once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -76,3 +77,49 @@ def float32_values(model: Any, tensor: Any) -> np.ndarray | None:
     if data is None or tensor.type != schema.TensorType.FLOAT32:
         return None
     return np.asarray(data, np.uint8).view(np.float32)
+
+
+class GraphEditor:
+    """Adds tensors and operators to a graph.
+
+    Args:
+        model: the tree; it is changed.
+        graph: one of its subgraphs.
+        prefix: how the names of added tensors begin.
+    """
+
+    def __init__(self, model: Any, graph: Any, prefix: str) -> None:
+        self.model, self.graph, self.prefix = model, graph, prefix
+
+    def tensor(self, *shape: int, kind: int = schema.TensorType.FLOAT32, buffer: int = 0) -> int:
+        """Add a tensor that an operator computes; its index."""
+        number = len(self.graph.tensors)
+        name = f"{self.prefix}{number}".encode()
+        self.graph.tensors.append(
+            schema.TensorT(shape=list(shape), hasRank=True, type=kind, buffer=buffer, name=name)
+        )
+        return number
+
+    def constant(self, values: np.ndarray) -> int:
+        """Add a tensor of these values, float32 or int32; its index."""
+        kinds = {np.dtype(np.float32): "FLOAT32", np.dtype(np.int32): "INT32"}
+        kind = getattr(schema.TensorType, kinds[values.dtype])
+        return self.tensor(*values.shape, kind=kind, buffer=add_buffer(self.model, values))
+
+    def operator(
+        self,
+        name: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: Any = None,
+        version: int = 1,
+    ) -> Any:
+        """A built-in operator; its place among the others is the caller's business."""
+        kind = type(options).__name__.removesuffix("T") if options else "NONE"
+        return schema.OperatorT(
+            opcodeIndex=operator_code(self.model, name, version),
+            inputs=list(inputs),
+            outputs=list(outputs),
+            builtinOptions=options,
+            builtinOptionsType=getattr(schema.BuiltinOptions, kind),
+        )

@@ -6,13 +6,12 @@ serves the inputs of all steps, and the small `LSTM` operator makes one step aft
 state of zeros. That takes two thirds of the time.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from asl.export.passes.flatbuffer import add_buffer, float32_values, operator_code, operator_names
+from asl.export.passes.flatbuffer import GraphEditor, float32_values, operator_names
 
 FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 
@@ -56,7 +55,7 @@ def step_by_step(model: Any) -> bool:
         operators: list[Any] = []
         for operator in graph.operators:
             if names[operator.opcodeIndex] == FUSED and _replaceable(graph, operator):
-                operators += _Steps(model, graph).replace(operator)
+                operators += _steps(model, graph, operator)
                 replaced = True
             else:
                 operators.append(operator)
@@ -82,90 +81,49 @@ def _drop_unread_constants(model: Any, graph: Any) -> None:
                 model.buffers[buffer].data = None
 
 
-class _Steps:
-    """Builds the operators that replace one LSTM, and adds their tensors to its graph."""
-
-    def __init__(self, model: Any, graph: Any) -> None:
-        self.model = model
-        self.graph = graph
-        self.operators: list[Any] = []
-
-    def replace(self, operator: Any) -> list[Any]:
-        """The operators that give what one LSTM over a sequence gives."""
-        inputs = list(operator.inputs)
-        steps = int(self.graph.tensors[inputs[0]].shape[1])
-        kernel, recurrent, bias = (
-            np.concatenate([self._values(inputs[start + gate]) for gate in ORDER])
-            for start in (1, 5, 12)
+def _steps(model: Any, graph: Any, operator: Any) -> list[Any]:
+    """The operators that give what one LSTM over a sequence gives; their tensors are added."""
+    edit = GraphEditor(model, graph, "step")
+    inputs = list(operator.inputs)
+    steps = int(graph.tensors[inputs[0]].shape[1])
+    kernel, recurrent, bias = (
+        np.concatenate([_values(model, graph.tensors[inputs[start + gate]]) for gate in ORDER])
+        for start in (1, 5, 12)
+    )
+    units = recurrent.shape[1]
+    gates = edit.tensor(steps, 4 * units)
+    layer = [inputs[0], edit.constant(kernel), edit.constant(bias)]
+    operators = [edit.operator("FULLY_CONNECTED", layer, [gates], schema.FullyConnectedOptionsT())]
+    rows = [edit.tensor(4 * units) for _ in range(steps)]
+    apart = schema.UnpackOptionsT(num=steps, axis=0)
+    operators.append(edit.operator("UNPACK", [gates], rows, apart))
+    # A step's inputs are in its bias; the operator requires an input, so it gets one 0.
+    nothing = edit.constant(np.zeros((1, 1), np.float32))
+    weights = edit.constant(np.pad(recurrent, ((0, 0), (1, 0))))
+    zeros = edit.constant(np.zeros((1, units), np.float32))
+    state, cell = edit.tensor(1, units), edit.tensor(1, units)
+    for tensor in (state, cell):
+        operators.append(edit.operator("ZEROS_LIKE", [zeros], [tensor], schema.ZerosLikeOptionsT()))
+    outputs = []
+    for row in rows:
+        output, after = edit.tensor(1, units), edit.tensor(1, units)
+        scratch = [edit.tensor(1, 1 + units), edit.tensor(1, 4 * units)]
+        step = schema.LSTMOptionsT(
+            kernelType=schema.LSTMKernelType.BASIC,
+            fusedActivationFunction=schema.ActivationFunctionType.TANH,
         )
-        units = recurrent.shape[1]
-        gates = self._tensor(steps, 4 * units)
-        self._add("FULLY_CONNECTED", [inputs[0], self._constant(kernel), self._constant(bias)],
-                  [gates], schema.FullyConnectedOptionsT())  # fmt: skip
-        rows = [self._tensor(4 * units) for _ in range(steps)]
-        self._add("UNPACK", [gates], rows, schema.UnpackOptionsT(num=steps, axis=0))
-        # A step's inputs are in its bias; the operator requires an input, so it gets one 0.
-        nothing = self._constant(np.zeros((1, 1), np.float32))
-        weights = self._constant(np.pad(recurrent, ((0, 0), (1, 0))))
-        zeros = self._constant(np.zeros((1, units), np.float32))
-        state, cell = self._tensor(1, units), self._tensor(1, units)
-        for tensor in (state, cell):
-            self._add("ZEROS_LIKE", [zeros], [tensor], schema.ZerosLikeOptionsT())
-        outputs = []
-        for row in rows:
-            output, after = self._tensor(1, units), self._tensor(1, units)
-            scratch = [self._tensor(1, 1 + units), self._tensor(1, 4 * units)]
-            self._add("LSTM", [nothing, state, weights, row, cell], [output, after, *scratch],
-                      schema.LSTMOptionsT(
-                          kernelType=schema.LSTMKernelType.BASIC,
-                          fusedActivationFunction=schema.ActivationFunctionType.TANH),
-                      version=2)  # fmt: skip
-            outputs.append(output)
-            # LiteRT writes the new state over the old one, so the next step is given a copy.
-            state, cell = self._tensor(1, units), after
-            self._add("CAST", [output], [state], schema.CastOptionsT())
-        self.operators.pop()  # the last copy, which no operator reads
-        packed = schema.PackOptionsT(valuesCount=steps, axis=1)
-        self._add("PACK", outputs, list(operator.outputs), packed)
-        return self.operators
+        read, given = [nothing, state, weights, row, cell], [output, after, *scratch]
+        operators.append(edit.operator("LSTM", read, given, step, version=2))
+        outputs.append(output)
+        # LiteRT writes the new state over the old one, so the next step is given a copy.
+        state, cell = edit.tensor(1, units), after
+        operators.append(edit.operator("CAST", [output], [state], schema.CastOptionsT()))
+    operators.pop()  # the last copy, which no operator reads
+    packed = schema.PackOptionsT(valuesCount=steps, axis=1)
+    return [*operators, edit.operator("PACK", outputs, operator.outputs, packed)]
 
-    def _values(self, index: int) -> np.ndarray:
-        tensor = self.graph.tensors[index]
-        values = float32_values(self.model, tensor)
-        assert values is not None
-        return values.reshape(tensor.shape)
 
-    def _constant(self, values: np.ndarray) -> int:
-        buffer = add_buffer(self.model, values.astype(np.float32))
-        return self._tensor(*values.shape, buffer=buffer)
-
-    def _tensor(self, *shape: int, buffer: int = 0) -> int:
-        self.graph.tensors.append(
-            schema.TensorT(
-                shape=list(shape),
-                hasRank=True,
-                type=schema.TensorType.FLOAT32,
-                buffer=buffer,
-                name=f"step{len(self.graph.tensors)}".encode(),
-            )
-        )
-        return len(self.graph.tensors) - 1
-
-    def _add(
-        self,
-        name: str,
-        inputs: Sequence[int],
-        outputs: Sequence[int],
-        options: Any,
-        version: int = 1,
-    ) -> None:
-        options_type = type(options).__name__.removesuffix("T")
-        self.operators.append(
-            schema.OperatorT(
-                opcodeIndex=operator_code(self.model, name, version),
-                inputs=list(inputs),
-                outputs=list(outputs),
-                builtinOptions=options,
-                builtinOptionsType=getattr(schema.BuiltinOptions, options_type),
-            )
-        )
+def _values(model: Any, tensor: Any) -> np.ndarray:
+    values = float32_values(model, tensor)
+    assert values is not None
+    return values.reshape(tensor.shape)

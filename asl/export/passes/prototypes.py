@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from asl.export.passes.flatbuffer import add_buffer, operator_code
+from asl.export.passes.flatbuffer import GraphEditor
 from asl.export.passes.signatures import outputs_of
 from asl.export.prototypes import LEAST, Head
 
-MARK = b"enrolled/"
+MARK = "enrolled/"
 """How the names of added tensors begin."""
 
 
@@ -25,7 +25,7 @@ def add_prototypes(model: Any, known: int, head: Head) -> None:
     given = outputs_of(model)
     weights, biases = head
     signs, axis = len(biases), np.array([1], np.int32)
-    add = _Operators(model, model.subgraphs[0])
+    add = _Operators(model, model.subgraphs[0], MARK)
     # The first operators that are added read the graph's outputs, in their order.
     sizes = {"outputs": known, "embedding": weights.shape[1], "unknown": 1}
     rows = {name: add.reshaped(index, 1, sizes[name]) for name, index in given.items()}
@@ -53,7 +53,7 @@ def add_prototypes(model: Any, known: int, head: Head) -> None:
 def remove_prototypes(model: Any) -> None:
     """Make a graph what it was before `add_prototypes`; one without prototypes stays as it is."""
     graph = model.subgraphs[0]
-    marked = [n for n, tensor in enumerate(graph.tensors) if tensor.name.startswith(MARK)]
+    marked = [n for n, tensor in enumerate(graph.tensors) if tensor.name.startswith(MARK.encode())]
     if marked:
         first = marked[0]
         added = [each for each in graph.operators if each.outputs[0] >= first]
@@ -77,47 +77,18 @@ def _replace(model: Any, old: int, new: int) -> None:
                 each.tensorIndex = new
 
 
-class _Operators:
+class _Operators(GraphEditor):
     """Adds operators on rows of numbers to the end of a graph."""
-
-    def __init__(self, model: Any, graph: Any) -> None:
-        self.model = model
-        self.graph = graph
 
     def __call__(self, name: str, inputs: list[int], width: int, options: Any = None) -> int:
         """Add an operator with one output `[1, width]`; the tensor's index."""
-        return self._add(name, inputs, [1, width], options)
+        output = self.tensor(1, width)
+        self.graph.operators.append(self.operator(name, inputs, [output], options))
+        return output
 
     def reshaped(self, tensor: int, *shape: int) -> int:
         """A tensor in another shape."""
-        sizes = self.constant(np.array(shape, np.int32))
+        sizes, output = self.constant(np.array(shape, np.int32)), self.tensor(*shape)
         options = schema.ReshapeOptionsT(newShape=list(shape))
-        return self._add("RESHAPE", [tensor, sizes], list(shape), options)
-
-    def constant(self, values: np.ndarray) -> int:
-        """A tensor of these values."""
-        kinds = {np.dtype(np.float32): "FLOAT32", np.dtype(np.int32): "INT32"}
-        kind = getattr(schema.TensorType, kinds[values.dtype])
-        return self._tensor(list(values.shape), kind, add_buffer(self.model, values))
-
-    def _add(self, name: str, inputs: list[int], shape: list[int], options: Any) -> int:
-        output = self._tensor(shape, schema.TensorType.FLOAT32)
-        kind = type(options).__name__.removesuffix("T") if options else "NONE"
-        self.graph.operators.append(
-            schema.OperatorT(
-                opcodeIndex=operator_code(self.model, name),
-                inputs=inputs,
-                outputs=[output],
-                builtinOptions=options,
-                builtinOptionsType=getattr(schema.BuiltinOptions, kind),
-            )
-        )
+        self.graph.operators.append(self.operator("RESHAPE", [tensor, sizes], [output], options))
         return output
-
-    def _tensor(self, shape: list[int], kind: int, buffer: int = 0) -> int:
-        number = len(self.graph.tensors)
-        tensor = schema.TensorT(
-            shape=shape, hasRank=True, type=kind, buffer=buffer, name=MARK + str(number).encode()
-        )
-        self.graph.tensors.append(tensor)
-        return number
