@@ -10,9 +10,9 @@ from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.preprocessing.scalers import safe_divisor
-from asl.training.augment.base import Clips, bernoulli, uniform
+from asl.training.augment.base import Clips, bernoulli, cut_off, some_of, uniform
 from asl.training.augment.space import body_centre, spread
-from asl.training.augment.time import sample_at
+from asl.training.augment.time import frames_at, sample_at
 
 
 def join_clips(
@@ -39,9 +39,9 @@ def join_clips(
     steps = torch.arange(clips.shape[1], device=clips.device)
     late = (steps - before[:, None] + skipped[:, None]).clamp(0, clips.shape[1] - 1)  # [B, T]
     others = _matched(clips, lengths, other, landmarks)
-    rest = others.gather(1, late[:, :, None, None].expand_as(clips))
+    rest = frames_at(others, late)
     joined = torch.where((steps < before[:, None])[:, :, None, None], clips, rest)
-    joined = joined.masked_fill((steps >= joined_lengths[:, None])[:, :, None, None], torch.nan)
+    joined = cut_off(joined, joined_lengths)
     applied = bernoulli(clips, p) & (other != torch.arange(len(other), device=other.device))
     return (
         torch.where(applied[:, None, None, None], joined, clips),
@@ -70,7 +70,7 @@ def swap_hands(
     others = sample_at(_matched(clips, lengths, other, landmarks), steps * pace[:, None], lengths)
     swapped = clips.clone()
     swapped[:, :, hands] = others[:, :, hands]
-    return torch.where(bernoulli(clips, p)[:, None, None, None], swapped, clips)
+    return some_of(swapped, clips, p)
 
 
 def mixup(

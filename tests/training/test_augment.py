@@ -19,7 +19,7 @@ from asl.training.augment.space import body_centre
 OPERATIONS = [
     operation
     for _, operation in inspect.getmembers(augment, inspect.isclass)
-    if issubclass(operation, torch.nn.Module) and operation is not Augmentation
+    if operation is not Augmentation
 ]
 LANDMARKS = landmark_set("hands_pose")
 GLOVE = landmark_set("powerglove")

@@ -1,6 +1,6 @@
 """Operations in sequence, and the random draws that they share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,10 @@ from asl.landmarks import LandmarkSet
 
 Clips = tuple[Tensor, Tensor]
 """Clips `[B, T, P, C]` and their lengths `[B]`."""
+
+
+Operation = Callable[[Tensor, Tensor, LandmarkSet], Clips]
+"""From clips, their lengths and the landmark set to changed clips and their lengths."""
 
 
 class Augmentation(nn.Module):
@@ -22,9 +26,13 @@ class Augmentation(nn.Module):
         landmarks: the landmarks of the clips.
     """
 
-    def __init__(self, operations: Mapping[str, nn.Module], landmarks: LandmarkSet) -> None:
+    def __init__(self, operations: Mapping[str, Operation], landmarks: LandmarkSet) -> None:
         super().__init__()
-        self.operations = nn.ModuleDict(operations)
+        self.operations = dict(operations)
+        # A user's own may hold tensors, which go where the network goes.
+        self.modules_among = nn.ModuleList(
+            o for o in operations.values() if isinstance(o, nn.Module)
+        )
         self.landmarks = landmarks
 
     @torch.no_grad()
@@ -53,6 +61,17 @@ def uniform(clips: Tensor, low: float, high: float) -> Tensor:
 def where_drawn(clips: Tensor, p: float, value: Tensor, fallback: float) -> Tensor:
     """The value with probability `p` for each clip, else the fallback, `[B]`."""
     return torch.where(bernoulli(clips, p), value, fallback)
+
+
+def some_of(changed: Tensor, clips: Tensor, p: float) -> Tensor:
+    """The changed clips with probability `p` each, else the clips, `[B, T, P, C]`."""
+    return torch.where(bernoulli(clips, p)[:, None, None, None], changed, clips)
+
+
+def cut_off(clips: Tensor, lengths: Tensor) -> Tensor:
+    """Clips `[B, T, P, C]` with NaN from their lengths `[B]` on."""
+    steps = torch.arange(clips.shape[1], device=clips.device)
+    return set_missing(clips, (steps >= lengths[:, None])[:, :, None])
 
 
 def set_missing(clips: Tensor, missing: Tensor) -> Tensor:

@@ -1,14 +1,17 @@
 """Augmentation of measured channels: sensors that are set otherwise, and sensors that fail."""
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Dropout, Share
 from asl.training.augment.base import Clips, bernoulli
 
 
-class Gain(nn.Module):
+@dataclass(frozen=True)
+class Gain:
     """Multiply each measured channel by a factor of its own, the same for the whole clip.
 
     A glove is set to a hand once a session, so that the same bend is another number on another day.
@@ -19,11 +22,10 @@ class Gain(nn.Module):
         most: largest change, as a share: .2 is from .8 to 1.2.
     """
 
-    def __init__(self, p: Share = 0.5, most: Share = 0.2) -> None:
-        super().__init__()
-        self.p, self.most = p, most
+    p: Share = 0.5
+    most: Share = 0.2
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         coordinates, measured = clips[..., :3], clips[..., 3:]
         factors = 1 + self.most * (2 * torch.rand_like(measured[:, :1]) - 1)
@@ -31,7 +33,8 @@ class Gain(nn.Module):
         return torch.cat([coordinates, measured * factors], dim=-1), lengths
 
 
-class ChannelDropout(nn.Module):
+@dataclass(frozen=True)
+class ChannelDropout:
     """Remove random measured channels for the whole clip.
 
     Clips of a layout without measured channels stay as they are.
@@ -41,11 +44,10 @@ class ChannelDropout(nn.Module):
         share: average share of the channels.
     """
 
-    def __init__(self, p: Share = 0.5, share: Dropout = 0.1) -> None:
-        super().__init__()
-        self.p, self.share = p, share
+    p: Share = 0.5
+    share: Dropout = 0.1
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         coordinates, measured = clips[..., :3], clips[..., 3:]
         missing = torch.rand_like(measured[:, :1]) < self.share

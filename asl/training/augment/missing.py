@@ -1,7 +1,9 @@
 """Augmentation by missing detections: frames, spans of time, regions, landmarks and hands."""
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Dropout, Share
@@ -11,7 +13,8 @@ from asl.training.augment.base import Clips, bernoulli, set_missing, uniform
 from asl.training.augment.time import first_frame
 
 
-class FrameDropout(nn.Module):
+@dataclass(frozen=True)
+class FrameDropout:
     """Remove all detections from random frames. At least one frame of a clip keeps its own.
 
     Args:
@@ -19,11 +22,10 @@ class FrameDropout(nn.Module):
         share: average share of a clip's frames.
     """
 
-    def __init__(self, p: Share = 0.5, share: Dropout = 0.1) -> None:
-        super().__init__()
-        self.p, self.share = p, share
+    p: Share = 0.5
+    share: Dropout = 0.1
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         priority = torch.rand(clips.shape[:2], device=clips.device)
         empty = presence(clips, lengths).sum((2, 3)) == 0
@@ -34,7 +36,8 @@ class FrameDropout(nn.Module):
         ), lengths
 
 
-class TimeMask(nn.Module):
+@dataclass(frozen=True)
+class TimeMask:
     """Remove all detections from one span of time.
 
     The temporal mask of the GISLR competition's first place; the eighth place calls cutting
@@ -46,11 +49,11 @@ class TimeMask(nn.Module):
         high: largest share of the clip's length.
     """
 
-    def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
+    p: Share = 0.5
+    low: Dropout = 0.2
+    high: Dropout = 0.4
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         duration = (lengths * uniform(clips, self.low, self.high)).floor()
         span = time_span(clips, first_frame(clips, lengths, duration), duration)
@@ -58,7 +61,8 @@ class TimeMask(nn.Module):
         return set_missing(clips, missing[:, :, None]), lengths
 
 
-class SpaceMask(nn.Module):
+@dataclass(frozen=True)
+class SpaceMask:
     """Remove the detections inside one box of the picture, the same box for the whole clip.
 
     The spatial cutout of the GISLR competition's first place. Its picture has the unit square's
@@ -71,12 +75,11 @@ class SpaceMask(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    low: Dropout = 0.2
+    high: Dropout = 0.4
 
-    def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         present = presence(clips, lengths)[..., :2] > 0
         start = torch.where(present, clips[..., :2], torch.inf).amin((1, 2), keepdim=True)
@@ -88,7 +91,8 @@ class SpaceMask(nn.Module):
         return set_missing(clips, inside & bernoulli(clips, self.p)[:, None, None]), lengths
 
 
-class LandmarkDropout(nn.Module):
+@dataclass(frozen=True)
+class LandmarkDropout:
     """Remove random landmarks for the whole clip. At least one of them is kept.
 
     Args:
@@ -96,18 +100,18 @@ class LandmarkDropout(nn.Module):
         share: average share of the landmarks.
     """
 
-    def __init__(self, p: Share = 0.5, share: Dropout = 0.05) -> None:
-        super().__init__()
-        self.p, self.share = p, share
+    p: Share = 0.5
+    share: Dropout = 0.05
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         missing = torch.rand(len(clips), clips.shape[2], device=clips.device) < self.share
         missing &= ~missing.all(1, keepdim=True)
         return set_missing(clips, (missing & bernoulli(clips, self.p)[:, None])[:, None]), lengths
 
 
-class HandDropout(nn.Module):
+@dataclass(frozen=True)
+class HandDropout:
     """Remove a hand for a span of time, as a detector does when it is fast or hidden.
 
     Args:
@@ -115,11 +119,10 @@ class HandDropout(nn.Module):
         most: largest duration, as a share of the clip's length.
     """
 
-    def __init__(self, p: Share = 0.2, most: Share = 0.5) -> None:
-        super().__init__()
-        self.p, self.most = p, most
+    p: Share = 0.2
+    most: Share = 0.5
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         missing = torch.zeros(clips.shape[:3], dtype=torch.bool, device=clips.device)
         for hand in (landmarks.left_hand, landmarks.right_hand):
@@ -131,7 +134,8 @@ class HandDropout(nn.Module):
         return set_missing(clips, missing), lengths
 
 
-class MissingHand(nn.Module):
+@dataclass(frozen=True)
+class MissingHand:
     """Remove the less active hand for the whole clip, as if it rested outside the picture.
 
     `HandDropout` removes either hand for a while. In the GISLR competition nearly every clip shows
@@ -141,11 +145,9 @@ class MissingHand(nn.Module):
         p: probability.
     """
 
-    def __init__(self, p: Share = 0.2) -> None:
-        super().__init__()
-        self.p = p
+    p: Share = 0.2
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths; one that shows a single hand stays as it is."""
         present = presence(clips, lengths)
         values = torch.where(present > 0, clips, 0.0)

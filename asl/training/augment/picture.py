@@ -7,19 +7,21 @@ Source: github hoyso48/Google---Isolated-Sign-Language-Recognition-1st-place-sol
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Dropout, Positive, Share
-from asl.training.augment.base import Clips, bernoulli, set_missing, uniform
+from asl.training.augment.base import Clips, bernoulli, cut_off, set_missing, some_of, uniform
 from asl.training.augment.space import Degrees, NotNegative, rotate_xy
 
 LINEAR, CUBIC, NEAREST = range(3)
 
 
-class TimeResize(nn.Module):
+@dataclass(frozen=True)
+class TimeResize:
     """Play clips slower or faster, each read between its frames in one of three ways.
 
     A third each are read linearly, cubically, or at the nearest frame, as `tf.image.resize` does:
@@ -32,11 +34,11 @@ class TimeResize(nn.Module):
         high: largest factor of the length.
     """
 
-    def __init__(self, p: Share = 0.8, low: Positive = 0.5, high: Positive = 1.5) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
+    p: Share = 0.8
+    low: Positive = 0.5
+    high: Positive = 1.5
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of new lengths."""
         drawn = bernoulli(clips, self.p)
         factor = torch.where(drawn, uniform(clips, self.low, self.high), 1.0)
@@ -46,7 +48,7 @@ class TimeResize(nn.Module):
         steps = torch.arange(math.ceil(clips.shape[1] * max(self.high, 1.0)), device=clips.device)
         moments = (steps + 0.5) * (lengths / resized)[:, None] - 0.5  # [B, M], in frames
         values = read_between(clips, lengths, moments, way)
-        return set_missing(values, (steps >= resized[:, None])[:, :, None]), resized
+        return cut_off(values, resized), resized
 
 
 def read_between(clips: Tensor, lengths: Tensor, moments: Tensor, way: Tensor) -> Tensor:
@@ -83,7 +85,8 @@ def read_between(clips: Tensor, lengths: Tensor, moments: Tensor, way: Tensor) -
     return total
 
 
-class PictureAffine(nn.Module):
+@dataclass(frozen=True)
+class PictureAffine:
     """Resize, shear, rotate and shift clips in the picture, all at once.
 
     Size and shear start from the picture's corner; the rotation is about its centre, which moves
@@ -98,19 +101,13 @@ class PictureAffine(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.75
+    scale: Share = 0.2
+    shear: NotNegative = 0.15
+    degrees: Degrees = 30.0
+    shift: NotNegative = 0.1
 
-    def __init__(
-        self,
-        p: Share = 0.75,
-        scale: Share = 0.2,
-        shear: NotNegative = 0.15,
-        degrees: Degrees = 30.0,
-        shift: NotNegative = 0.1,
-    ) -> None:
-        super().__init__()
-        self.p, self.scale, self.shear, self.degrees, self.shift = p, scale, shear, degrees, shift
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         size = uniform(clips, 1 - self.scale, 1 + self.scale)
         shear = uniform(clips, -self.shear, self.shear)
@@ -124,11 +121,11 @@ class PictureAffine(nn.Module):
         mapped = rotate_xy(torch.stack([*sheared, z], dim=-1) - centre, uniform(clips, -most, most))
         in_plane = torch.tensor([1.0, 1.0, 0.0], device=clips.device)
         mapped = mapped + centre + shift[:, None, None, None] * in_plane
-        applied = bernoulli(clips, self.p)[:, None, None, None]
-        return torch.where(applied, mapped, clips), lengths
+        return some_of(mapped, clips, self.p), lengths
 
 
-class PictureMask(nn.Module):
+@dataclass(frozen=True)
+class PictureMask:
     """Remove the detections inside one square of the picture, the same one for the whole clip.
 
     Its corner lies anywhere in the picture, so that it may reach beyond. `SpaceMask` lies within
@@ -141,12 +138,11 @@ class PictureMask(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    low: Dropout = 0.2
+    high: Dropout = 0.4
 
-    def __init__(self, p: Share = 0.5, low: Dropout = 0.2, high: Dropout = 0.4) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         corner = torch.rand(len(clips), 1, 1, 2, device=clips.device)
         side = uniform(clips, self.low, self.high)[:, None, None, None]

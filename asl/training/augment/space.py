@@ -1,23 +1,25 @@
 """Augmentation in space: mirror images, affine maps, and hands varied on their own."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Share
 from asl.recognizer.preprocessing.presence import presence, present_mean
 from asl.recognizer.preprocessing.scalers import clip_centre, deviation, reference_points
-from asl.training.augment.base import Clips, bernoulli, uniform, where_drawn
+from asl.training.augment.base import Clips, bernoulli, some_of, uniform, where_drawn
 
 NotNegative = Annotated[float, Interval(ge=0)]
 Degrees = Annotated[float, Interval(ge=0, le=180)]
 
 
-class Mirror(nn.Module):
+@dataclass(frozen=True)
+class Mirror:
     """Reflect clips left to right about the body's centre and swap the paired landmarks.
 
     Clips of a layout that shows one side of the body alone stay as they are.
@@ -27,12 +29,9 @@ class Mirror(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
 
-    def __init__(self, p: Share = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         if not landmarks.layout.has_sides:
             return clips, lengths
@@ -40,11 +39,11 @@ class Mirror(nn.Module):
         partners = torch.tensor(landmarks.mirror, device=clips.device)
         mirrored = clips.index_select(2, partners)
         mirrored[..., 0] = 2 * centre[..., 0] - mirrored[..., 0]
-        applied = bernoulli(clips, self.p)[:, None, None, None]
-        return torch.where(applied, mirrored, clips), lengths
+        return some_of(mirrored, clips, self.p), lengths
 
 
-class Rotate(nn.Module):
+@dataclass(frozen=True)
+class Rotate:
     """Rotate clips in the picture's plane about the body's centre.
 
     Args:
@@ -53,12 +52,10 @@ class Rotate(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    degrees: Degrees = 15.0
 
-    def __init__(self, p: Share = 0.5, degrees: Degrees = 15.0) -> None:
-        super().__init__()
-        self.p, self.degrees = p, degrees
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         centre = body_centre(clips, lengths, landmarks)
         most = math.radians(self.degrees)
@@ -66,7 +63,8 @@ class Rotate(nn.Module):
         return rotate_xy(clips - centre, angle) + centre, lengths
 
 
-class Scale(nn.Module):
+@dataclass(frozen=True)
+class Scale:
     """Resize clips about the body's centre, and change their aspect ratio.
 
     Most scalers undo the former and keep the latter.
@@ -78,12 +76,11 @@ class Scale(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    most: Share = 0.2
+    aspect: Share = 0.1
 
-    def __init__(self, p: Share = 0.5, most: Share = 0.2, aspect: Share = 0.1) -> None:
-        super().__init__()
-        self.p, self.most, self.aspect = p, most, aspect
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         centre = body_centre(clips, lengths, landmarks)
         applied = bernoulli(clips, self.p)
@@ -93,7 +90,8 @@ class Scale(nn.Module):
         return (clips - centre) * factors + centre, lengths
 
 
-class Shear(nn.Module):
+@dataclass(frozen=True)
+class Shear:
     """Shear clips along x in the picture's plane, as a tilted camera does.
 
     Args:
@@ -102,12 +100,10 @@ class Shear(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    most: NotNegative = 0.1
 
-    def __init__(self, p: Share = 0.5, most: NotNegative = 0.1) -> None:
-        super().__init__()
-        self.p, self.most = p, most
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         centre = body_centre(clips, lengths, landmarks)
         shear = where_drawn(clips, self.p, uniform(clips, -self.most, self.most), 0.0)
@@ -116,7 +112,8 @@ class Shear(nn.Module):
         return torch.stack([x, y, z], dim=-1), lengths
 
 
-class Affine(nn.Module):
+@dataclass(frozen=True)
+class Affine:
     """Resize, shear, rotate and shift clips in the picture's plane, all at once.
 
     The spatial augmentation of the GISLR competition's first place: its four parts share one draw,
@@ -132,19 +129,13 @@ class Affine(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.75
+    scale: Share = 0.2
+    shear: NotNegative = 0.15
+    degrees: Degrees = 30.0
+    shift: NotNegative = 0.1
 
-    def __init__(
-        self,
-        p: Share = 0.75,
-        scale: Share = 0.2,
-        shear: NotNegative = 0.15,
-        degrees: Degrees = 30.0,
-        shift: NotNegative = 0.1,
-    ) -> None:
-        super().__init__()
-        self.p, self.scale, self.shear, self.degrees, self.shift = p, scale, shear, degrees, shift
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         centre = body_centre(clips, lengths, landmarks)
         size = uniform(clips, 1 - self.scale, 1 + self.scale)[:, None, None, None]
@@ -157,11 +148,11 @@ class Affine(nn.Module):
         shift = uniform(clips, -self.shift, self.shift)[:, None, None, None]
         in_plane = torch.tensor([1.0, 1.0, 0.0], device=clips.device)
         mapped = mapped + centre + shift * in_plane * spread(clips, lengths, landmarks)
-        applied = bernoulli(clips, self.p)[:, None, None, None]
-        return torch.where(applied, mapped, clips), lengths
+        return some_of(mapped, clips, self.p), lengths
 
 
-class Shift(nn.Module):
+@dataclass(frozen=True)
+class Shift:
     """Shift clips in the picture's plane.
 
     Args:
@@ -170,12 +161,10 @@ class Shift(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    most: NotNegative = 0.2
 
-    def __init__(self, p: Share = 0.5, most: NotNegative = 0.2) -> None:
-        super().__init__()
-        self.p, self.most = p, most
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         applied = bernoulli(clips, self.p)[:, None]
         direction = torch.rand(len(clips), 3, device=clips.device) * 2 - 1
@@ -184,7 +173,8 @@ class Shift(nn.Module):
         return clips + shift * spread(clips, lengths, landmarks), lengths
 
 
-class HandVariation(nn.Module):
+@dataclass(frozen=True)
+class HandVariation:
     """Rotate, resize and shift each hand on its own, the same way for the whole clip.
 
     Signers' hands differ in size and in how they are held more than their bodies do; moving parts
@@ -198,18 +188,12 @@ class HandVariation(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    degrees: Degrees = 10.0
+    scale: Share = 0.15
+    shift: NotNegative = 0.1
 
-    def __init__(
-        self,
-        p: Share = 0.5,
-        degrees: Degrees = 10.0,
-        scale: Share = 0.15,
-        shift: NotNegative = 0.1,
-    ) -> None:
-        super().__init__()
-        self.p, self.degrees, self.scale, self.shift = p, degrees, scale, shift
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         shift = self.shift * spread(clips, lengths, landmarks)
         clips = clips.clone()
@@ -226,7 +210,7 @@ class HandVariation(nn.Module):
         direction = torch.rand(len(hand), 1, 1, 3, device=hand.device) * 2 - 1
         centre = hand.nanmean(2, keepdim=True)  # [B, T, 1, 3]
         varied = rotate_xy((hand - centre) * size, angle) + centre + direction * shift
-        return torch.where(bernoulli(hand, self.p)[:, None, None, None], varied, hand)
+        return some_of(varied, hand, self.p)
 
 
 def rotate_xy(clips: Tensor, angle: Tensor) -> Tensor:

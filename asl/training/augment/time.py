@@ -1,19 +1,21 @@
 """Augmentation in time: pace, crops, and frames without detections."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Count, Positive, Share
 from asl.recognizer.preprocessing.presence import presence
-from asl.training.augment.base import Clips, bernoulli, set_missing, uniform, where_drawn
+from asl.training.augment.base import Clips, bernoulli, cut_off, uniform, where_drawn
 
 
-class TimeStretch(nn.Module):
+@dataclass(frozen=True)
+class TimeStretch:
     """Play clips slower or faster.
 
     A recognizer that resamples to a fixed number of frames undoes this up to interpolation error;
@@ -25,11 +27,11 @@ class TimeStretch(nn.Module):
         high: largest factor of the length.
     """
 
-    def __init__(self, p: Share = 0.5, low: Positive = 0.7, high: Positive = 1.4) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
+    p: Share = 0.5
+    low: Positive = 0.7
+    high: Positive = 1.4
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of new lengths."""
         factor = where_drawn(clips, self.p, uniform(clips, self.low, self.high), 1.0)
         stretched = (lengths * factor).round().long().clamp(min=1)
@@ -41,7 +43,8 @@ class TimeStretch(nn.Module):
         return sample_at(clips, moments, stretched), stretched
 
 
-class TimeWarp(nn.Module):
+@dataclass(frozen=True)
+class TimeWarp:
     """Change the pace within clips: some parts slower, others faster, both ends fixed.
 
     Args:
@@ -50,13 +53,10 @@ class TimeWarp(nn.Module):
             so that time stays monotonic.
     """
 
-    def __init__(
-        self, p: Share = 0.5, strength: Annotated[float, Interval(ge=0, le=1 / 6)] = 0.1
-    ) -> None:
-        super().__init__()
-        self.p, self.strength = p, strength
+    p: Share = 0.5
+    strength: Annotated[float, Interval(ge=0, le=1 / 6)] = 0.1
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         strength = where_drawn(clips, self.p, uniform(clips, -self.strength, self.strength), 0.0)
         waves = torch.randint(1, 3, lengths.shape, device=clips.device)
@@ -68,7 +68,8 @@ class TimeWarp(nn.Module):
         return sample_at(clips, moments, lengths), lengths
 
 
-class TimeCrop(nn.Module):
+@dataclass(frozen=True)
+class TimeCrop:
     """Cut frames off both ends, as if recording had started later and stopped earlier.
 
     Args:
@@ -76,13 +77,10 @@ class TimeCrop(nn.Module):
         most: largest share of the clip that is cut off at each end.
     """
 
-    def __init__(
-        self, p: Share = 0.5, most: Annotated[float, Interval(ge=0, lt=0.5)] = 0.15
-    ) -> None:
-        super().__init__()
-        self.p, self.most = p, most
+    p: Share = 0.5
+    most: Annotated[float, Interval(ge=0, lt=0.5)] = 0.15
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Shorter clips."""
         limit = torch.full_like(lengths, self.most, dtype=clips.dtype)
         most = where_drawn(clips, self.p, limit, 0.0)
@@ -92,7 +90,8 @@ class TimeCrop(nn.Module):
         return sample_at(clips, moments.to(clips.dtype), end - start), end - start
 
 
-class TimeWindow(nn.Module):
+@dataclass(frozen=True)
+class TimeWindow:
     """Keep a window of consecutive frames of long clips, at a uniformly drawn position.
 
     The temporal crop of the GISLR competition's first place, to the 384 frames that its network
@@ -103,21 +102,20 @@ class TimeWindow(nn.Module):
         most: frames that are kept.
     """
 
-    def __init__(self, p: Share = 1.0, most: Count = 384) -> None:
-        super().__init__()
-        self.p, self.most = p, most
+    p: Share = 1.0
+    most: Count = 384
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of at most that many frames."""
         kept = torch.where(bernoulli(clips, self.p), lengths.clamp(max=self.most), lengths)
         start = first_frame(clips, lengths, kept).long()
         steps = torch.arange(clips.shape[1], device=clips.device)
         frames = (start[:, None] + steps).clamp(max=clips.shape[1] - 1)
-        window = clips.gather(1, frames[:, :, None, None].expand_as(clips))
-        return set_missing(window, (steps >= kept[:, None])[:, :, None]), kept
+        return cut_off(frames_at(clips, frames), kept), kept
 
 
-class EmptyFrames(nn.Module):
+@dataclass(frozen=True)
+class EmptyFrames:
     """Remove the frames in which no landmark of the set was detected.
 
     The training clips of the GISLR competition's first place have no such frames.
@@ -126,19 +124,15 @@ class EmptyFrames(nn.Module):
         p: probability.
     """
 
-    def __init__(self, p: Share = 1.0) -> None:
-        super().__init__()
-        self.p = p
+    p: Share = 1.0
 
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Shorter clips; one without any detection keeps its length."""
         seen = (presence(clips[:, :, : landmarks.size], lengths) > 0).flatten(2).any(2)  # [B, T]
         applied = bernoulli(clips, self.p) & seen.any(1)
         order = (~seen & applied[:, None]).to(torch.uint8).argsort(dim=1, stable=True)
         kept = torch.where(applied, seen.sum(1), lengths)
-        clips = clips.gather(1, order[:, :, None, None].expand_as(clips))
-        steps = torch.arange(clips.shape[1], device=clips.device)
-        return set_missing(clips, (steps >= kept[:, None])[:, :, None]), kept
+        return cut_off(frames_at(clips, order), kept), kept
 
 
 def sample_at(clips: Tensor, moments: Tensor, new_lengths: Tensor) -> Tensor:
@@ -159,15 +153,15 @@ def sample_at(clips: Tensor, moments: Tensor, new_lengths: Tensor) -> Tensor:
     before = moments.long().clamp(0, last)
     after = (before + 1).clamp(max=last)
     share = (moments - before)[:, :, None, None]
-    values = _frames(clips, before).lerp(_frames(clips, after), share)
+    values = frames_at(clips, before).lerp(frames_at(clips, after), share)
     # Where one neighbour is missing, the nearest frame counts alone.
-    nearest = _frames(clips, moments.round().long().clamp(0, last))
+    nearest = frames_at(clips, moments.round().long().clamp(0, last))
     values = torch.where(values.isnan(), nearest, values)
     real = torch.arange(moments.shape[1], device=clips.device) < new_lengths[:, None]
     return values.masked_fill_(~real[:, :, None, None], torch.nan)
 
 
-def _frames(clips: Tensor, index: Tensor) -> Tensor:
+def frames_at(clips: Tensor, index: Tensor) -> Tensor:
     """The frames `index` `[B, M]` of clips; `[B, M, P, C]`."""
     starts = torch.arange(len(clips), device=clips.device)[:, None] * clips.shape[1]
     rows = clips.flatten(0, 1).index_select(0, (starts + index).flatten())

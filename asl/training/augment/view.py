@@ -1,10 +1,11 @@
 """Augmentation by view: signers turned from the sensor, and what it guesses of the hidden arm."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from torch import Tensor, nn
+from torch import Tensor
 
 from asl.landmarks import LandmarkSet
 from asl.recognizer.layers.options import Share
@@ -16,13 +17,14 @@ from asl.recognizer.preprocessing.facing import (
 )
 from asl.recognizer.preprocessing.presence import presence
 from asl.recognizer.preprocessing.scalers import SMALLEST
-from asl.training.augment.base import Clips, bernoulli, uniform
+from asl.training.augment.base import Clips, some_of, uniform
 from asl.training.augment.space import NotNegative, body_centre
 
 Yaw = Annotated[float, Interval(ge=-90, le=90)]
 
 
-class View(nn.Module):
+@dataclass(frozen=True)
+class View:
     """Turn clips about the vertical, and let the arm that the body comes to hide go astray.
 
     For sensors that measure depth. What they do not see they guess: among the clips of isl30, whose
@@ -48,21 +50,14 @@ class View(nn.Module):
     """
 
     spatial = True
+    p: Share = 0.5
+    low: Yaw = -70.0
+    high: Yaw = 70.0
+    pull: Share = 0.9
+    shake: NotNegative = 0.03
+    lost: Share = 0.0
 
-    def __init__(
-        self,
-        p: Share = 0.5,
-        low: Yaw = -70.0,
-        high: Yaw = 70.0,
-        pull: Share = 0.9,
-        shake: NotNegative = 0.03,
-        lost: Share = 0.0,
-    ) -> None:
-        super().__init__()
-        self.p, self.low, self.high = p, low, high
-        self.pull, self.shake, self.lost = pull, shake, lost
-
-    def forward(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
+    def __call__(self, clips: Tensor, lengths: Tensor, landmarks: LandmarkSet) -> Clips:
         """Clips of the same lengths."""
         present = presence(clips, lengths)
         shoulders = shoulder_rows(landmarks)
@@ -80,8 +75,7 @@ class View(nn.Module):
             shoulder = turned[:, :, shoulders[number], None]
             width = horizontal(line)
             turned[:, :, rows] = self._astray(turned[:, :, rows], shoulder, more, width)
-        applied = bernoulli(clips, self.p)[:, None, None, None]
-        return torch.where(applied, turned, clips), lengths
+        return some_of(turned, clips, self.p), lengths
 
     def _astray(self, arm: Tensor, shoulder: Tensor, share: Tensor, width: Tensor) -> Tensor:
         """An arm `[B, T, joints, 3]` of which this share `[B]` is hidden."""
