@@ -21,9 +21,8 @@ class Answers(nn.Module):
 
     def __init__(self, centre: Tensor | None = None, rejection: nn.Module | None = None) -> None:
         super().__init__()
-        self.centre: Tensor
         zero = torch.zeros(())
-        self.register_buffer("centre", zero if centre is None else centre, persistent=False)
+        self.centre = nn.Buffer(zero if centre is None else centre, persistent=False)
         self.rejection = rejection
 
     def forward(self, logits: Tensor, summary: Tensor) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class Ensemble(Recognizer):
         self.signs = first.signs
         self.answers = Answers()
         self.landmarks = union([member.landmarks for member in members])
-        self.register_buffer("indices", torch.tensor(self.landmarks.indices), persistent=False)
+        self.indices = nn.Buffer(torch.tensor(self.landmarks.indices), persistent=False)
         for number, member in enumerate(members):
             rows = self.landmarks.positions(member.landmarks.indices)
             self.register_buffer(f"rows{number}", torch.tensor(rows), persistent=False)

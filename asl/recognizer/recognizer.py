@@ -64,8 +64,7 @@ class Recognizer(nn.Module):
         self.backbone = backbone
         self.head = head
         self.answers = Answers()
-        self.indices: Tensor
-        self.register_buffer("indices", torch.tensor(landmarks.indices), persistent=False)
+        self.indices = nn.Buffer(torch.tensor(landmarks.indices), persistent=False)
 
     def forward(self, clips: Tensor, lengths: Tensor | None) -> Tensor:
         """The logits of a batch; padding does not change a clip's logits.

@@ -28,11 +28,9 @@ class Rejection(nn.Module):
 
     def __init__(self, weights: Tensor, bias: Tensor, prototypes: Tensor) -> None:
         super().__init__()
-        self.weights: Tensor
-        self.bias: Tensor
-        self.prototypes: Tensor
-        for name, values in (("weights", weights), ("bias", bias), ("prototypes", prototypes)):
-            self.register_buffer(name, values.float(), persistent=False)
+        self.weights = nn.Buffer(weights.float(), persistent=False)
+        self.bias = nn.Buffer(bias.float(), persistent=False)
+        self.prototypes = nn.Buffer(prototypes.float(), persistent=False)
 
     def forward(self, logits: Tensor, centred: Tensor) -> Tensor:
         """The score of clips, from 0 to 1, `[B, 1]`.

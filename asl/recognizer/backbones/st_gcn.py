@@ -63,11 +63,9 @@ class StGcn(nn.Module):
         self.width = hidden
         self.points = len(places)
         own = torch.tensor(places).flatten()
-        self.own: Tensor
-        self.others: Tensor
-        self.register_buffer("own", own, persistent=False)
+        self.own = nn.Buffer(own, persistent=False)
         others = torch.tensor(sorted({*range(inputs)} - {*own.tolist()}), dtype=torch.long)
-        self.register_buffer("others", others, persistent=False)
+        self.others = nn.Buffer(others, persistent=False)
         self.norm = MaskedBatchNorm(len(own))  # of each landmark's features
         self.embed = nn.Linear(len(places[0]), hidden)
         self.embed_others = Embedding(len(others), hidden) if len(others) else None

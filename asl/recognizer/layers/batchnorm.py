@@ -20,10 +20,8 @@ class MaskedBatchNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.running_mean: Tensor
-        self.running_variance: Tensor
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_variance", torch.ones(channels))
+        self.running_mean = nn.Buffer(torch.zeros(channels))
+        self.running_variance = nn.Buffer(torch.ones(channels))
         self.momentum = momentum
         self.epsilon = epsilon
 

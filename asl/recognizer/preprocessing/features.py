@@ -63,9 +63,8 @@ class Features(nn.Module):
         if missing := [channel for channel in chosen if channel not in channels]:
             raise unknown("features.measured", missing[0], ["all", *channels])
         self._channels = self.coordinates + len(chosen)
-        self.measured: Tensor
         columns = torch.tensor([3 + channels.index(each) for each in chosen], dtype=torch.long)
-        self.register_buffer("measured", columns, persistent=False)
+        self.measured = nn.Buffer(columns, persistent=False)
         ends = landmarks.distance_pairs if landmarks and "distances" in self.terms else ()
         bony = landmarks is not None and bool(landmarks.bones)
         name = landmarks.name if landmarks else None
@@ -82,11 +81,9 @@ class Features(nn.Module):
                 f"features.terms=trust: landmarks={name} measures no depth; layouts that do: "
                 f"{', '.join(deep)}"
             )
-        self.ends: Tensor
-        self.parents: Tensor
-        self.register_buffer("ends", torch.tensor(ends).view(-1, 2).T, persistent=False)
+        self.ends = nn.Buffer(torch.tensor(ends).view(-1, 2).T, persistent=False)
         parents = landmarks.parents if landmarks and bony else ()
-        self.register_buffer("parents", torch.tensor(parents), persistent=False)
+        self.parents = nn.Buffer(torch.tensor(parents), persistent=False)
 
     def size(self, landmarks: int) -> int:
         """Number of features per time step for that many landmarks."""

@@ -54,13 +54,10 @@ class CanonicalHandedness(nn.Module):
         if not (left and right):
             pairs = [(a, b) for a, b in enumerate(landmarks.mirror) if a < b]
             left, right = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
-        self.left: Tensor
-        self.right: Tensor
-        self.partners: Tensor
-        self.shoulders: Tensor
-        for name, rows in (("left", left), ("right", right), ("partners", landmarks.mirror)):
-            self.register_buffer(name, torch.tensor(rows), persistent=False)
-        self.register_buffer("shoulders", reference_points(landmarks, "shoulders"), False)
+        self.left = nn.Buffer(torch.tensor(left), persistent=False)
+        self.right = nn.Buffer(torch.tensor(right), persistent=False)
+        self.partners = nn.Buffer(torch.tensor(landmarks.mirror), persistent=False)
+        self.shoulders = nn.Buffer(reference_points(landmarks, "shoulders"), persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Values and presence `[B, T, P, 3]`, mirrored about the body's centre or unchanged."""

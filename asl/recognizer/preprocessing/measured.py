@@ -20,10 +20,8 @@ class MeasuredScaler(nn.Module):
     def __init__(self, landmarks: LandmarkSet) -> None:
         super().__init__()
         shape = (len(landmarks.indices), len(landmarks.layout.measured))
-        self.centre: Tensor
-        self.size: Tensor
-        self.register_buffer("centre", torch.zeros(shape))
-        self.register_buffer("size", torch.ones(shape))
+        self.centre = nn.Buffer(torch.zeros(shape))
+        self.size = nn.Buffer(torch.ones(shape))
 
     def fit(self, batches: Batches) -> None:
         """Compute the statistics over all frames of these clips, measured channels alone."""

@@ -61,10 +61,8 @@ class StatisticsScaler(nn.Module):
     ) -> None:
         super().__init__()
         self.statistic = statistic
-        self.centre: Tensor
-        self.size: Tensor
-        self.register_buffer("centre", torch.zeros(len(landmarks.indices), 3))
-        self.register_buffer("size", torch.ones(len(landmarks.indices), 3))
+        self.centre = nn.Buffer(torch.zeros(len(landmarks.indices), 3))
+        self.size = nn.Buffer(torch.ones(len(landmarks.indices), 3))
 
     def fit(self, batches: Batches) -> None:
         """Compute the statistics over all frames of these clips."""
@@ -105,9 +103,8 @@ class ClipDeviation(nn.Module):
         self.n_selected = landmarks.size
         self.axes = axes
         self.fallback = 0.5 if unseen == "picture" else None
-        self.points: Tensor | None
         points = None if centre == "mean" else reference_points(landmarks, centre)
-        self.register_buffer("points", points, persistent=False)
+        self.points = None if points is None else nn.Buffer(points, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`."""
@@ -140,8 +137,7 @@ class BodySize(nn.Module):
     ) -> None:
         super().__init__()
         self.n_selected = landmarks.size
-        self.points: Tensor
-        self.register_buffer("points", reference_points(landmarks, centre), persistent=False)
+        self.points = nn.Buffer(reference_points(landmarks, centre), persistent=False)
         self.ends = list(landmarks.positions(landmarks.layout.lengths[length]))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -192,11 +188,9 @@ class HandShape(BodySize):
         for hand in hands:
             points = list(hand[1:])
             wrist[points], palm[points], inside[points] = hand[0], hand[MIDDLE_BASE], 1.0
-        self.wrist: Tensor
-        self.palm: Tensor
-        self.inside: Tensor
-        for name, buffer in (("wrist", wrist), ("palm", palm), ("inside", inside)):
-            self.register_buffer(name, buffer, persistent=False)
+        self.wrist = nn.Buffer(wrist, persistent=False)
+        self.palm = nn.Buffer(palm, persistent=False)
+        self.inside = nn.Buffer(inside, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`; 0 for points of a hand whose wrist is missing."""

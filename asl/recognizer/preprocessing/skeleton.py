@@ -47,14 +47,10 @@ class Skeleton(nn.Module):
                 path[place] += path[parent]
         self.shoulders = shoulder_rows(landmarks)
         width = sum(layout.skeleton[joint][1] for joint in layout.lengths["shoulders"])
-        self.before: Tensor
-        self.free: Tensor
-        self.length: Tensor
-        self.path: Tensor
-        self.register_buffer("before", before, persistent=False)
-        self.register_buffer("free", (before == torch.arange(points))[:, None], persistent=False)
-        self.register_buffer("length", length, persistent=False)
-        self.register_buffer("path", path / width, persistent=False)
+        self.before = nn.Buffer(before, persistent=False)
+        self.free = nn.Buffer((before == torch.arange(points))[:, None], persistent=False)
+        self.length = nn.Buffer(length, persistent=False)
+        self.path = nn.Buffer(path / width, persistent=False)
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
         """Scaled values `[B, T, P, 3]`, in units of the standard shoulder width."""
