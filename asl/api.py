@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asl.clips import splits
-from asl.clips.splits import Split, SplitKind
+from asl.clips.split import Split, SplitKind
 from asl.clips.store import ClipStore
 from asl.config.plan import data_plan_of, export_settings, plan
 from asl.recognizer.recognizer import Recognizer

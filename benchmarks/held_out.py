@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.export.calibration import summarise
 from asl.export.parity.clips import stratified_sample

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.export.calibration import Labelled, fit_answers
 from asl.export.parity.clips import stratified_sample

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asl.clips.empty_frames import EmptyFrames, without_empty_frames
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.landmarks import LandmarkSet

@@ -1,15 +1,11 @@
 """Splits of a store's rows into training, validation and test, by signer or by another column.
 
 A split depends only on the names, the counts and a seed, so it is the same on every machine.
-Signers compare as text: 3 and "3" are one signer.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import combinations
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,120 +13,18 @@ import numpy as np
 from annotated_types import Ge, Interval
 
 from asl.clips.columns import UNKNOWN
+from asl.clips.folds import deal_signers
+from asl.clips.names import Names, as_text, natural, sorted_names
+from asl.clips.split import SIGNER, Split, SplitKind, listed
 from asl.errors import UserError, unknown
 
-Names = Sequence[str] | np.ndarray
 Signers = list[str | int]
 ValSigners = Signers | Literal["none", "test"] | None
 TestSigners = Signers | Literal["none"] | None
 Share = Annotated[float, Interval(gt=0, lt=1)]
+ValSignersFrom = Annotated[int, Ge(2)]
 Seed = Annotated[int, Ge(0)]
 Columns = Mapping[str, Names]
-
-SplitKind = Literal[
-    "signer_holdout", "signer_kfold", "leave_one_signer_out", "random", "all_signers", "whole"
-]
-_LONGEST_LIST = 1000
-NOT_INDEPENDENT = "(not signer-independent)"
-CHOSEN_ON_TEST = "(optimistic: the epoch is chosen on the test clips)"
-SIGNER = "signer"
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Three sets of rows, disjoint but for `val=test`, and the facts that describe them.
-
-    Attributes:
-        train: rows to train on, sorted, int64.
-        val: rows for choosing the epoch; may be empty.
-        test: rows to test on, once; empty where `kind` is all_signers.
-        kind: name of the function that made the split.
-        test_signers: names; empty where `kind` is random or `by` is another column.
-        val_signers: names; empty where validation has no signers of its own.
-        test_signer_independent: whether no test signer is in the training or validation rows.
-        val_signer_independent: whether no validation signer is in the training rows; true where
-            `val` is empty.
-        fold: index of the fold that is the test; None where the split has no folds.
-        folds: number of folds; None where the split has none.
-        share: of the clips that are test clips, where `kind` is random.
-        val_share: of the other clips that are validation clips, where these have no own signers.
-        seed: of a random split.
-        by: what training, validation and test are kept apart by: `signer`, or a column.
-        test_groups: values of that column that the test has; empty where it is `signer`.
-        val_groups: values that validation has; empty where validation has none of its own.
-        by_digest: hash of the column; empty where it is `signer`.
-        notes: remarks for a reader of the results, on missing signs for example.
-    """
-
-    train: np.ndarray = field(repr=False)
-    val: np.ndarray = field(repr=False)
-    test: np.ndarray = field(repr=False)
-    kind: SplitKind
-    test_signers: tuple[str, ...]
-    val_signers: tuple[str, ...]
-    test_signer_independent: bool
-    val_signer_independent: bool
-    fold: int | None = None
-    folds: int | None = None
-    share: float | None = None
-    val_share: float | None = None
-    seed: int | None = None
-    by: str = SIGNER
-    test_groups: tuple[str, ...] = ()
-    val_groups: tuple[str, ...] = ()
-    by_digest: str = ""
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def family(self) -> str:
-        """Its kind, and what it goes by where that is not the signer."""
-        return self.kind if self.by == SIGNER else f"{self.kind} by={self.by}"
-
-    @property
-    def validated_on_test(self) -> bool:
-        """Whether the epoch is chosen on the test clips, whose results are optimistic then."""
-        return len(self.val) > 0 and np.array_equal(self.val, self.test)
-
-    @property
-    def mixed(self) -> str:
-        """What is wrong with the test, in words; empty where nothing is."""
-        if self.validated_on_test:
-            return CHOSEN_ON_TEST
-        return "" if self.test_signer_independent else NOT_INDEPENDENT
-
-    @property
-    def protocol(self) -> str:
-        """How the test rows were chosen, in words; results compare only under the same one."""
-        if self.kind == "all_signers":
-            return "all_signers test=none"
-        if self.kind == "whole":
-            return "whole: every clip"
-        if self.kind == "random":
-            return f"random {self.share:.0%} seed={self.seed} {NOT_INDEPENDENT}"
-        number = f"{(self.fold or 0) + 1}/{self.folds} " if self.kind == "signer_kfold" else ""
-        mixed = f" {self.mixed}" if self.mixed else ""
-        tested = self.test_signers if self.by == SIGNER else self.test_groups
-        return f"{self.family} {number}test={_listed(tested, self.by)}{mixed}"
-
-    @property
-    def val_protocol(self) -> str:
-        """How the validation rows were chosen, in words."""
-        if not len(self.val):
-            return "none"
-        if self.validated_on_test:
-            return "the test clips"
-        if self.val_signers:
-            return f"signers {_listed(self.val_signers)}"
-        if self.val_groups:
-            mixed = "" if self.val_signer_independent else f" {NOT_INDEPENDENT}"
-            return f"{self.by}={_listed(self.val_groups, self.by)}{mixed}"
-        whose = "training signers' clips" if self.by == SIGNER else "training clips"
-        whose = "other clips" if self.kind == "random" else whose
-        return f"{self.val_share:.0%} of the {whose} {NOT_INDEPENDENT}"
-
-    def part_protocol(self, part: str) -> str:
-        """How the rows of `val`, or else of the test, were chosen."""
-        return self.val_protocol if part == "val" else self.protocol
 
 
 class Validation(NamedTuple):
@@ -160,7 +54,7 @@ def signer_holdout(
     val: ValSigners = None,
     test_share: Share = 0.2,
     val_share: Share = 0.2,
-    val_signers_from: Annotated[int, Ge(2)] = 4,
+    val_signers_from: ValSignersFrom = 4,
     seed: Seed = 0,
 ) -> Split:
     """Tests on some signers, and trains on the others.
@@ -168,8 +62,7 @@ def signer_holdout(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
-        by: the column whose values are kept apart instead of signers; `signer` for signers. The
-            other options name its values then.
+        by: `signer`, or a column whose values are kept apart instead; other options name these.
         columns: further columns, a value of each clip by name.
         test: signers to test on; a seeded share of all signers, at least one, where None; "none"
             to train on everybody, as `all_signers` does.
@@ -183,27 +76,18 @@ def signer_holdout(
         UserError: a named signer does not exist or is in both test and validation, or no signer
             is left to train on.
     """
-    if test == "none":
-        return all_signers(
-            signs,
-            signers,
-            by=by,
-            columns=columns,
-            val=val,
-            val_share=val_share,
-            val_signers_from=val_signers_from,
-            seed=seed,
-        )
     clips = _clips(signs, signers, by, columns)
-    names = clips.names
+    validation = Validation(val, val_share, val_signers_from)
     rng = np.random.default_rng(seed)
+    if test == "none":
+        return _split_by_group(clips, "all_signers", [], validation, rng)
+    names = clips.names
     if test is None:
         if len(names) < 2:
             raise UserError(f"split: only {by} {names[0]} is there, so none can be held out")
         tested = _draw_signers(names, test_share, rng)
     else:
         tested = _checked_signers("split.test", test, names)
-    validation = Validation(val, val_share, val_signers_from)
     return _split_by_group(clips, "signer_holdout", tested, validation, rng)
 
 
@@ -217,7 +101,7 @@ def signer_kfold(
     fold: Annotated[int, Ge(0)] = 0,
     val: ValSigners = None,
     val_share: Share = 0.2,
-    val_signers_from: Annotated[int, Ge(2)] = 4,
+    val_signers_from: ValSignersFrom = 4,
     seed: Seed = 0,
 ) -> Split:
     """Tests on one of several folds of signers with nearly equal numbers of clips.
@@ -225,8 +109,7 @@ def signer_kfold(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
-        by: the column whose values are kept apart instead of signers; `signer` for signers. The
-            other options name its values then.
+        by: `signer`, or a column whose values are kept apart instead; other options name these.
         columns: further columns, a value of each clip by name.
         folds: number of folds.
         fold: index of the fold to test on, from 0.
@@ -261,7 +144,7 @@ def leave_one_signer_out(
     test: Signers | None = None,
     val: ValSigners = None,
     val_share: Share = 0.2,
-    val_signers_from: Annotated[int, Ge(2)] = 4,
+    val_signers_from: ValSignersFrom = 4,
     seed: Seed = 0,
 ) -> Split:
     """Tests on one signer.
@@ -269,8 +152,7 @@ def leave_one_signer_out(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
-        by: the column whose values are kept apart instead of signers; `signer` for signers. The
-            other options name its values then.
+        by: `signer`, or a column whose values are kept apart instead; other options name these.
         columns: further columns, a value of each clip by name.
         fold: index of the signer in the order of names, from 0.
         test: the signer by name, instead of `fold`.
@@ -289,7 +171,7 @@ def leave_one_signer_out(
         raise unknown("split.fold", fold, range(len(names)))
     tested = [names[fold]] if test is None else _checked_signers("split.test", test, names)
     if len(tested) != 1:
-        raise UserError(f"split.test={_listed(tested)}: leave_one_signer_out tests on one {by}")
+        raise UserError(f"split.test={listed(tested)}: leave_one_signer_out tests on one {by}")
     rng = np.random.default_rng(seed)
     validation = Validation(val, val_share, val_signers_from)
     fold, folds = names.index(tested[0]), len(names)
@@ -304,7 +186,7 @@ def all_signers(
     columns: Columns = MappingProxyType({}),
     val: ValSigners = "none",
     val_share: Share = 0.2,
-    val_signers_from: Annotated[int, Ge(2)] = 4,
+    val_signers_from: ValSignersFrom = 4,
     seed: Seed = 0,
 ) -> Split:
     """Trains on all signers and tests on none: for the final model, whose epochs are known.
@@ -312,8 +194,7 @@ def all_signers(
     Args:
         signs: sign of each clip.
         signers: signer of each clip.
-        by: the column whose values are kept apart instead of signers; `signer` for signers. The
-            other options name its values then.
+        by: `signer`, or a column whose values are kept apart instead; other options name these.
         columns: further columns, a value of each clip by name.
         val: see `Validation`; with "none" the last epoch is kept.
         val_share: see `Validation`.
@@ -325,8 +206,7 @@ def all_signers(
     """
     clips = _clips(signs, signers, by, columns)
     validation = Validation(val, val_share, val_signers_from)
-    rng = np.random.default_rng(seed)
-    return _split_by_group(clips, "all_signers", [], validation, rng)
+    return _split_by_group(clips, "all_signers", [], validation, np.random.default_rng(seed))
 
 
 def whole(signs: Names, signers: Names) -> Split:
@@ -371,7 +251,7 @@ def random(
     Raises:
         UserError: no clip is left to train or to test on.
     """
-    signs, signers = _as_text(signs), _as_text(signers)
+    signs, signers = as_text(signs), as_text(signers)
     rng = np.random.default_rng(seed)
     rows = np.arange(len(signs))
     test = _share_of_each_sign(rows, signs, test_share, rng)
@@ -393,99 +273,18 @@ def random(
     return _with_notes(split, signs, signers)
 
 
-def deal_signers(signers: Names, folds: int) -> list[list[str]]:
-    """Deals signers into folds with numbers of clips as equal as possible.
-
-    Greedy (the signer with most clips goes to the fold with fewest), then folds exchange up to two
-    signers for up to two, for as long as that brings their numbers of clips closer.
-
-    Args:
-        signers: signer of each clip.
-        folds: number of folds.
-
-    Returns:
-        The signers of each fold.
-    """
-    names, counts = np.unique(_as_text(signers), return_counts=True)
-    clips = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    dealt: list[list[str]] = [[] for _ in range(folds)]
-    for name in sorted(clips, key=lambda name: (-clips[name], _natural(name))):
-        min(dealt, key=lambda fold: sum(clips[other] for other in fold)).append(name)
-    while any(_exchange(a, b, clips) for a, b in combinations(dealt, 2)):
-        pass
-    return [sorted(fold, key=_natural) for fold in dealt]
-
-
-def _exchange(a: list[str], b: list[str], clips: dict[str, int]) -> bool:
-    """Makes the exchange that brings two folds' numbers of clips closest; False where none does."""
-    gap = sum(clips[name] for name in a) - sum(clips[name] for name in b)
-    if abs(gap) <= 1:
-        return False
-    from_a, from_b = _up_to_two(a), _up_to_two(b)
-    sizes = [
-        np.array([sum(map(clips.__getitem__, names)) for names in some])
-        for some in (from_a, from_b)
-    ]
-    gaps = np.abs(gap - 2 * np.subtract.outer(*sizes))  # [from_a, from_b]
-    change = np.subtract.outer(*([len(names) for names in some] for some in (from_a, from_b)))
-    gaps[(change >= len(a)) | (-change >= len(b))] = abs(gap)  # would leave a fold empty
-    first, second = np.unravel_index(gaps.argmin(), gaps.shape)
-    if gaps[first, second] >= abs(gap):
-        return False
-    leaving, coming = from_a[first], from_b[second]
-    a[:] = [*(name for name in a if name not in leaving), *coming]
-    b[:] = [*(name for name in b if name not in coming), *leaving]
-    return True
-
-
-def _up_to_two(names: list[str]) -> list[tuple[str, ...]]:
-    return [(), *combinations(names, 1), *combinations(names, 2)]
-
-
-def sorted_names(names: Names) -> list[str]:
-    """The different names of signers or signs: numbers by value, then text."""
-    return sorted(np.unique(_as_text(names)).tolist(), key=_natural)
-
-
-def _natural(name: str) -> tuple[bool, int, str, str]:
-    # By the number of digits, because int refuses thousands of them.
-    digits = name.lstrip("0") if name.isdecimal() else ""
-    return not name.isdecimal(), len(digits), digits, name
-
-
-def _as_text(names: Names) -> np.ndarray:
-    return np.asarray(names).astype(str)
-
-
 def _checked_signers(key: str, signers: Signers, choices: list[str]) -> list[str]:
     names = list(dict.fromkeys(str(signer) for signer in signers))
     if not names:
         raise UserError(f"{key}=[]: name at least one signer of {', '.join(choices)}")
     if others := [name for name in names if name not in choices]:
-        raise unknown(key, _listed(others), choices)
-    return sorted(names, key=_natural)
+        raise unknown(key, listed(others), choices)
+    return sorted(names, key=natural)
 
 
 def _draw_signers(choices: list[str], share: float, rng: np.random.Generator) -> list[str]:
     count = max(1, min(round(share * len(choices)), len(choices) - 1))
-    return sorted(rng.permutation(choices)[:count].tolist(), key=_natural)
-
-
-def joined(names: Sequence[str]) -> str:
-    """The names with commas between them, those that hold commas in quotes, as in a csv file."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
-
-
-def _listed(names: Sequence[str], by: str = SIGNER) -> str:
-    """The names; a digest stands for what is too long for a tag of MLflow."""
-    text = joined(names)
-    if len(text) > _LONGEST_LIST:
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        what = "signers" if by == SIGNER else f"of {by}"
-        text = f"{text[:_LONGEST_LIST]}… {len(names)} {what}, {digest}"
-    return f"[{text}]"
+    return sorted(rng.permutation(choices)[:count].tolist(), key=natural)
 
 
 def groups_of(by: str, signers: Names, columns: Columns) -> np.ndarray:
@@ -495,10 +294,10 @@ def groups_of(by: str, signers: Names, columns: Columns) -> np.ndarray:
         UserError: there is no such column, or it does not say the value of a clip.
     """
     if by == SIGNER:
-        return _as_text(signers)
+        return as_text(signers)
     if by not in columns:
         raise unknown("split.by", by, [SIGNER, *columns])
-    groups = _as_text(columns[by])
+    groups = as_text(columns[by])
     if unsaid := int((groups == UNKNOWN).sum()):
         raise UserError(
             f"split.by={by}: {unsaid:,} of {len(groups):,} clips have no {by}, so nothing says "
@@ -522,7 +321,7 @@ class _Clips(NamedTuple):
 
 
 def _clips(signs: Names, signers: Names, by: str, columns: Columns) -> _Clips:
-    return _Clips(_as_text(signs), _as_text(signers), by, groups_of(by, signers, columns))
+    return _Clips(as_text(signs), as_text(signers), by, groups_of(by, signers, columns))
 
 
 def _split_by_group(
@@ -538,7 +337,7 @@ def _split_by_group(
     names = clips.names
     others = [name for name in names if name not in tested]
     if not others:
-        raise UserError(f"split.test={_listed(tested)}: nobody is left to train on")
+        raise UserError(f"split.test={listed(tested)}: nobody is left to train on")
     rest = np.flatnonzero(np.isin(clips.groups, others))
     val, share, signers_from = validation
     val_groups: list[str] = []

@@ -22,10 +22,10 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from asl.clips.columns import ColumnChoice
+from asl.clips.names import sorted_names
 from asl.clips.readers import shards_of, unread, with_shards
 from asl.clips.shards import ClipRecord, Packing, Shard, flush, write_text
 from asl.clips.sources.base import Listing, Problem, Source, clip_names
-from asl.clips.splits import sorted_names
 from asl.clips.store import LOCK, MANIFEST, PROBLEMS, SHARDS, is_store, read_manifest
 from asl.errors import UserError
 from asl.files import TEMPORARY, replacing

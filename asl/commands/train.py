@@ -13,7 +13,7 @@ from asl.errors import UserError
 from asl.terminal import printable
 
 if TYPE_CHECKING:
-    from asl.clips.splits import Split
+    from asl.clips.split import Split
     from asl.runs.train import TrainedRun
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from asl.clips.splits import SIGNER, Split
+from asl.clips.split import SIGNER, Split
 from asl.config.compose import compose, plain
 from asl.config.overrides import Override, parse_overrides
 from asl.config.schema import PrepareSettings, ShowSettings, checked

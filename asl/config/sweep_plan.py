@@ -7,7 +7,9 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from asl.clips.splits import NOT_INDEPENDENT, SIGNER, Split, deal_signers, groups_of
+from asl.clips.folds import deal_signers
+from asl.clips.split import NOT_INDEPENDENT, SIGNER, Split
+from asl.clips.splits import groups_of
 from asl.clips.store import ClipStore
 from asl.config.compose import compose, plain
 from asl.config.keys import UnknownKeyError

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from asl.clips.columns import broken_down
-from asl.clips.splits import sorted_names
+from asl.clips.names import sorted_names
 from asl.clips.store import ClipStore
 from asl.evaluation.intervals import over_clips
 

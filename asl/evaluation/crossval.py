@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from asl.clips.columns import broken_down
-from asl.clips.splits import SIGNER, joined, sorted_names
+from asl.clips.names import joined, sorted_names
+from asl.clips.split import SIGNER
 from asl.evaluation.evaluate import Predictions, metrics
 
 TESTS = ("signers", "test")  # columns of a table of folds that say what a fold was tested on

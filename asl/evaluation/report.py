@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.evaluation.calibration import is_clamped
 from asl.evaluation.evaluate import Evaluation
 from asl.evaluation.predictions import Predictions

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.evaluation.baselines import BASELINES

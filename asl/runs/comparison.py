@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from asl.clips.columns import broken_down
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.errors import UserError
 from asl.evaluation.comparison_page import Pair, comparison_page
 from asl.evaluation.crossval import COLUMNS, table_predictions

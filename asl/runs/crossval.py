@@ -21,7 +21,7 @@ import torch
 
 from asl.addresses import without_passwords
 from asl.clips import splits
-from asl.clips.splits import CHOSEN_ON_TEST, NOT_INDEPENDENT, SIGNER, Split, SplitKind
+from asl.clips.split import CHOSEN_ON_TEST, NOT_INDEPENDENT, SIGNER, Split, SplitKind
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.evaluation.crossval import column_table, fold_table, signer_table, summary

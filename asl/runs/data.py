@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from asl.clips.prepare import prepare
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.landmarks import LANDMARK_SETS, landmark_set

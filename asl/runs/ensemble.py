@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.runs.data import make_split, open_store

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import Split, whole
+from asl.clips.split import Split
+from asl.clips.splits import whole
 from asl.clips.store import ClipStore
 from asl.errors import UserError, unknown
 from asl.evaluation.evaluate import Evaluation, evaluate

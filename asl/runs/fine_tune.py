@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore, is_store_folder
 from asl.errors import UserError
 from asl.recognizer.recognizer import Recognizer

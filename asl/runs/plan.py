@@ -17,7 +17,7 @@ from asl.clips.columns import ColumnChoice
 from asl.clips.empty_frames import EmptyFrames
 from asl.clips.prepare import Dtype, OnProblem
 from asl.clips.sources.base import Source
-from asl.clips.splits import SIGNER, Split
+from asl.clips.split import SIGNER, Split
 from asl.recognizer.build import PARTS
 from asl.targets import TARGET, factory
 from asl.training.regularization import Regularization

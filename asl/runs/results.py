@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asl.clips.datamodule import ClipDataModule
 from asl.clips.empty_frames import EmptyFrames
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.evaluation.calibration import fit_temperature
 from asl.evaluation.evaluate import Evaluation, evaluate

@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from asl.clips.datamodule import ClipDataModule
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.recognizer.build import build_recognizer

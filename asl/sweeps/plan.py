@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import optuna
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.runs.plan import DataPlan, RunPlan
 from asl.sweeps.queue import OVERRIDES, Goal, is_over

@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.sweeps.plan import SweepPlan
 from asl.sweeps.plots import interactive_page, study_figures

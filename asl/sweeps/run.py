@@ -13,7 +13,7 @@ from typing import Literal
 import optuna
 
 from asl.addresses import without_passwords
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError
 from asl.sweeps.launchers.jobs import Jobs

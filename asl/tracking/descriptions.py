@@ -5,7 +5,7 @@ from math import nan
 
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.tracking.found import FoundRun
 from asl.tracking.run import TrackedRun
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlflow.entities import LoggedModelOutput, Metric
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.tracking.inputs import CONTEXTS, part_digest
 from asl.tracking.run import TrackedRun

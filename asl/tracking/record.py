@@ -15,7 +15,7 @@ import yaml
 from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.pictures import with_literal_texts
 from asl.tracking.inputs import record_inputs

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asl.addresses import without_passwords
-from asl.clips.splits import SIGNER, Split
+from asl.clips.split import SIGNER, Split
 from asl.paths import PROJECT
 from asl.tracking.found import SPLIT_BY, SPLIT_BY_DIGEST
 

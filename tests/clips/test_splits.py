@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from asl.clips.folds import deal_signers
+from asl.clips.names import sorted_names
 from asl.clips.splits import (
     all_signers,
-    deal_signers,
     leave_one_signer_out,
     random,
     signer_holdout,
     signer_kfold,
-    sorted_names,
 )
 from asl.errors import UserError
 

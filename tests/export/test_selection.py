@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asl.clips.splits import Split
+from asl.clips.split import Split
 from asl.export.parity.clips import select_verification_clips, stratified_sample
 from asl.export.parity.memory import STATUS, peak_memory
 from asl.export.selection import select_variant

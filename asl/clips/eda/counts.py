@@ -17,7 +17,7 @@ from asl.clips.eda.page import (
     shortened,
     side_by_side,
 )
-from asl.clips.splits import sorted_names
+from asl.clips.names import sorted_names
 from asl.clips.store import ClipStore
 
 _MOST_FREQUENT = 20

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.clips.names import sorted_names
 from asl.clips.sources.base import (
     MAX_FRAMES,
     BadClip,
@@ -28,7 +29,6 @@ from asl.clips.sources.base import (
     Reading,
     without_odd_names,
 )
-from asl.clips.splits import sorted_names
 from asl.errors import UserError
 
 ARCHIVE = "signs.tar.xz"

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from asl.clips.names import sorted_names
 from asl.clips.sources.arrays import NO_SIGNERS, UNKNOWN_SIGNER, Signs, sign_names
 from asl.clips.sources.base import Entry, Listing, Problem, without_odd_names
-from asl.clips.splits import sorted_names
 from asl.clips.store import is_store_folder
 from asl.errors import UserError, unknown
 

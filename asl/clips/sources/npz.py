@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from asl.clips.names import sorted_names
 from asl.clips.sources.array_file import ArrayFile, find_array
 from asl.clips.sources.arrays import (
     NO_SIGNERS,
@@ -20,7 +21,6 @@ from asl.clips.sources.arrays import (
     sign_names,
 )
 from asl.clips.sources.base import Entry, Listing, Problem, Reading
-from asl.clips.splits import sorted_names
 from asl.errors import UserError
 from asl.landmarks import layout as layout_of
 
