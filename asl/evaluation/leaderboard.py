@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from asl.evaluation.intervals import over_signers
 from asl.evaluation.paired import accuracy_by_clip
+from asl.markdown import markdown_table
 from asl.pictures import as_base64, with_literal_texts
 from asl.report_page import report_page
 
@@ -205,9 +206,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
-    lines = [heads, ["---"] * len(heads), *([_escaped(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(heads, ([_escaped(cell) for cell in row] for row in rows))
 
 
 def _escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from asl.export.submission import MAX_BYTES, MAX_MS
 from asl.export.variants import FIXED, Tolerance, file_name, variant_of
+from asl.markdown import markdown_table
 
 MARKS = {"val": "‡", "test": "†"}
 """Of numbers measured on signers that are trained on."""
@@ -186,7 +187,4 @@ def _operators(report: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return markdown_table(header, ([cell.replace("|", "\\|") for cell in row] for row in rows))

@@ -1,10 +1,11 @@
 """Cross-validations of a multirun beside each other: tables, a text, a figure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from asl.markdown import markdown_table
 from asl.tracking.record import record_figure, record_table, record_text
 from asl.tracking.run import TrackedRun
 
@@ -28,18 +29,17 @@ def record_comparison(run: TrackedRun, tables: Mapping[str, pd.DataFrame], text:
 def markdown(table: pd.DataFrame) -> str:
     """A comparison as a table to paste into a README; the base's row has no difference."""
     base = table["job"].iloc[0]
-    columns = {
+    columns: dict[str, Iterable[str]] = {
         "job": table["job"].map("`{}`".format),
         "mean accuracy": _plus_minus(table["accuracy"], table["accuracy_std"]),
-        **{name: table[name].map(_number) for name in table.filter(like="test [")},
+        **{str(name): table[name].map(_number) for name in table.filter(like="test [")},
         "macro F1": table["f1"].map(_number),
         "runs": table["runs"].astype(str),
         f"against `{base}`, paired": _plus_minus(
             table["difference"], table["difference_error"], "+"
         ),
     }
-    lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(list(columns), zip(*columns.values(), strict=True))
 
 
 def accuracies(tables: Mapping[str, pd.DataFrame]) -> Figure:
