@@ -18,8 +18,19 @@ def with_literal_texts(figure: Figure) -> Figure:
     return figure
 
 
-def as_base64(figure: Figure) -> str:
-    """The figure as a PNG, for a page that brings its pictures with it."""
+def as_png(figure: Figure, dpi: float | None = None) -> bytes:
+    """The figure as a PNG, its texts as they are; at its own resolution where `dpi` is None."""
     image = io.BytesIO()
-    figure.savefig(image, format="png")
-    return base64.b64encode(image.getvalue()).decode()
+    with_literal_texts(figure).savefig(image, format="png", dpi=dpi or figure.dpi)
+    return image.getvalue()
+
+
+def as_base64(figure: Figure) -> str:
+    """The same, for a page that brings its pictures with it."""
+    return base64.b64encode(as_png(figure)).decode()
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text on one line, cut where it has more characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -14,7 +14,7 @@ from asl.clips.sources.pose import pose_bytes
 from asl.errors import UserError
 from asl.files import replacing
 from asl.landmarks import Layout
-from asl.pictures import with_literal_texts
+from asl.pictures import as_png, shortened
 from asl.report_page import report_page
 
 TEMPLATE = Path(__file__).with_name("film.html")
@@ -86,8 +86,8 @@ def _strip(film: Film) -> bytes:
     frames = np.linspace(0, len(film.clip) - 1, _STRIP_FRAMES)
     for axes, frame in zip(row, frames, strict=True):
         axes.set_xlabel(_label(film.guess(round(frame))), fontsize=8)
-    figure.suptitle(_shortened(film.title, 2 * _LONGEST), fontsize=9, x=0.01, ha="left")
-    return _png(figure, 120)
+    figure.suptitle(shortened(film.title, 2 * _LONGEST), fontsize=9, x=0.01, ha="left")
+    return as_png(figure, 120)
 
 
 def _animation(film: Film) -> bytes:
@@ -105,9 +105,9 @@ def _frame(film: Film, frame: int) -> bytes:
     limits = clip_limits(film.clip, film.layout)
     draw_clip([axes], film.clip[frame : frame + 1], film.layout, limits)
     axes.set_title(f"{frame + 1} of {len(film.clip)}", fontsize=8, color="grey", loc="right")
-    figure.suptitle(_shortened(film.title, _LONGEST), fontsize=9, x=0.01, ha="left")
+    figure.suptitle(shortened(film.title, _LONGEST), fontsize=9, x=0.01, ha="left")
     axes.set_xlabel(_label(film.guess(frame)), fontsize=9)
-    return _png(figure, 100)
+    return as_png(figure, 100)
 
 
 def _player(film: Film) -> bytes:
@@ -165,15 +165,4 @@ def _label(guess: Guess | None) -> str:
     if guess is None:
         return ""
     sign, probability = guess.signs[0]
-    return f"{_shortened(sign, 14)} {probability:.0%}"
-
-
-def _shortened(text: str, longest: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
-    file = io.BytesIO()
-    with_literal_texts(figure).savefig(file, format="png", dpi=dpi)
-    return file.getvalue()
+    return f"{shortened(sign, 14)} {probability:.0%}"

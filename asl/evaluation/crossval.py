@@ -29,7 +29,7 @@ def fold_table(clips: pd.DataFrame, by: str = SIGNER) -> pd.DataFrame:
         test = {"signers": joined(sorted(part["signer"].unique()))}
         if by != SIGNER:
             test["test"] = f"{by}={joined(sorted_names(part[by].to_numpy()))}"
-        values = metrics(table_predictions(part, clips.attrs["signs"]), "")
+        values = metrics(table_predictions(part, clips.attrs["signs"]))
         rows.append({"fold": fold, **test, "seed": seed, "clips": len(part), **values})
     return pd.DataFrame(rows)
 

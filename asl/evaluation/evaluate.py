@@ -57,7 +57,7 @@ def evaluate(
     temperature = fit_temperature(val.scores, val.signs) if val else None
     scores, signs, rows = predictions.scores, predictions.signs, predictions.index
     correct = predictions.correct
-    measured = metrics(predictions, "")
+    measured = metrics(predictions)
     tables = {
         "per_signer": per_signer(predictions),
         "per_sign": per_sign(predictions),
@@ -86,22 +86,21 @@ def evaluate(
     return Evaluation(predictions, temperature, measured, tables)
 
 
-def metrics(predictions: Predictions, prefix: str) -> dict[str, float]:
-    """The metrics of predictions, their names with a prefix, `test/` say.
+def metrics(predictions: Predictions) -> dict[str, float]:
+    """The metrics of predictions by name.
 
     Cross-entropy (natural logarithm, mean over clips), those of `sign_metrics`, top-10 accuracy,
     mean reciprocal rank, and the expected calibration error.
     """
     scores, signs = torch.from_numpy(predictions.scores), torch.from_numpy(predictions.signs)
     every_epoch = sign_metrics(len(predictions.names))(scores, signs)
-    values = {
+    return {
         "loss": float(cross_entropy(scores, signs)),
         **{name: float(value) for name, value in every_epoch.items()},
         "accuracy_top10": top_accuracy(scores, signs, 10),
         "mrr": mean_reciprocal_rank(scores, signs),
         "ece": expected_calibration_error(reliability(predictions.scores, predictions.signs)),
     }
-    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
 def per_signer(predictions: Predictions) -> pd.DataFrame:
@@ -112,7 +111,7 @@ def per_signer(predictions: Predictions) -> pd.DataFrame:
     rows = []
     for signer in sorted(set(predictions.signers)):
         part = predictions.of(predictions.signers == signer)
-        values = metrics(part, "")
+        values = metrics(part)
         low, high = over_clips(part.correct)
         accuracy = {"accuracy": values.pop("accuracy"), "low": low, "high": high}
         rows.append({"signer": signer, "clips": len(part.signs), **accuracy, **values})

@@ -29,18 +29,18 @@ def wilson(hits: float, clips: int) -> Interval:
 
 
 def over_signers(
-    correct: NDArray[np.bool_] | NDArray[np.float64], signers: NDArray[np.str_], seed: int = 0
+    correct: NDArray[np.bool_] | NDArray[np.float64], signers: NDArray[np.str_]
 ) -> Interval | None:
-    """The cluster bootstrap's percentile interval: the accuracy over clips of other signers.
+    """The cluster bootstrap's percentile interval: the mean over clips of other signers.
 
     Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; whole signers are
     resampled with replacement, because signers differ more than their clips do. For a handful of
     signers the interval is too narrow, and may be narrower than that over clips.
 
     Args:
-        correct: [clips], whether each was recognised, or the share of seeds that did.
+        correct: [clips], whether each was recognised, or the share of seeds that did; or the gain
+            of one recognizer over another.
         signers: [clips], the signer of each.
-        seed: of the resampling.
 
     Returns:
         The interval; None for a single signer.
@@ -49,7 +49,7 @@ def over_signers(
     clips, hits = np.bincount(signer), np.bincount(signer, weights=correct)
     if len(clips) == 1:
         return None
-    sample = np.random.default_rng(seed).integers(len(clips), size=(RESAMPLES, len(clips)))
+    sample = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
     accuracies = hits[sample].sum(axis=1) / clips[sample].sum(axis=1)
     low, high = np.quantile(accuracies, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

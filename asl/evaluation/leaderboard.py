@@ -134,9 +134,7 @@ def as_page(rows: Sequence[Row], facts: Mapping[str, str], command: str) -> str:
         overall=_overall_cells(rows),
         tables={data: _cells(some) for data, some in by_data.items()},
         failures={data: [row for row in some if row.failure] for data, some in by_data.items()},
-        pictures={
-            data: as_base64(with_literal_texts(dots(some))) for data, some in by_data.items()
-        },
+        pictures={data: as_base64(dots(some)) for data, some in by_data.items()},
         note=NOTE,
         command=command,
     )

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-LEVEL = 0.95
-RESAMPLES = 10_000
+from asl.evaluation.intervals import LEVEL, over_signers
+
 MIN_SIGNERS = 6  # an exact sign test needs six to reach p < .05; a bootstrap of fewer is too narrow
 
 
@@ -60,7 +59,7 @@ def accuracy_by_clip(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def compare_pair(new: pd.DataFrame, base: pd.DataFrame, seed: int = 0) -> PairedTest:
+def compare_pair(new: pd.DataFrame, base: pd.DataFrame) -> PairedTest:
     """Test the difference of two recognizers.
 
     On clips of the same signers: McNemar's exact test (McNemar 1947; as Dietterich 1998 advises for
@@ -70,21 +69,21 @@ def compare_pair(new: pd.DataFrame, base: pd.DataFrame, seed: int = 0) -> Paired
     Args:
         new: `accuracy_by_clip` of one.
         base: that of the other; they have clips in common.
-        seed: of the resampling.
     """
     both = new.join(base[["accuracy"]], rsuffix="_base", how="inner")
     gain = (both["accuracy"] - both["accuracy_base"]).to_numpy()  # [clips]
     wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
     p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-    signers = both["signer"].to_numpy(str)
+    names = both["signer"].to_numpy(str)
+    signers = len(set(names))
     return PairedTest(
         clips=len(both),
-        signers=len(set(signers)),
+        signers=signers,
         difference=float(gain.mean()),
         only_new=float(gain[gain > 0].sum()),
         only_base=float(-gain[gain < 0].sum()),
         p_clips=float(p),
-        signer_interval=_signer_interval(gain, signers, seed),
+        signer_interval=over_signers(gain, names) if signers >= MIN_SIGNERS else None,
     )
 
 
@@ -146,19 +145,6 @@ def only_one(new: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
     gain = both["accuracy"] - both["accuracy_base"]
     both["recognised_by"] = np.where(gain > 0, "new", "base")
     return both.loc[gain.abs() == 1, ["clip", "signer", "sign", "recognised_by"]]
-
-
-def _signer_interval(
-    gain: NDArray[np.float64], signers: NDArray[np.str_], seed: int
-) -> tuple[float, float] | None:
-    _, signer = np.unique(signers, return_inverse=True)
-    clips, gains = np.bincount(signer), np.bincount(signer, weights=gain)
-    if len(clips) < MIN_SIGNERS:
-        return None
-    sample = np.random.default_rng(seed).integers(len(clips), size=(RESAMPLES, len(clips)))
-    means = gains[sample].sum(axis=1) / clips[sample].sum(axis=1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def _count(number: int, what: str) -> str:

@@ -222,7 +222,7 @@ def _metrics(name: str, answers: pd.DataFrame) -> dict[str, object]:
     }
     if interval := over_signers(accuracy.to_numpy(), by_clip["signer"].to_numpy(str)):
         row["95 % over signers"] = f"{interval[0]:.4f} to {interval[1]:.4f}"
-    measured = metrics(table_predictions(answers, answers.attrs["signs"]), "")
+    measured = metrics(table_predictions(answers, answers.attrs["signs"]))
     shown = ("f1", "precision", "recall", "accuracy_top5", "loss", "ece")
     return row | {key: measured[key] for key in shown if key in measured}
 

@@ -185,7 +185,7 @@ def test_tables_agree_with_the_metrics(synthetic_store):
         assert pooled == pytest.approx(evaluation.metrics["accuracy"])
         assert ((table["low"] <= table["accuracy"]) & (table["accuracy"] <= table["high"])).all()
     assert evaluation.tables["intervals"]["over"].tolist() == ["clips", "signers"]
-    assert metrics(evaluation.predictions, "test/")["test/mrr"] == evaluation.metrics["mrr"]
+    assert metrics(evaluation.predictions)["mrr"] == evaluation.metrics["mrr"]
 
 
 def test_examples_are_clips_of_both_signs_by_the_same_signer(synthetic_store):

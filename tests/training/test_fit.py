@@ -172,7 +172,7 @@ def test_the_kept_recognizer_is_the_one_that_was_validated(ema, run):
     data = done.data
     predictions = predict_batches(kept, data.batches(data.split.val), data.store.signers)
     validated = done.history["val/loss"][done.fitted.kept_epoch]
-    assert metrics(predictions, "")["loss"] == pytest.approx(validated, rel=1e-5)
+    assert metrics(predictions)["loss"] == pytest.approx(validated, rel=1e-5)
 
 
 def test_the_epoch_may_be_chosen_by_the_smoothed_loss(run):

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from asl import pictures
 from asl.clips.drawing import draw_strip
 from asl.clips.store import ClipStore
-from asl.pictures import as_base64, with_literal_texts
 from asl.report_page import report_page
 
 PALE, DARK, SECOND, GREY = "#9ecae1", "#3182bd", "#e6550d", "#969696"
@@ -66,7 +66,7 @@ def render(title: str, claim: str, facts: Mapping[str, str], sections: Sequence[
     """
     return report_page(
         TEMPLATE,
-        picture=_picture,
+        picture=pictures.as_base64,
         shown=SHOWN_ROWS,
         title=title,
         claim=claim,
@@ -80,7 +80,7 @@ def strip(store: ClipStore, row: int, caption: str) -> Strip:
     figure = Figure(figsize=(_STRIP_FRAMES * _STRIP_INCHES, _STRIP_INCHES), dpi=110)
     axes = figure.add_axes((0, 0, 1, 1))
     draw_strip(axes, store.read(row), store.layout, _STRIP_FRAMES)
-    return Strip(caption, as_base64(figure))
+    return Strip(caption, pictures.as_base64(figure))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -125,10 +125,5 @@ def counted(number: int, what: str) -> str:
 
 
 def shortened(name: str) -> str:
-    """The name on one line, cut where it is too long for a figure."""
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-
-
-def _picture(figure: Figure) -> str:
-    return as_base64(with_literal_texts(figure))
+    """The name as a figure has room for it."""
+    return pictures.shortened(name, _LONGEST)
