@@ -38,6 +38,11 @@ def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
     return UserError(f"{key}={value}: choose from {', '.join(str(choice) for choice in choices)}")
 
 
+def first_line(error: object) -> str:
+    """The beginning of what an error says, which may be pages; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def disk_failure(error: BaseException) -> str | None:
     """One sentence for an error of a disk (full, read-only, gone) or of a path; else None."""
     for cause in _causes(error):

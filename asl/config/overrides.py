@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 from hydra.errors import HydraException, OverrideParseException
 
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 
 # What version 0.1 called choices and keys; understood for one version more.
 RENAMED_CHOICES = {
@@ -73,7 +73,7 @@ def _parse(text: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(text)
     except (OverrideParseException, HydraException) as error:
-        raise UserError(f"{text}: is no override ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{text}: is no override ({first_line(error)})") from error
     value = parsed.value()
     if isinstance(value, ChoiceSweep):
         value = [str(item) for item in value.list]

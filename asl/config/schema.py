@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, Val
 
 from asl.clips.columns import ColumnChoice
 from asl.clips.empty_frames import EmptyFrames
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.signatures import faults as call_faults
 from asl.targets import PLACES, TARGET, locate
 from asl.training.regularization import Regularization
@@ -254,7 +254,7 @@ def checked(cfg: DictConfig, scalars: type[BaseModel] = RunSettings) -> dict[str
             ),
         )
     except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        raise UserError(first_line(error)) from error
     if found := list(faults(plain, scalars)):
         raise UserError("\n".join(found))
     return plain

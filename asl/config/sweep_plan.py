@@ -23,7 +23,7 @@ from asl.config.overrides import (
     with_current_names,
 )
 from asl.config.plan import run_plan
-from asl.errors import UserError, unknown
+from asl.errors import UserError, first_line, unknown
 from asl.paths import CONF
 from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import NOT_A_CHOICE, RunPlan, variation
@@ -260,7 +260,7 @@ def _check_keys(overrides: tuple[str, ...], values: Values, folders: Sequence[Pa
     try:
         cfg = compose("train", [*overrides, *(format_override(*item) for item in groups.items())])
     except (HydraException, UnknownKeyError) as error:  # what was typed is composed already
-        raise UserError(f"sweep.fixed: {str(error).splitlines()[0]}") from None
+        raise UserError(f"sweep.fixed: {first_line(error)}") from None
     for key in values.keys() - groups.keys():
         parent, _, leaf = key.rpartition(".")
         node = OmegaConf.select(cfg, parent) if parent else cfg

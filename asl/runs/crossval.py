@@ -23,7 +23,7 @@ from asl.addresses import without_passwords
 from asl.clips import splits
 from asl.clips.split import CHOSEN_ON_TEST, NOT_INDEPENDENT, SIGNER, Split, SplitKind
 from asl.clips.store import ClipStore
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.evaluation.crossval import column_table, fold_table, signer_table, summary
 from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import RENAMED_IN_CONFIGS, RunPlan, digest, variation
@@ -373,8 +373,7 @@ def _outcome(job: Job, parent: str, tracker: Tracker) -> float | str:
         else:
             run = train(job.plan, tracker, parent=parent, store=store)
     except Exception as error:  # its run has the traceback; the others continue
-        first_line = (str(error).splitlines() or [""])[0]
-        return f"{type(error).__name__}: {without_passwords(first_line)}"
+        return f"{type(error).__name__}: {without_passwords(first_line(error))}"
     return run.metrics["test/accuracy"]
 
 

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.terminal import encodable
 
 LABELS = "labels.json"
@@ -114,4 +114,4 @@ def _json(where: str, text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: is no JSON ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{where}: is no JSON ({first_line(error)})") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.native import silent_stderr
 
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -71,10 +71,9 @@ def load_all(path: str | Path, threads: int = 1, signature: str = RECOGNISE) -> 
         with silent_stderr():
             run(inputs=np.full((fixed or 1, landmarks, channels), np.nan, np.float32))["outputs"]
     except Exception as error:  # the file may be anybody's, and damaged
-        reason = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"{path}: not a TFLite file with the signature serving_default: "
-            f"inputs [n, N, C] -> outputs [signs] ({reason})"
+            f"inputs [n, N, C] -> outputs [signs] ({first_line(error)})"
         ) from error
 
     def describe(clip: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from asl.addresses import without_passwords
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.sweeps.optuna_private import storage_of
 
 Direction = Literal["maximize", "minimize"]
@@ -101,7 +101,7 @@ def open_storage(url: str, create: bool = True) -> RDBStorage:
             "(pip install 'psycopg[binary]' for postgresql+psycopg://, pymysql for mysql+pymysql://)"
         ) from None
     except Exception as error:  # SQLAlchemy's are many, and quote the address
-        reason = without_passwords((str(error).splitlines() or [""])[0])
+        reason = without_passwords(first_line(error))
         raise UserError(f"{where}: can't be opened ({reason})") from None
 
 

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import TrialState
 
 from asl.addresses import without_passwords
+from asl.errors import first_line
 from asl.sweeps.optuna_private import heartbeat
 from asl.sweeps.queue import (
     CRASHED,
@@ -80,8 +81,8 @@ def _run_trial(study: optuna.Study, attempt: Attempt, objective: Objective) -> N
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise KeyboardInterrupt from None
     except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        trial.set_user_attr(ERROR, f"{type(error).__name__}: {without_passwords(first_line)}")
+        what = without_passwords(first_line(error))
+        trial.set_user_attr(ERROR, f"{type(error).__name__}: {what}")
         trial.set_user_attr(END, CRASHED)
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return

@@ -16,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, event
 
 from asl.addresses import without_passwords
-from asl.errors import UserError
-from asl.tracking.address import LOCKED_SECONDS, Address, address
+from asl.errors import UserError, first_line
+from asl.tracking.address import LOCKED_SECONDS, Address, address, lock_folder
 from asl.tracking.lock import end_killed_runs
 
 # A failing database is raised, too; MLflow would print its traceback before. A filter, because
@@ -52,6 +52,11 @@ class Tracker:
     work: Path
     artifacts: Path | None
 
+    @property
+    def locks(self) -> Path:
+        """Where the locks of its runs are."""
+        return lock_folder(self.client.tracking_uri, self.experiment_id, self.work)
+
     def folder(self, run_id: str) -> Path:
         """Where files of a run go that is not finished.
 
@@ -84,7 +89,7 @@ def open_tracker(tracking: Mapping[str, str] | None = None) -> Tracker:
             client = MlflowClient(tracking_uri=place.client_uri)
             experiment_id = _experiment(client, place)
     except (MlflowException, OSError) as error:
-        sentence = f"tracking.uri={place.uri}: can't be opened ({str(error).splitlines()[0]})"
+        sentence = f"tracking.uri={place.uri}: can't be opened ({first_line(error)})"
         raise UserError(without_passwords(sentence)) from None
     end_killed_runs(client, experiment_id, place.work)
     artifacts = place.folder / "artifacts" if place.database else None

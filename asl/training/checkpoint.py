@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.files import replacing
 from asl.recognizer.build import build_recognizer
 from asl.recognizer.recognizer import Recognizer
@@ -58,9 +58,8 @@ def load_recognizer(path: Path) -> Recognizer:
     except UserError as error:
         raise UserError(f"checkpoint={path}: {error}") from error
     except Exception as error:  # its description may hold anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"checkpoint={path}: not a checkpoint of this workbench ({reason})"
+            f"checkpoint={path}: not a checkpoint of this workbench ({first_line(error)})"
         ) from error
     return recognizer.eval()
 

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from asl.clips.datamodule import ClipDataModule
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.training.callbacks import (
     AfterEpoch,
     AveragedWeights,
@@ -130,7 +130,7 @@ def fit(
         )
     except MisconfigurationException as error:  # a device that is not there, say
         asked = f"trainer.accelerator={settings.get('accelerator')}"
-        raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{asked}: {first_line(error)}") from error
     start = time.perf_counter()
     lightning.fit(
         classifier,

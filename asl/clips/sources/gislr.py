@@ -22,7 +22,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from asl.clips.sources.base import MAX_FRAMES, BadClip, Entry, Listing, Problem, Reading
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 
 TRAIN_CSV = "train.csv"
@@ -210,7 +210,7 @@ def _read_train_csv(path: Path) -> tuple[list[Entry], dict[str, list[str]]]:
     except KeyError as error:
         raise UserError(f"{path}: must have the columns {', '.join(columns)}, once each") from error
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: is not a csv file ({_first_line(error)})") from error
+        raise UserError(f"{path}: is not a csv file ({first_line(error)})") from error
     rows = [Entry(*row) for row in zip(*(table[c].to_pylist() for c in columns), strict=True)]
     texts = {n: [b.decode("utf-8", "replace") for b in table[n].to_pylist()] for n in further}
     return rows, texts
@@ -281,7 +281,7 @@ def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
     except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError) as error:
         if getattr(error, "errno", None):  # a fault of the disk or the system
             raise
-        raise BadClip(path, f"is not a readable parquet file ({_first_line(error)})") from error
+        raise BadClip(path, f"is not a readable parquet file ({first_line(error)})") from error
 
 
 def _columns(path: Path, parquet: pq.ParquetFile, names: list[str]) -> pa.Table:
@@ -464,7 +464,3 @@ def _place_rows(path: Path, table: pa.Table) -> Reading:
     backwards = (np.diff(rank[by_landmark]) < 0) & same
     note = "frames out of order, read in the order of their numbers" if backwards.any() else ""
     return Reading(clip.reshape(-1, _SIZE, 3), note)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

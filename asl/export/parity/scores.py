@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from asl.clips.store import ClipStore
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.runtime.litert import Predictor, load
 from asl.workers import cores, process_pool
 
@@ -76,6 +76,6 @@ def _outputs(predictor: Predictor, model: Path, store: ClipStore, rows: np.ndarr
             outputs.append(predictor(store.read(row)))
         except (ValueError, RuntimeError) as error:
             # Not the name from the table of clips, which would import pandas.
-            reason = (str(error).splitlines() or [""])[0]
-            raise UserError(f"model={model}: clip {row} of {store.directory}: {reason}") from None
+            where = f"model={model}: clip {row} of {store.directory}"
+            raise UserError(f"{where}: {first_line(error)}") from None
     return np.stack(outputs)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from asl.errors import first_line
 from asl.export.passes.flatbuffer import float32_values, operator_names, pack, parse
 from asl.export.passes.float16 import MIN_VALUES
 from asl.native import silent_stderr
@@ -64,8 +65,8 @@ def to_int8(model: Any, clips: Sequence[np.ndarray]) -> Any:
             )
             quantized = quantizer.quantize(ranges, enable_progress_report=False).quantized_model
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise NotQuantizedError(f"ai-edge-quantizer refuses its graph: {reason}") from error
+            reason = f"ai-edge-quantizer refuses its graph: {first_line(error)}"
+            raise NotQuantizedError(reason) from error
     return parse(bytes(quantized))
 
 

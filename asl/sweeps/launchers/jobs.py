@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import submitit
 
-from asl.errors import UserError
+from asl.errors import UserError, first_line
 from asl.sweeps.launchers.processes import interrupt_on_termination
 
 _POLL_SECONDS = 5  # between looks at the queue
@@ -47,9 +47,8 @@ class Jobs:
             self._executor.update_parameters(**{**_DEFAULTS, **options})
             self._jobs = [self._submit(number) for number in range(count)]
         except (RuntimeError, NameError, TypeError, ValueError, OSError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
             key = "sweep.launcher_options" if isinstance(error, NameError) else "sweep.launcher"
-            raise UserError(f"{key}: {first}") from None
+            raise UserError(f"{key}: {first_line(error)}") from None
         self._started = count
 
     def running(self) -> bool:
