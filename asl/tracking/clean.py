@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asl.errors import UserError
-from asl.tracking.address import lock_folder
 from asl.tracking.find import find_runs
 from asl.tracking.found import CHECKPOINT_REMOVED, CHOOSING_METRICS, FoundRun
 from asl.tracking.lock import lock_name, run_lock
@@ -69,10 +68,9 @@ def remove(tracker: Tracker, checkpoints: Sequence[Removable]) -> None:
         UserError: another process works on one of the runs.
         OSError: files cannot be removed; the same call goes on.
     """
-    locks = lock_folder(tracker.client.tracking_uri, tracker.experiment_id, tracker.work)
     for each in checkpoints:
         run = tracker.client.get_run(each.run.run_id)
-        with run_lock(locks, lock_name(run), each.run.name):
+        with run_lock(tracker.locks, lock_name(run), each.run.name):
             tracker.client.set_tag(each.run.run_id, CHECKPOINT_REMOVED, each.reason)
             for folder in filter(Path.exists, each.folders):
                 shutil.rmtree(folder)

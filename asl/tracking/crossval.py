@@ -78,7 +78,7 @@ def record_crossval(
         clips: a row a clip and seed.
         metrics: of all of it.
     """
-    log_metrics(run, dict(metrics))
+    log_metrics(run, metrics)
     record_table(run, folds, "folds.csv")
     record_table(run, signers, "per_signer.csv")
     if len(columns):

@@ -19,7 +19,7 @@ from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.pictures import with_literal_texts
 from asl.tracking.inputs import record_inputs
-from asl.tracking.run import TrackedRun
+from asl.tracking.run import TrackedRun, closed_run
 from asl.tracking.store import Tracker
 
 PRUNED = "pruned"  # tag of a run that was given up early, and why
@@ -32,7 +32,7 @@ def record_params(run: TrackedRun, params: Mapping[str, Any]) -> None:
     run.client.log_batch(run.id, params=fresh)
 
 
-def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> None:
+def log_metrics(run: TrackedRun, metrics: Mapping[str, float], step: int = 0) -> None:
     """Log metrics at one step, in one request."""
     now = int(time.time() * 1000)
     batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
@@ -41,9 +41,7 @@ def log_metrics(run: TrackedRun, metrics: dict[str, float], step: int = 0) -> No
 
 def record_metrics(tracker: Tracker, run_id: str, metrics: Mapping[str, float]) -> None:
     """Log metrics of a run that is not open here."""
-    now = int(time.time() * 1000)
-    batch = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
-    tracker.client.log_batch(run_id, metrics=batch)
+    log_metrics(closed_run(tracker, run_id), metrics)
 
 
 def record_start(
@@ -95,16 +93,15 @@ def remove_tag(run: TrackedRun, name: str) -> None:
     run.client.delete_tag(run.id, name)
 
 
-def record_export(tracker: Tracker, run_id: str, files: Sequence[Path]) -> None:
-    """Log files that an export wrote under the run that was exported."""
-    for file in files:
-        tracker.client.log_artifact(run_id, str(file), "export")
-
-
 def record_files(run: TrackedRun, files: Sequence[Path], folder: str) -> None:
-    """Log files as artifacts of an open run."""
+    """Log files as artifacts."""
     for file in files:
         run.client.log_artifact(run.id, str(file), folder)
+
+
+def record_export(tracker: Tracker, run_id: str, files: Sequence[Path]) -> None:
+    """Log exported files under their run."""
+    record_files(closed_run(tracker, run_id), files, "export")
 
 
 def _environment() -> dict[str, Any]:

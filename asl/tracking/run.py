@@ -13,7 +13,6 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from asl.addresses import without_passwords
 from asl.errors import UserError
-from asl.tracking.address import lock_folder
 from asl.tracking.lock import LOCK_TAG, lock_name, run_lock
 from asl.tracking.store import Tracker
 
@@ -54,8 +53,7 @@ def tracked_run(
     client = tracker.client
     known = client.get_run(resume) if resume else None
     lock = lock_name(known)
-    folder = lock_folder(client.tracking_uri, tracker.experiment_id, tracker.work)
-    with run_lock(folder, lock, f"resume={name}"):
+    with run_lock(tracker.locks, lock, f"resume={name}"):
         run = _reopened(client, known) if known else create_run(tracker, name, tags, parent, lock)
         run_id = run.info.run_id
         tracked = TrackedRun(client, run_id, run.info.run_name or name, tracker.folder(run_id))
@@ -86,7 +84,7 @@ def _end_unfinished(run: TrackedRun, status: str, why: str) -> None:
             run.client.log_text(run.id, without_passwords(why), "traceback.txt")
 
 
-def closed_run(tracker: Tracker, run_id: str, name: str) -> TrackedRun:
+def closed_run(tracker: Tracker, run_id: str, name: str = "") -> TrackedRun:
     """A run that has ended, to record more of it."""
     return TrackedRun(tracker.client, run_id, name, tracker.work / run_id)
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from asl.tracking.address import lock_folder
 from asl.tracking.find import children, tagged
 from asl.tracking.found import FoundRun
 from asl.tracking.lock import run_lock
@@ -56,8 +55,7 @@ def open_parent(
 
 def sweep_lock(tracker: Tracker, name: str) -> AbstractContextManager[None]:
     """Holds the lock of a sweep's run, together with the other processes of the sweep."""
-    folder = lock_folder(tracker.client.tracking_uri, tracker.experiment_id, tracker.work)
-    return run_lock(folder, _lock_name(name), shared=True)
+    return run_lock(tracker.locks, _lock_name(name), shared=True)
 
 
 def _lock_name(name: str) -> str:
@@ -121,7 +119,7 @@ def record_sweep(
     """
     if len(table):
         record_table(parent, table, "trials.csv")
-    log_metrics(parent, dict(metrics), step=len(table))
+    log_metrics(parent, metrics, step=len(table))
     for name, value in tags.items():
         parent.client.set_tag(parent.id, name, str(value))
     if text:
