@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from asl.addresses import without_passwords
 from asl.terminal import printable
@@ -36,6 +36,12 @@ class UserError(ValueError):
 def unknown(key: str, value: object, choices: Iterable[object]) -> UserError:
     """The error for a value that is none of the choices, which it lists."""
     return UserError(f"{key}={value}: choose from {', '.join(str(choice) for choice in choices)}")
+
+
+def check_choice(key: str, value: object, choices: Collection[object]) -> None:
+    """Raises UserError, with `unknown`'s sentence, unless the value is one of the choices."""
+    if value not in choices:
+        raise unknown(key, value, choices)
 
 
 def first_line(error: object) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise, product
 
-from asl.errors import unknown
+from asl.errors import check_choice
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,7 @@ def layout(name: str) -> Layout:
     Raises:
         UserError: there is none.
     """
-    if name not in LAYOUTS:
-        raise unknown("layout", name, LAYOUTS)
+    check_choice("layout", name, LAYOUTS)
     return LAYOUTS[name]
 
 
@@ -175,8 +174,7 @@ def landmark_set(name: str) -> LandmarkSet:
     Raises:
         UserError: there is none.
     """
-    if name not in LANDMARK_SETS:
-        raise unknown("landmarks", name, LANDMARK_SETS)
+    check_choice("landmarks", name, LANDMARK_SETS)
     return LANDMARK_SETS[name]
 
 

@@ -22,7 +22,7 @@ from asl.clips.shards import REFUSE_ODD, Packing, Shard, ShardTask, remove_tempo
 from asl.clips.sources.base import Listing, Problem, Source, is_text
 from asl.clips.store import FORMAT, SHARDS, ClipStore, is_store, read_manifest
 from asl.clips.store_writer import Index, make_index, write_index, writing
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.landmarks import LANDMARK_SETS, landmark_set
 
 OnProblem = Literal["skip", "fail"]
@@ -63,10 +63,8 @@ def prepare(
             `on_problem="fail"`, or the store's folder cannot be written or holds other files.
     """
     store_dir, start = Path(store_dir), time.perf_counter()
-    if dtype not in get_args(Dtype):
-        raise unknown("data.dtype", dtype, get_args(Dtype))
-    if on_problem not in get_args(OnProblem):
-        raise unknown("data.on_problem", on_problem, get_args(OnProblem))
+    check_choice("data.dtype", dtype, get_args(Dtype))
+    check_choice("data.on_problem", on_problem, get_args(OnProblem))
     settings = {
         "format": FORMAT,
         "layout": source.layout,
@@ -154,8 +152,7 @@ def _index(
 
 def _rows_to_keep(layout: str, keep: str) -> list[int] | None:
     fitting = [name for name, some in LANDMARK_SETS.items() if some.layout.name == layout]
-    if keep not in ("all", *fitting):
-        raise unknown("data.keep", keep, ["all", *fitting])
+    check_choice("data.keep", keep, ["all", *fitting])
     return None if keep == "all" else list(landmark_set(keep).indices)
 
 

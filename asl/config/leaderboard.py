@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from asl.config.compose import compose
 from asl.config.overrides import parse_overrides
 from asl.config.plan import choices, run_plan
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.evaluation.baselines import BASELINES
 from asl.paths import raw_data
 from asl.runs.leaderboard import Entry
@@ -70,6 +70,5 @@ def _chosen(
     """The names under a key; raises UserError for one that is not known."""
     names = list(default if settings[key] is None else settings[key])
     for name in names:
-        if name not in known:
-            raise unknown(key, name, known)
+        check_choice(key, name, known)
     return names

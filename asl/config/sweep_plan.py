@@ -23,7 +23,7 @@ from asl.config.overrides import (
     with_current_names,
 )
 from asl.config.plan import run_plan
-from asl.errors import UserError, first_line, unknown
+from asl.errors import UserError, check_choice, first_line
 from asl.paths import CONF
 from asl.runs.data import check_trainable, make_split, open_store
 from asl.runs.plan import NOT_A_CHOICE, RunPlan, variation
@@ -250,8 +250,7 @@ def _check_group(parameter: Parameter, folders: Sequence[Path]) -> None:
     if not isinstance(parameter, Choice):
         raise UserError(f"{where}: is a group; give it choices of {', '.join(choices)}")
     for choice in parameter.choices:
-        if choice not in choices:
-            raise unknown(where, choice, choices)
+        check_choice(where, choice, choices)
 
 
 def _check_keys(overrides: tuple[str, ...], values: Values, folders: Sequence[Path]) -> None:

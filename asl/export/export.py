@@ -17,7 +17,7 @@ import torch
 
 from asl.clips.split import Split
 from asl.clips.store import ClipStore
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.export import ExportError
 from asl.export.calibration import Labelled, fit_answers
 from asl.export.onnx.convert import ExportedForward, to_onnx
@@ -121,8 +121,7 @@ def export(
     """
     check_installed()
     for variant in variants:
-        if variant not in VARIANTS:
-            raise unknown("export.variants", variant, list(VARIANTS))
+        check_choice("export.variants", variant, VARIANTS)
     part = None
     if clips is None and data is not None:
         part, clips = _clips_of(*data, most)

@@ -12,7 +12,7 @@ import torch
 from asl.clips.datamodule import ClipDataModule
 from asl.clips.split import Split
 from asl.clips.store import ClipStore
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.evaluation.baselines import BASELINES
 from asl.evaluation.predictions import Predictions, per_clip
 from asl.recognizer.build import build_recognizer
@@ -51,8 +51,7 @@ def crossval_baseline(
         UserError: there is no such baseline, the split has no folds, or clips are not resampled to
             evenly many steps.
     """
-    if name not in BASELINES:
-        raise unknown("baselines", name, BASELINES)
+    check_choice("baselines", name, BASELINES)
     tracker = tracker or open_tracker(plan.tracking)
     store = open_store(plan.data)
     protocol = protocol_of(plan, store, folds, seeds=1)

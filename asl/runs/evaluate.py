@@ -12,7 +12,7 @@ from asl.clips.datamodule import ClipDataModule
 from asl.clips.split import Split
 from asl.clips.splits import whole
 from asl.clips.store import ClipStore
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.evaluation.evaluate import Evaluation, evaluate
 from asl.evaluation.predictions import Predictions, predict_batches
 from asl.export.parity.scores import tflite_outputs
@@ -195,8 +195,7 @@ def evaluate_file(
 
 def check_part(part: str) -> None:
     """Raises UserError unless this is a part of a split."""
-    if part not in PARTS:
-        raise unknown("part", part, PARTS)
+    check_choice("part", part, PARTS)
 
 
 def write_evaluation(measured: PartEvaluation, report: str, directory: Path | None = None) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asl.errors import UserError, disk_failure, unknown
+from asl.errors import UserError, check_choice, disk_failure
 from asl.export.requirements import check_installed
 from asl.export.submission import SUBMISSION, write_submission
 from asl.paths import PROJECT, as_file_name
@@ -88,8 +88,7 @@ def export_run(
             packages for exporting are absent.
         ExportError: the conversion or a verification failed.
     """
-    if champion not in CHAMPION:
-        raise unknown("export.champion", champion, CHAMPION)
+    check_choice("export.champion", champion, CHAMPION)
     check_installed()
     from asl.export.export import REPORTS, export  # needs those packages
 

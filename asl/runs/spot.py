@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.files import replacing
 from asl.runtime.annotations import Spotted, as_csv, as_eaf, as_json
 from asl.runtime.clips import RATE
@@ -100,8 +100,7 @@ def _check(window: float | None, threshold: float, fps: float, forms: Sequence[s
     if not 0 < fps < MOST_FPS:
         raise UserError(f"--fps={fps:g}: choose a number above 0 and below {MOST_FPS}")
     for form in forms:
-        if form not in FORMS:
-            raise unknown("--format", form, FORMS)
+        check_choice("--format", form, FORMS)
 
 
 def _check_names(recordings: Sequence[Path], out: Path) -> None:

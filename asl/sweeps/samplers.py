@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna import pruners, samplers
 
-from asl.errors import UserError, unknown
+from asl.errors import UserError, check_choice
 from asl.sweeps.space import Choice, Space
 
 
@@ -52,8 +52,7 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> samplers.B
     Raises:
         UserError: there is no such sampler, or it has no such option.
     """
-    if name not in SAMPLERS:
-        raise unknown("sweep.sampler", name, SAMPLERS)
+    check_choice("sweep.sampler", name, SAMPLERS)
     make, defaults = SAMPLERS[name]
     _check_options("sweep.sampler_options", name, make, options)
     return make(**{**defaults, **options, "seed": seed})
@@ -72,8 +71,7 @@ def make_pruner(name: str, options: Mapping[str, Any], epochs: int) -> pruners.B
     """
     if name == "none":
         return pruners.NopPruner()
-    if name not in PRUNERS:
-        raise unknown("sweep.pruner", name, PRUNERS)
+    check_choice("sweep.pruner", name, PRUNERS)
     make, defaults = PRUNERS[name]
     _check_options("sweep.pruner_options", name, make, options)
     if name == "threshold" and not {"lower", "upper"} & set(options):
