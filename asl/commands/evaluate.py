@@ -1,6 +1,6 @@
 """asl evaluate: a run's kept epoch, or a .tflite, on a split: metrics, tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +25,21 @@ def main(arguments: Sequence[str]) -> None:
 
 def _evaluate(cfg: DictConfig) -> None:
     from asl.evaluation.report import text_report
-    from asl.runs.evaluate import record_evaluation, write_evaluation
+    from asl.runs.evaluate import check_part, record_evaluation, write_evaluation
     from asl.tracking.store import open_tracker
 
     if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
             "evaluate needs run=RUN_ID (or run=best), or model=FILE.tflite, and not both"
         )
-    measured = _of_run(cfg) if cfg.tflite is None else _of_file(cfg)
+    check_part(cfg.part)
+    options = checked(cfg, EvaluateSettings)["evaluate"]
+    directory = Path(options["dir"]) if options["dir"] else None
+    signs = {key: options[key] for key in ("signs", "unknown_signs")}
+    measured = _of_run(cfg, signs) if cfg.tflite is None else _of_file(cfg, signs)
     report = text_report(
         measured.evaluation, measured.part, measured.split, measured.seen, measured.unknown
     )
-    directory = Path(cfg.evaluate.dir) if cfg.evaluate.dir else None
     directory = write_evaluation(measured, report, directory)
     print(printable(report))
     run_id = record_evaluation(measured, report, open_tracker(plain(cfg.tracking)))
@@ -44,31 +47,23 @@ def _evaluate(cfg: DictConfig) -> None:
     print(f"evaluation: {directory}")
 
 
-def _of_run(cfg: DictConfig) -> "PartEvaluation":
-    from asl.runs.evaluate import check_part, evaluate_run
+def _of_run(cfg: DictConfig, signs: Mapping[str, Any]) -> "PartEvaluation":
+    from asl.runs.evaluate import evaluate_run
     from asl.runs.load import load_run
     from asl.tracking.store import open_tracker
 
-    check_part(cfg.part)
     if cfg.evaluate.labels is not None:
         raise UserError(f"evaluate.labels={cfg.evaluate.labels}: a run knows its signs; drop it")
     loaded = load_run(cfg.run, open_tracker(plain(cfg.tracking)), **best_among(cfg))
-    return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg), **_sign_options(cfg))
+    return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg), **signs)
 
 
-def _of_file(cfg: DictConfig) -> "PartEvaluation":
-    from asl.runs.evaluate import check_part, evaluate_file
+def _of_file(cfg: DictConfig, signs: Mapping[str, Any]) -> "PartEvaluation":
+    from asl.runs.evaluate import evaluate_file
 
-    check_part(cfg.part)
     data, split = chosen_data(cfg), chosen_split(cfg)
     if data is None or split is None:
         missing = "data=…" if data is None else "split=whole for all of them, or split=…"
         raise UserError(f"model={cfg.tflite}: name the clips to measure on: {missing}")
-    options = _sign_options(cfg) | {"labels": cfg.evaluate.labels}
-    return evaluate_file(Path(cfg.tflite), cfg.part, data, split, **options)
-
-
-def _sign_options(cfg: DictConfig) -> dict[str, Any]:
-    """How signs are matched whose names differ, or that the recognizer does not know."""
-    options = checked(cfg, EvaluateSettings)["evaluate"]
-    return {"signs": options["signs"], "unknown_signs": options["unknown_signs"]}
+    labels = cfg.evaluate.labels
+    return evaluate_file(Path(cfg.tflite), cfg.part, data, split, labels=labels, **signs)
