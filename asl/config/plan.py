@@ -150,11 +150,6 @@ def _is_choice(override: Override) -> bool:
     return not override.below((*NOT_A_CHOICE, *_COMMAND_KEYS)) and override.key != "experiment"
 
 
-def groups(command: str = "train") -> list[str]:
-    """The config groups that a command has choices in."""
-    return [str(name) for name in compose(command).hydra.runtime.choices if _is_group(str(name))]
-
-
 def choices(group: str) -> list[str]:
     """The choices in a group of conf/, or the studies of experiments/."""
     folder = EXPERIMENTS if group == "experiment" else CONF / group

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from asl.recognizer.layers.unit import unit
 
-FEATURES = ("energy", "length", "nearest")
-
 SHORTEST = 1e-6
 """Added to a length before its logarithm."""
 
@@ -44,7 +42,7 @@ class Rejection(nn.Module):
 
 
 def rejection_features(logits: Tensor, centred: Tensor, prototypes: Tensor) -> Tensor:
-    """`FEATURES` of clips, `[B, 3]`; as for `Rejection`."""
+    """Energy, length and nearest of clips, `[B, 3]`; as for `Rejection`."""
     highest = logits.amax(-1, keepdim=True)
     energy = highest + (logits - highest).exp().sum(-1, keepdim=True).log()
     length = (centred.square().sum(-1, keepdim=True).sqrt() + SHORTEST).log()

@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -31,14 +30,8 @@ _POLL_SECONDS = 0.5
 _ADDRESSES = "ASL_SWEEP_ADDRESSES"  # in a job's environment: they may hold passwords
 
 
-def run_sweep(
-    plan: SweepPlan,
-    store: ClipStore,
-    split: Split,
-    command: str,
-    show: Callable[[str], None] = print,
-) -> None:
-    """Run trials until the study has its total, then train and test its best values.
+def run_sweep(plan: SweepPlan, store: ClipStore, split: Split, command: str) -> None:
+    """Run trials until the study has its total, then train and test its best values; print them.
 
     An interrupted sweep resumes with the same plan: its finished trials count, interrupted ones
     are run again with the same values.
@@ -48,23 +41,17 @@ def run_sweep(
         store: its clips.
         split: of the clips.
         command: by which the user resumes it.
-        show: receives the results, also of a sweep that is interrupted or fails.
 
     Raises:
         UserError: there is another study of this name, or too many trials crashed.
     """
     tracker = open_tracker(plan.tracking)
     with sweep_lock(tracker, plan.address.name):
-        _run_sweep(plan, store, split, command, show, tracker)
+        _run_sweep(plan, store, split, command, tracker)
 
 
 def _run_sweep(
-    plan: SweepPlan,
-    store: ClipStore,
-    split: Split,
-    command: str,
-    show: Callable[[str], None],
-    tracker: Tracker,
+    plan: SweepPlan, store: ClipStore, split: Split, command: str, tracker: Tracker
 ) -> None:
     study = open_study(plan, tracker.work)
     parent = open_parent(plan, study, store, split, tracker)
@@ -85,8 +72,8 @@ def _run_sweep(
         raise
     finally:
         try:
-            if results := record.finish():
-                show(results)
+            if results := record.finish():  # also of a sweep that is interrupted or fails
+                print(results)
         finally:
             end_parent(parent, status)
 

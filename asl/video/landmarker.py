@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from asl.landmarks import MEDIAPIPE_HOLISTIC
-from asl.video import hands, models
+from asl.video import hands
 from asl.video.face import FaceTracker
 from asl.video.hands import HandTracker
 from asl.video.models import Model
@@ -24,16 +23,13 @@ class Landmarker:
 
     It follows the person, so each video needs a landmarker of its own, or `reset` before it.
 
-    Args:
-        folder: of the models.
-
     Raises:
         UserError: a model is missing or another one.
     """
 
-    def __init__(self, folder: Path = models.FOLDER) -> None:
+    def __init__(self) -> None:
         def some(*names: str) -> list[Model]:
-            return [Model(name, folder) for name in names]
+            return [Model(name) for name in names]
 
         self._pose_models = some("pose_detection", "pose_landmark_full")
         # Each hand has models of its own: they run at the same time.

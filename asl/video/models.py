@@ -59,18 +59,17 @@ class Model:
     Args:
         name: of the file, without its ending.
         folder: where it lies.
-        threads: of LiteRT.
 
     Raises:
         UserError: it is not there, or not the file that MediaPipe 0.10.21 has.
     """
 
-    def __init__(self, name: str, folder: Path = FOLDER, threads: int = 1) -> None:
+    def __init__(self, name: str, folder: Path = FOLDER) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         path = str(_checked(name, folder))
         with silent_stderr():
-            self._model: Any = Interpreter(path, num_threads=threads)
+            self._model: Any = Interpreter(path, num_threads=1)
             self._model.allocate_tensors()
         self._input = self._model.get_input_details()[0]["index"]
         self._outputs = [each["index"] for each in self._model.get_output_details()]
