@@ -84,16 +84,12 @@ def _initialize(
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
     if interruptible:
-        signal.signal(signal.SIGTERM, _exit_terminated)
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         end_with_parent()
     else:
         serve_parent()
     if initializer is not None:
         initializer(*arguments)
-
-
-def _exit_terminated(number: int, frame: Any) -> None:
-    sys.exit(128 + number)
 
 
 def serve_parent() -> None:

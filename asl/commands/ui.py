@@ -57,7 +57,7 @@ def _serve(uri: str, port: int) -> int:
         env=environment,
         start_new_session=True,
     )
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         return server.wait()
     except KeyboardInterrupt:
@@ -65,10 +65,6 @@ def _serve(uri: str, port: int) -> int:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
-
-
-def _exit(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 def _free_port() -> int:

@@ -56,9 +56,10 @@ def _group_table(clips: pd.DataFrame, name: str) -> pd.DataFrame:
     """By value of a column: clips, and the accuracy's mean and deviation over seeds."""
     correct = clips["predicted"] == clips["sign"]
     by_seed = correct.groupby([clips[name], clips["seed"]]).agg(["mean", "size"])
-    return by_seed.groupby(level=0).agg(
-        clips=("size", "first"), accuracy=("mean", "mean"), deviation=("mean", _deviation)
+    table = by_seed.groupby(level=0).agg(
+        clips=("size", "first"), accuracy=("mean", "mean"), deviation=("mean", "std")
     )
+    return table.fillna({"deviation": 0.0})  # of one seed
 
 
 def summary(clips: pd.DataFrame, folds: pd.DataFrame) -> dict[str, float]:
@@ -128,10 +129,6 @@ def _difference(one: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
         "difference_error": float(differences.std()) / max(len(pairs), 1) ** 0.5,
         "pairs": len(pairs),
     }
-
-
-def _deviation(values: pd.Series) -> float:
-    return float(values.std()) if len(values) > 1 else 0.0
 
 
 def table_predictions(clips: pd.DataFrame, signs: list[str]) -> Predictions:

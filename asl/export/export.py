@@ -304,7 +304,9 @@ def _write_fixed(job: _Job) -> dict[str, Path]:
     exact = [variant for variant in job.variants if not VARIANTS[variant].quantized]
     facts = json.loads((job.folder / LABELS).read_text(encoding="utf-8"))
     facts["inputs"] = [job.frames, *facts["inputs"][1:]]
-    ends = {name: clip[: _detected(clip)] for name, clip in clips.items()}
+    ends = {
+        name: clip[: int(detected_frames(torch.from_numpy(clip)))] for name, clip in clips.items()
+    }
     reference = answers(torch_describer(job.recognizer), ends, "torch")
     with tempfile.TemporaryDirectory(dir=job.folder) as scratch:
         onnx = Path(scratch) / "model.onnx"
@@ -315,11 +317,6 @@ def _write_fixed(job: _Job) -> dict[str, Path]:
         with timed(job.report, f"verifying {variant}"):
             _verify_tflite(job, variant, path, reference, clips)
     return files
-
-
-def _detected(clip: np.ndarray) -> int:
-    """The number of frames up to the last one in which anything was detected, at least 1."""
-    return int(detected_frames(torch.from_numpy(clip)))
 
 
 def _verify_onnx(job: _Job, path: Path, reference: Answers) -> None:

@@ -117,7 +117,8 @@ def find_recipe(name: str, tracker: Tracker, data: str | None = None) -> Recipe:
     if not runs:
         raise UserError(f"run={name}: has no finished training, so nothing says how long to train")
     prefix = "crossval" if kind == "crossval" else "holdout"
-    return Recipe(source, _in_order(runs), prefix, _figures(source, runs))
+    runs.sort(key=lambda run: (int(run.params["seed"]), run.started))
+    return Recipe(source, runs, prefix, _figures(source, runs))
 
 
 def final_plan(recipe: Recipe, tracker: Tracker, epochs: int, seed: int | None = None) -> RunPlan:
@@ -154,10 +155,6 @@ _RUNS_OF: dict[str, Callable[[FoundRun, Tracker], list[FoundRun]]] = {
     "crossval": _folds,
     "sweep": _best_of_sweep,
 }
-
-
-def _in_order(runs: Sequence[FoundRun]) -> list[FoundRun]:
-    return sorted(runs, key=lambda run: (int(run.params["seed"]), run.started))
 
 
 def _figures(source: FoundRun, runs: Sequence[FoundRun]) -> dict[str, float]:

@@ -51,7 +51,8 @@ def removable(tracker: Tracker) -> list[Removable]:
     if artifacts is None:
         raise UserError("asl clean: removes files of a store on this machine, not on a server")
     runs = find_runs(tracker)
-    kept = _registered(tracker) | _best(runs)
+    registered = {version.run_id for version in tracker.client.search_model_versions()}
+    kept = registered | _best(runs)
     found = []
     for run, reason in _not_needed(runs):
         folders = (artifacts / run.run_id / "artifacts" / CHECKPOINTS, tracker.folder(run.run_id))
@@ -92,10 +93,6 @@ def _not_needed(runs: Sequence[FoundRun]) -> Iterator[tuple[FoundRun, str]]:
 
 def _choices(run: FoundRun) -> tuple[object, ...]:
     return run.tags.get("kind"), run.comparable, frozenset(run.params.items())
-
-
-def _registered(tracker: Tracker) -> set[str]:
-    return {str(version.run_id) for version in tracker.client.search_model_versions()}
 
 
 def _best(runs: Sequence[FoundRun]) -> set[str]:

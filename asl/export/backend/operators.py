@@ -134,10 +134,6 @@ def _reshape(x: Inputs, a: Attributes) -> Tensor:
     return tf.reshape(x[0], target)
 
 
-def _squeeze(x: Inputs, a: Attributes) -> Tensor:
-    return tf.squeeze(x[0], _axes(x, a))
-
-
 def _unsqueeze(x: Inputs, a: Attributes) -> Tensor:
     axes = _axes(x, a) or []
     rank = len(x[0].shape) + len(axes)
@@ -449,7 +445,7 @@ OPERATORS: dict[str, Callable[[Inputs, Attributes], Any]] = {
     "Softmax": lambda x, a: tf.nn.softmax(x[0], a.get("axis", -1)),
     "Split": _split,
     "Sqrt": lambda x, a: tf.sqrt(x[0]),
-    "Squeeze": _squeeze,
+    "Squeeze": lambda x, a: tf.squeeze(x[0], _axes(x, a)),
     "Sub": _elementwise(tf.subtract),
     "Tanh": lambda x, a: tf.tanh(x[0]),
     "Tile": lambda x, a: tf.tile(x[0], _ints(x[1])),
