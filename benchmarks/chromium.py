@@ -153,7 +153,8 @@ class Chromium:
 
     def press(self, key: str) -> None:
         """Press and release a key that writes a letter."""
-        common = {"key": key, "text": key, "windowsVirtualKeyCode": ord(key.upper())}
+        code = ord(key.upper())
+        common: dict[str, Any] = {"key": key, "text": key, "windowsVirtualKeyCode": code}
         self("Input.dispatchKeyEvent", type="keyDown", **common)
         self("Input.dispatchKeyEvent", type="keyUp", **common)
 

@@ -23,7 +23,7 @@ from asl.runtime.litert import Describer, load_all
 def clips_of(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Every clip with its path, then the edge cases of the first hundred."""
     source = GislrSource(folder)
-    some = []
+    some: list[np.ndarray] = []
     for entry in source.listing().entries:
         clip = source.read(entry).clip
         yield entry.path, clip

@@ -92,8 +92,9 @@ def compare(python: str, path: Path, itself: bool) -> Compared:
             landmarker = Landmarker()
             results = [(_timed(landmarker, each), reference(each)) for each in pictures]
     ours, theirs = zip(*results, strict=True)
-    parts = [np.array([result[i] for result in who]) for i in (0, 1) for who in (ours, theirs)]
-    return Compared(*parts, (height, width))
+    landmarks = [np.array([found for found, _ in who]) for who in (ours, theirs)]
+    seconds = [np.array([taken for _, taken in who]) for who in (ours, theirs)]
+    return Compared(landmarks[0], landmarks[1], seconds[0], seconds[1], (height, width))
 
 
 def _timed(landmarker: Landmarker, picture: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:

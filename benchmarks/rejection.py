@@ -11,7 +11,8 @@ are likewise from the validation signers, stand below: how often they hold the t
 signers' clips. It goes on where it was interrupted; results go to docs/benchmarks.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[s
     some = stratified_sample(store, known, MOST)
     made = no_signs([store.read(int(row)) for row in some], store.sign[some])
     for kind in KINDS:
-        kinds[kind] = embed(network, folder, f"{part}-{kind}", lambda kind=kind: iter(made[kind]))
+        kinds[kind] = embed(network, folder, f"{part}-{kind}", partial(iter, made[kind]))
     return kinds
 
 
@@ -111,6 +112,9 @@ def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray
 
 # --- scores: higher for clips that are no sign ----------------------------------------------------
 
+Score = Callable[[np.ndarray], np.ndarray]
+"""Features `[clips, FEATURES]` to scores `[clips]`."""
+
 FEATURES = ("energy", "top", "length", "nearest")
 
 
@@ -123,7 +127,7 @@ def _features(embedded: Embedded, known: np.ndarray, prototypes: np.ndarray) -> 
     return np.stack([energy, highest - energy, np.log(embedded.lengths + 1e-6), nearest], axis=1)
 
 
-def _scores(val: Mapping[str, np.ndarray]) -> dict[str, object]:
+def _scores(val: Mapping[str, np.ndarray]) -> dict[str, Score]:
     """Each feature alone, and logistic regressions on several, fitted to validation clips."""
     scores = {name: _column(place) for place, name in enumerate(FEATURES)}
     made = np.concatenate([val[kind] for kind in KINDS])
@@ -133,11 +137,11 @@ def _scores(val: Mapping[str, np.ndarray]) -> dict[str, object]:
     return scores
 
 
-def _column(place: int) -> object:
+def _column(place: int) -> Score:
     return lambda values: -values[:, place]
 
 
-def _regression(signs: np.ndarray, others: np.ndarray, columns: Sequence[int]) -> object:
+def _regression(signs: np.ndarray, others: np.ndarray, columns: Sequence[int]) -> Score:
     """The regression that an export fits, on some features."""
     kinds = (torch.from_numpy(values[:, columns]) for values in (signs, others))
     weights, bias = (found.numpy() for found in logistic_regression(*kinds))

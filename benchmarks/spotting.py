@@ -50,7 +50,7 @@ class Recording(NamedTuple):
     truth: list[Segment]
 
 
-def joined(store: ClipStore, rows: Sequence[int], kind: str, seed: int) -> Recording:
+def joined(store: ClipStore, rows: np.ndarray, kind: str, seed: int) -> Recording:
     """The clips of some rows behind one another, with pauses of this kind between."""
     random = np.random.default_rng(seed)
     parts: list[np.ndarray] = []

@@ -1,7 +1,7 @@
 """Whose time it is: seconds by part, what runs within a part and is a part itself not counted."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -14,7 +14,7 @@ class Stopwatch:
     """Adds up what each part takes by itself while it runs; `start` and `stop` may alternate."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._parts = ["the rest"]
         self._since: float | None = None
 

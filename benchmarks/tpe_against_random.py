@@ -11,6 +11,7 @@ experiments/README.md.
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import matplotlib as mpl
@@ -75,7 +76,7 @@ def _search(
         raise SystemExit(status)
     study = optuna.load_study(study_name=name, storage=storage)
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return sorted(ended, key=lambda trial: trial.datetime_complete or trial.datetime_start)
+    return sorted(ended, key=lambda trial: trial.datetime_complete or datetime.min)
 
 
 def _spent(trials: Sequence[FrozenTrial]) -> int:
@@ -110,7 +111,7 @@ def _table(curves: dict[str, list[Curve]], budget: int) -> str:
 def _draw(curves: dict[str, list[Curve]], budget: int) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    grid = np.arange(budget + 1)
+    grid = range(budget + 1)
     for (method, drawn), colour in zip(curves.items(), ("#4878a8", "#c0504d"), strict=True):
         reached = np.array([[_at(curve, epochs) for epochs in grid] for curve in drawn])
         axes.plot(grid, reached.T, color=colour, alpha=0.3, linewidth=1)
