@@ -13,7 +13,7 @@ from asl.clips.sources.gislr import write_clip
 from asl.errors import UserError
 from asl.files import replacing
 from asl.landmarks import MEDIAPIPE_HOLISTIC
-from asl.terminal import printable
+from asl.runtime.printed import one_line
 from asl.video.decode import BadVideo
 from asl.video.extract import extract
 
@@ -54,9 +54,9 @@ def landmarks(
         clip = out / f"{video.stem}.parquet"
         try:
             if clip.exists():
-                echo(printable(f"{clip}: there already"))
+                echo(one_line(f"{clip}: there already"))
                 continue
-            with _progress(f"{printable(video.name)} ({number} of {len(videos)})") as advance:
+            with _progress(f"{one_line(video.name)} ({number} of {len(videos)})") as advance:
                 found = extract(video, mirror=mirror, fps=fps, advance=advance)
         except BadVideo as problem:
             problems.append(str(problem))
@@ -67,7 +67,7 @@ def landmarks(
         with replacing(clip) as file:
             write_clip(file, found.clip)
         note = f"; the video {found.note}" if found.note else ""
-        echo(printable(f"{clip}: {_seen(found.clip)}{note}"))
+        echo(one_line(f"{clip}: {_seen(found.clip)}{note}"))
     return problems
 
 

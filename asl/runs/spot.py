@@ -117,7 +117,7 @@ def _is_there(
     """Whether a file that would be written is there, which is then said."""
     there = [file for form in forms if (file := _file(recording, out, form)).exists()]
     if there:
-        echo(f"{', '.join(map(str, there))}: there already; --replace writes again")
+        echo(f"{', '.join(map(one_line, map(str, there)))}: there already; --replace writes again")
     return bool(there)
 
 

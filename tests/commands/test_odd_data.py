@@ -7,10 +7,14 @@ import contextlib
 import csv
 import io
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -315,3 +319,89 @@ def test_videos_of_nobody_are_reported(tmp_path, landmark_models):
     problems = pd.read_csv(tmp_path / "store/problems.csv")
     assert problems["reason"].str.contains("shows no person|no video|is empty|no frame").all()
     assert problems["reason"].str.contains("shows no person").sum() == -(-len(videos) // 4)
+
+
+VIDEO_NAMES = [
+    "two words", "a,b", 'say "hi"', "it's", "line\nbreak", "a\r\nb", "a\tb", "$5", r"$\frac$",
+    "100%", "[bye]", "null", "nan", "1e3", "007", "-1", "{sign}", "#1?", "=1+1", "&amp;<b>",
+    "x" * 200, "é中\u202e", "\U0001f91f\U0001f3fd", "a\x1b[2Jb",
+]  # fmt: skip
+
+
+@pytest.fixture
+def landmarker(monkeypatch):
+    """A stand-in: six frames of every video, by its name; all readers work in this process."""
+    pytest.importorskip("cv2", reason="the extra [video] is not installed")
+    from asl.runs import landmarks
+    from asl.runtime import clips, process, recognise, spotting
+    from asl.video import extract
+
+    def found(path, **_):
+        random = np.random.default_rng(list(os.fsencode(path)))
+        return extract.Extraction(random.random((6, 543, 3), np.float32), 30.0, "")
+
+    def frames(path, *_, **__):
+        return 30.0, found(path).clip
+
+    monkeypatch.setattr(extract, "extract", found)
+    monkeypatch.setattr(landmarks, "extract", found)
+    for module in (clips, spotting):
+        monkeypatch.setattr(module, "read_frames", frames)
+    served = {recognise.__name__: recognise.recognise, spotting.__name__: spotting.spot}
+    monkeypatch.setattr(process, "_lines", lambda module, request: served[module](*request))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_videos_of_odd_names_go_as_far_as_elan(tmp_path, uri, landmarker):
+    """Each name is that of a file, a sign and a signer."""
+    root, count = tmp_path / "raw", len(VIDEO_NAMES)
+    videos = []
+    for (place, sign), step in product(enumerate(VIDEO_NAMES), (1, 5, 9)):
+        signer = VIDEO_NAMES[(place + step) % count]
+        videos.append(root / signer / sign / f"{VIDEO_NAMES[place - step]}.mp4")
+        videos[-1].parent.mkdir(parents=True)
+        videos[-1].write_bytes(b"looked at by the stand-in")
+    data = ["data=video", f"data.root={root}", f"data.store={tmp_path}/store"]
+    data.append(f"data.source.clips={tmp_path}/landmarks")
+    status, _, err = outcome("prepare", *data, "workers=1")
+    assert status == 0, err
+    store = ClipStore.open(tmp_path / "store")
+    packed = sorted(zip(store.clip_signers, store.clip_signs, strict=True))
+    assert packed == sorted(video.parts[-3:-1] for video in videos)
+
+    tiny = ["model=lstm", "model.hidden=16", "features.frames=8", "trainer=smoke"]
+    tiny += ["trainer.max_epochs=1", "split=random", f"tracking.uri={uri}"]
+    status, _, err = outcome("train", *data, *tiny)
+    assert status == 0, err
+    chosen = ["export.variants=[float32]", f"export.dir={tmp_path}/export", "export.register=null"]
+    run_id = max(find_runs(open_tracker({"uri": uri})), key=lambda found: found.started).run_id
+    status, _, err = outcome("export", f"run={run_id}", *chosen, f"tracking.uri={uri}")
+    assert status == 0, err
+
+    model, typed = f"{tmp_path}/export/model_float32.tflite", [str(video) for video in videos]
+    status, out, err = outcome("predict", model, *typed, "--json")
+    assert (status, [answer["clip"] for answer in json.loads(out)]) == (0, typed), err
+    _, out, _ = outcome("predict", model, *typed, "--csv", "--top=1")
+    assert [row["clip"] for row in csv.DictReader(io.StringIO(out, newline=""))] == typed
+    assert len(outcome("predict", model, *typed)[1].splitlines()) == len(videos)
+
+    named = list({video.stem: video for video in videos}.values())
+    assert {video.stem for video in named} == set(VIDEO_NAMES)
+    clips, spotted = tmp_path / "clips", tmp_path / "spotted"
+    for _ in range(2):  # the second time they are there already
+        status, out, err = outcome("landmarks", *map(str, named), f"out={clips}")
+        assert (status, len(out.splitlines())) == (0, count), err
+        threshold = "--threshold=0.001"
+        status, out, err = outcome("spot", model, *map(str, named), f"out={spotted}", threshold)
+        assert (status, len(out.splitlines())) == (0, count), err
+        assert "\x1b" not in out
+    assert {path.stem for path in clips.iterdir()} == set(VIDEO_NAMES)
+    for video in named:
+        (segment,) = json.loads((spotted / f"{video.stem}.json").read_text())["segments"]
+        (row,) = csv.DictReader((spotted / f"{video.stem}.csv").open(newline=""))
+        assert segment["sign"] == row["sign"]
+        assert segment["sign"] in VIDEO_NAMES
+        document = ElementTree.parse(spotted / f"{video.stem}.eaf")
+        link = document.find("HEADER/MEDIA_DESCRIPTOR").get("MEDIA_URL")
+        assert unquote(link.removeprefix("file://")) == str(video)
