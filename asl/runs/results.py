@@ -18,7 +18,7 @@ from asl.tracking.record import record_split_results
 from asl.tracking.run import TrackedRun
 
 # Tables and figures that not every evaluation has.
-OPTIONAL_FILES = (
+OPTIONAL_FILES = {
     "by_missing_hands.csv",
     "by_column.csv",
     "reliability_calibrated.csv",
@@ -26,7 +26,7 @@ OPTIONAL_FILES = (
     "conformal_sets.csv",
     "confused_pairs.png",
     "worst_clips.png",
-)
+}
 
 
 def record_results(
@@ -102,7 +102,7 @@ def write_results(
             table.to_csv(folder / f"{name}.csv", index=name == "confusion")
         for name, figure in evaluation_figures(evaluation, store, title).items():
             with_literal_texts(figure).savefig(folder / f"{name}.png")
-        for name in OPTIONAL_FILES:
-            (directory / name).unlink(missing_ok=True)
-        names = [path.name for path in folder.iterdir()]
+        names = {path.name for path in folder.iterdir()}
+    for name in OPTIONAL_FILES - names:
+        (directory / name).unlink(missing_ok=True)
     return [directory / name for name in sorted(names)]

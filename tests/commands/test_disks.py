@@ -44,10 +44,12 @@ def test_a_full_disk_leaves_the_evaluation_of_before(workbench, trained, capsys,
     arguments = ["evaluate", f"run={trained}", f"evaluate.dir={folder}"]
     assert workbench(*arguments) == 0
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
-    assert workbench(*arguments) == 1
-    assert "No space left on device" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for write in ("matplotlib.figure.Figure.savefig", "pathlib.Path.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(write, full)
+            assert workbench(*arguments) == 1
+        assert "No space left on device" in capsys.readouterr().err
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_full_disk_after_an_export_names_the_files_that_are_whole(
