@@ -254,3 +254,67 @@ def test_a_small_disk_leaves_the_files_of_before_in_every_command(
             assert "Traceback" not in printed, (place, name, printed)
             assert status in (1, 2), (place, name)
             assert printed.count(f"asl {name}: ") == 1, (place, name, printed)
+
+
+RUNS = """
+import shutil
+from pathlib import Path
+from asl.tracking.database import list_runs
+
+disk, out, *train = sys.argv[1:]
+uri = f"sqlite:///{disk}/mlruns/mlflow.db"
+tracking = f"tracking.uri={uri}"
+settings = [typed for typed in train if typed.startswith("data.")]
+
+def answers():
+    board = ["sets=[synthetic]", "models=[]", "baselines=[dtw]", "folds=[0]"]
+    commands = {
+        "compare": [a, b, f"compare.dir={disk}/compare"],
+        "evaluate": [f"run={a}", f"evaluate.dir={disk}/evaluation"],
+        "leaderboard": [*board, f"settings={settings}", f"leaderboard.dir={disk}/board"],
+        "retrain": [f"run={a}"],
+        "clean": ["--remove"],
+    }
+    return {name: attempt(name, *commands[name], tracking) for name in wanted}
+
+def files():
+    found = [path for path in Path(disk).rglob("*") if path.is_file()]
+    kept = [path for path in found if path.suffix != ".db" and "lock" not in str(path)]
+    return {str(path): path.read_bytes() for path in kept}
+
+mount("-o", "size=64m")
+for _ in range(2):  # the second run supersedes the first, whose checkpoint is not needed then
+    assert attempt(*train, tracking)[0] == 0
+a, b = [run.run_id for run in list_runs({"uri": uri})]
+wanted = ["compare", "evaluate", "leaderboard"]
+assert not [each for each in answers().values() if each[0]], answers()
+before, told = files(), {}
+wanted.append("retrain")
+for room in (0, 100):
+    mount("-o", f"remount,size={used() + room}k")
+    told[f"{room} kB"] = answers()
+wanted.append("clean")
+subprocess.run(["mount", "--bind", disk, disk], check=True)
+subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
+told["read-only"] = answers()
+subprocess.run(["umount", "-l", disk], check=True)
+now = files()
+told["lost"] = [name for name in before if now.get(name) != before[name]]
+mount("-o", "remount,size=64m")
+told["room again"] = answers()
+Path(out, "told.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_small_disk_loses_nothing_of_finished_runs(workbench, tmp_path):
+    on_small_disk(RUNS, tmp_path, "train", *SMALL, *workbench.data)
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told.pop("lost") == []
+    assert {name: status for name, (status, _) in told.pop("room again").items() if status} == {}
+    for place, commands in told.items():
+        for name, (status, printed) in commands.items():
+            assert "Traceback" not in printed, (place, name, printed)
+            assert status in (1, 2), (place, name)
+            assert printed.count(f"asl {name}: ") == 1, (place, name, printed)
