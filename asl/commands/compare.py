@@ -5,9 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from asl.config.compose import plain, run_command
+from asl.config.compose import run_command
 from asl.config.overrides import format_override
-from asl.config.plan import chosen_data, chosen_split
+from asl.config.plan import chosen_data, chosen_split, chosen_tracker
 from asl.terminal import printable
 
 
@@ -21,11 +21,10 @@ def main(arguments: Sequence[str]) -> None:
 def _compare(cfg: DictConfig) -> None:
     from asl.commands.tables import console, plain_table
     from asl.runs.comparison import compare
-    from asl.tracking.store import open_tracker
 
     compared = compare(
         [str(name) for name in cfg.runs],
-        open_tracker(plain(cfg.tracking)),
+        chosen_tracker(cfg),
         data=chosen_data(cfg),
         split=chosen_split(cfg),
         directory=Path(cfg.compare.dir) if cfg.compare.dir else None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.callbacks import finalize_on_exit, multirun_job, parent_run
-from asl.config.compose import plain, run_command
-from asl.config.plan import run_plan
+from asl.config.compose import run_command
+from asl.config.plan import chosen_tracker, run_plan
 from asl.config.schema import CrossvalSettings, checked
 from asl.errors import failure_reason
 from asl.terminal import printable
@@ -55,7 +55,6 @@ def _crossval(cfg: DictConfig, parent: str | None) -> str:
 def _run_job(cfg: DictConfig, multirun: str) -> None:
     """Do a job of a multirun, which continues where one fails."""
     from asl.tracking.multirun import JobResult, record_job
-    from asl.tracking.store import open_tracker
 
     number, overrides = multirun_job(cfg)
     try:
@@ -64,7 +63,7 @@ def _run_job(cfg: DictConfig, multirun: str) -> None:
         failure = failure_reason(error)
         job = JobResult(number, overrides, failure=failure[:MAX_FAILURE_LENGTH])
         print(printable(f"job {number} FAILED: {failure}"), file=sys.stderr)
-    record_job(open_tracker(plain(cfg.tracking)), multirun, job)
+    record_job(chosen_tracker(cfg), multirun, job)
 
 
 def _print(result: "CrossvalRun") -> None:

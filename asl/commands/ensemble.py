@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, ListConfig
 
 from asl.commands.train import print_run
-from asl.config.compose import plain, run_command
-from asl.config.plan import chosen_data, chosen_split
+from asl.config.compose import run_command
+from asl.config.plan import chosen_data, chosen_split, chosen_tracker
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -16,12 +16,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def _ensemble(cfg: DictConfig) -> None:
     from asl.runs.ensemble import ensemble
-    from asl.tracking.store import open_tracker
 
     names = list(cfg.runs) if isinstance(cfg.runs, ListConfig) else [cfg.runs] if cfg.runs else []
     run = ensemble(
         [str(name) for name in names],
-        open_tracker(plain(cfg.tracking)),
+        chosen_tracker(cfg),
         fold=cfg.fold,
         data=chosen_data(cfg),
         split=chosen_split(cfg),

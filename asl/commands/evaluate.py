@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from asl.config.compose import plain, run_command
-from asl.config.plan import best_among, chosen_data, chosen_split
+from asl.config.compose import run_command
+from asl.config.plan import chosen_data, chosen_run, chosen_split, chosen_tracker
 from asl.config.schema import EvaluateSettings, checked
 from asl.errors import UserError
 from asl.terminal import printable
@@ -26,7 +26,6 @@ def main(arguments: Sequence[str]) -> None:
 def _evaluate(cfg: DictConfig) -> None:
     from asl.evaluation.report import text_report
     from asl.runs.evaluate import check_part, record_evaluation, write_evaluation
-    from asl.tracking.store import open_tracker
 
     if (cfg.run is None) == (cfg.tflite is None):
         raise UserError(
@@ -42,19 +41,17 @@ def _evaluate(cfg: DictConfig) -> None:
     )
     directory = write_evaluation(measured, report, directory)
     print(printable(report))
-    run_id = record_evaluation(measured, report, open_tracker(plain(cfg.tracking)))
+    run_id = record_evaluation(measured, report, chosen_tracker(cfg))
     print(f"run: {run_id}  (asl runs --kind evaluate)")
     print(f"evaluation: {directory}")
 
 
 def _of_run(cfg: DictConfig, signs: Mapping[str, Any]) -> "PartEvaluation":
     from asl.runs.evaluate import evaluate_run
-    from asl.runs.load import load_run
-    from asl.tracking.store import open_tracker
 
     if cfg.evaluate.labels is not None:
         raise UserError(f"evaluate.labels={cfg.evaluate.labels}: a run knows its signs; drop it")
-    loaded = load_run(cfg.run, open_tracker(plain(cfg.tracking)), **best_among(cfg))
+    loaded = chosen_run(cfg, chosen_tracker(cfg))
     return evaluate_run(loaded, cfg.part, chosen_data(cfg), chosen_split(cfg), **signs)
 
 

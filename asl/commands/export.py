@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from asl.commands.tables import console, plain_table
-from asl.config.compose import plain, run_command
-from asl.config.plan import best_among, export_arguments
+from asl.config.compose import run_command
+from asl.config.plan import chosen_run, chosen_tracker, export_arguments
 from asl.terminal import printable
 
 if TYPE_CHECKING:
@@ -28,12 +28,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _export(cfg: DictConfig) -> None:
     from asl.runs.export import export_run
-    from asl.runs.load import load_run
-    from asl.tracking.store import open_tracker
 
-    tracker = open_tracker(plain(cfg.tracking))
-    loaded = load_run(cfg.run, tracker, **best_among(cfg))
-    exported = export_run(loaded, tracker, **export_arguments(cfg))
+    tracker = chosen_tracker(cfg)
+    exported = export_run(chosen_run(cfg, tracker), tracker, **export_arguments(cfg))
     _print_table(exported.report)
     if exported.published:
         print_published(exported.published)

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from asl.config.compose import run_command
+from asl.config.plan import chosen_tracker
 from asl.config.schema import LeaderboardSettings, checked
 from asl.paths import PROJECT
 from asl.terminal import printable
@@ -22,13 +23,12 @@ def main(arguments: Sequence[str]) -> int:
 def _leaderboard(failed: list[str], cfg: DictConfig) -> None:
     from asl.config.leaderboard import measured_command, recognizers
     from asl.runs.leaderboard import leaderboard
-    from asl.tracking.store import open_tracker
 
     settings = checked(cfg, LeaderboardSettings)
     directory = settings["leaderboard"]["dir"]
     ranking = leaderboard(
         recognizers(settings),
-        open_tracker(settings["tracking"]),
+        chosen_tracker(cfg),
         Path(directory) if directory else PROJECT / "data" / "leaderboard",
         seeds=settings["seeds"],
         folds=settings["folds"],

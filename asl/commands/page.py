@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from asl.config.compose import plain, run_command
+from asl.config.compose import run_command
 from asl.config.overrides import format_override
-from asl.config.plan import best_among
+from asl.config.plan import best_among, chosen_tracker
 from asl.config.schema import PageSettings, checked
 from asl.errors import UserError
 from asl.terminal import encodable
@@ -62,6 +62,5 @@ def _recognizer(cfg: DictConfig) -> "Recognizer":
     if cfg.tflite is not None:
         return open_recognizer(Path(cfg.tflite))
     from asl.runs.page import recognizer_of_run
-    from asl.tracking.store import open_tracker
 
-    return recognizer_of_run(str(cfg.run), open_tracker(plain(cfg.tracking)), **best_among(cfg))
+    return recognizer_of_run(str(cfg.run), chosen_tracker(cfg), **best_among(cfg))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.commands.train import print_run
-from asl.config.compose import plain, run_command
-from asl.config.plan import data_name
+from asl.config.compose import run_command
+from asl.config.plan import chosen_tracker, data_name
 from asl.config.schema import RetrainSettings, checked
 from asl.terminal import printable
 
@@ -22,12 +22,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def _retrain(cfg: DictConfig) -> None:
     from asl.runs.retrain import retrain
-    from asl.tracking.store import open_tracker
 
     settings = checked(cfg, RetrainSettings)
     result = retrain(
         settings["run"],
-        open_tracker(plain(cfg.tracking)),
+        chosen_tracker(cfg),
         data=data_name(cfg),
         epochs=settings["epochs"],
         seed=settings["seed"],

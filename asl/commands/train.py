@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.callbacks import finalize_on_exit, parent_run
-from asl.config.compose import plain, run_command
+from asl.config.compose import run_command
 from asl.config.overrides import parse_overrides
-from asl.config.plan import run_plan
+from asl.config.plan import chosen_tracker, run_plan
 from asl.errors import UserError
 from asl.terminal import printable
 
@@ -34,7 +34,6 @@ def _train(cfg: DictConfig) -> float | None:
 
 def _resume(cfg: DictConfig) -> "TrainedRun":
     from asl.runs.train import resume
-    from asl.tracking.store import open_tracker
 
     if not cfg.resume:
         raise UserError("resume=: name the run to go on with (`asl runs` lists all)")
@@ -46,7 +45,7 @@ def _resume(cfg: DictConfig) -> "TrainedRun":
             raise UserError(
                 f"{override.text}: a resumed run keeps its choices; only trainer.* may change"
             )
-    return resume(cfg.resume, open_tracker(plain(cfg.tracking)), trainer=trainer)
+    return resume(cfg.resume, chosen_tracker(cfg), trainer=trainer)
 
 
 def print_run(run: "TrainedRun") -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +14,10 @@ from asl.errors import UserError
 from asl.paths import CONF, EXPERIMENTS
 from asl.runs.plan import NOT_A_CHOICE, DataPlan, RunPlan, data_plan, plan_of_config
 from asl.targets import factory
+
+if TYPE_CHECKING:
+    from asl.runs.load import LoadedRun
+    from asl.tracking.store import Tracker
 
 # Parameters of every run, typed or not: people sort and filter by them.
 ALWAYS_SHOWN = ("model.hidden", "optimizer.lr", "data.batch_size", "trainer.max_epochs")
@@ -70,6 +74,24 @@ def chosen_split(cfg: DictConfig) -> "partial[Split] | None":
     return factory(plain(cfg.split), "split")
 
 
+def chosen_tracker(cfg: DictConfig) -> "Tracker":
+    """The MLflow store of a config's `tracking` group."""
+    from asl.tracking.store import open_tracker  # with MLflow, which not every command needs
+
+    return open_tracker(plain(cfg.tracking))
+
+
+def chosen_run(cfg: DictConfig, tracker: "Tracker") -> "LoadedRun":
+    """The run that `run=` names, or the best for `run=best`, loaded.
+
+    Raises:
+        UserError: there is no such run, or it kept no checkpoint.
+    """
+    from asl.runs.load import load_run  # with PyTorch
+
+    return load_run(str(cfg.run), tracker, **best_among(cfg))
+
+
 def export_settings(*overrides: str) -> dict[str, Any]:
     """The `export` group as arguments of `asl.runs.export.export_run`."""
     return export_arguments(compose("export", overrides))
@@ -95,17 +117,11 @@ def show_arguments(cfg: DictConfig) -> dict[str, Any]:
     settings = checked(cfg, ShowSettings)
     if settings["clip"] is None:
         raise UserError("show needs a clip: asl show CLIP data=…")
-    run = None
-    if settings["run"] is not None:
-        from asl.runs.load import load_run  # with PyTorch and MLflow, which a clip alone needs not
-        from asl.tracking.store import open_tracker
-
-        run = load_run(str(settings["run"]), open_tracker(settings["tracking"]), **best_among(cfg))
     return {
         "name": str(settings["clip"]),
         "data": chosen_data(cfg),
         "out": Path(settings["out"]) if settings["out"] else None,
-        "run": run,
+        "run": None if cfg.run is None else chosen_run(cfg, chosen_tracker(cfg)),
         "model": Path(settings["tflite"]) if settings["tflite"] else None,
         "every": settings["every"],
     }
