@@ -21,11 +21,17 @@ from asl.config.plan import plan
 from asl.training.augment import Mirror
 from benchmarks.held_out import Network, chosen, networks
 
+MIRROR_LEFT = "handedness=mirror_left"
 WAYS = {
-    "training clips mirrored with p = .5": ["handedness=recorded", "augment.mirror.p=0.5"],
     "nothing mirrored": ["handedness=recorded", "augment.mirror.p=0"],
-    "`mirror_left`": ["handedness=mirror_left", "augment.mirror.p=0"],
-    "`mirror_left`, training clips mirrored": ["handedness=mirror_left", "augment.mirror.p=0.5"],
+    "training clips mirrored with p = .5": ["handedness=recorded", "augment.mirror.p=0.5"],
+    "`mirror_left`": [MIRROR_LEFT, "augment.mirror.p=0"],
+    "`mirror_left`, training clips mirrored": [MIRROR_LEFT, "augment.mirror.p=0.5"],
+    "`mirror_left` with a margin of 1.5, training clips mirrored": [
+        MIRROR_LEFT,
+        "handedness.margin=1.5",
+        "augment.mirror.p=0.5",
+    ],
 }
 
 

@@ -46,6 +46,21 @@ def test_a_right_handed_clip_stays_as_it_is():
     assert logits.equal(recognizer("hands_pose")(recorded, lengths))
 
 
+@pytest.mark.parametrize("landmarks", BODIES, ids=lambda each: each.name)
+def test_with_a_margin_only_clips_whose_left_side_clearly_does_more_are_mirrored(landmarks):
+    recorded, lengths = (part[[0, 3]] for part in clips(landmarks))  # the long ones
+    rows = landmarks.left_hand or tuple(a for a, b in enumerate(landmarks.mirror) if a < b)
+    one = recognizer(landmarks.name, "handedness=mirror_left", "handedness.margin=1.5")
+    as_recorded = recognizer(landmarks.name)
+    assert one(recorded, lengths).equal(as_recorded(recorded, lengths))
+
+    recorded[:, :, list(rows)] *= 3
+    mirrored, _ = Mirror(p=1.0)(recorded, lengths, landmarks)
+    left_handed, right_handed = one(recorded, lengths), one(mirrored, lengths)
+    torch.testing.assert_close(left_handed, right_handed, rtol=0, atol=1e-5)
+    assert not torch.allclose(as_recorded(recorded, lengths), left_handed, atol=1e-3)
+
+
 def test_fitted_statistics_are_of_mirrored_clips():
     landmarks = LANDMARK_SETS["hands_pose"]
     recorded, lengths = clips(landmarks)
@@ -70,6 +85,7 @@ def test_a_spec_without_handedness_means_as_recorded():
     "overrides",
     [
         ["handedness=mirror_left"],
+        ["handedness=mirror_left", "handedness.margin=1.5"],
         ["handedness=mirror_left", "landmarks=kinect20"],
         ["head=arcface"],
     ],

@@ -5,7 +5,10 @@ said to be left-handed; its second, fourth and eleventh places mirror clips so t
 hand is on one side, and do without mirrored training clips.
 """
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -30,19 +33,22 @@ class AsRecorded(nn.Module):
 
 
 class CanonicalHandedness(nn.Module):
-    """Mirror the clips in which the left side is more active, so that always the right one is.
+    """Mirror the clips in which the left side is more active, so that the right one is.
 
     A side is its hand; in layouts without hands it is every landmark that has a counterpart on the
-    other side.
+    other side. In signs of two hands that do the same, chance says which one does more; a margin
+    keeps these clips as they are.
 
     Args:
         landmarks: the landmarks of the clips.
+        margin: how many times as active as the right side the left one is in mirrored clips. With
+            1 a clip and its mirror image are the same to the network.
 
     Raises:
         UserError: the layout shows one side of the body alone.
     """
 
-    def __init__(self, landmarks: LandmarkSet) -> None:
+    def __init__(self, landmarks: LandmarkSet, margin: Annotated[float, Ge(1)] = 1.0) -> None:
         super().__init__()
         if not landmarks.layout.has_sides:
             raise UserError(
@@ -50,6 +56,7 @@ class CanonicalHandedness(nn.Module):
                 "other side to mirror; choose handedness=recorded"
             )
         self.n_selected = landmarks.size
+        self.margin = margin
         left, right = landmarks.left_hand, landmarks.right_hand
         if not (left and right):
             pairs = [(a, b) for a, b in enumerate(landmarks.mirror) if a < b]
@@ -61,8 +68,8 @@ class CanonicalHandedness(nn.Module):
 
     def forward(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Values and presence `[B, T, P, 3]`, mirrored about the body's centre or unchanged."""
-        left = activity(values, present, self.left)
-        swap = (left > activity(values, present, self.right))[:, None, None, None]
+        left, right = (activity(values, present, rows) for rows in (self.left, self.right))
+        swap = (left > self.margin * right)[:, None, None, None]
         centre = clip_centre(values, present, self.n_selected, self.shoulders)
         partners = values.index_select(2, self.partners)
         mirrored = torch.cat([2 * centre[..., :1] - partners[..., :1], partners[..., 1:]], dim=-1)
