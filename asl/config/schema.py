@@ -63,7 +63,6 @@ class DataSettings(BaseModel):
 class RunSettings(BaseModel):
     """The scalars of conf/train.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     monitor: typing.Literal[
         "val/f1",
@@ -97,7 +96,6 @@ class LeaderboardFolder(BaseModel):
 class LeaderboardSettings(BaseModel):
     """The settings of conf/leaderboard.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     models: list[str] | None
     sets: list[str] | None
     baselines: list[str]
@@ -145,14 +143,12 @@ class SignSettings(BaseModel):
 class EvaluateSettings(BaseModel):
     """The settings of conf/evaluate.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     evaluate: SignSettings
 
 
 class ShowSettings(BaseModel):
     """The scalars of conf/show.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     clip: str | int | None
     out: str | None
     run: str | int | None
@@ -166,7 +162,6 @@ Port = Annotated[int, Field(ge=0, lt=2**16)]
 class PageSettings(BaseModel):
     """The scalars of conf/page.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     run: str | int | None
     tflite: str | None
     build: str | int | None
@@ -178,7 +173,6 @@ class PageSettings(BaseModel):
 class RecordSettings(BaseModel):
     """The scalars of conf/record.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     signs: list[str | int | float]
     signer: str | int
     out: str
@@ -190,7 +184,6 @@ class RecordSettings(BaseModel):
 class RetrainSettings(BaseModel):
     """The scalars of conf/retrain.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     run: str
     epochs: PositiveInt | None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None
@@ -199,14 +192,12 @@ class RetrainSettings(BaseModel):
 class PrepareSettings(BaseModel):
     """The scalars of conf/prepare.yaml."""
 
-    model_config = ConfigDict(extra="ignore")
     workers: PositiveInt | None
 
 
 class DownloadSettings(BaseModel):
     """The part of `download` that is the same for every data set."""
 
-    model_config = ConfigDict(extra="ignore")
     archive: Path | None
     keep_archive: bool
 
