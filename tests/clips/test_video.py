@@ -94,6 +94,16 @@ def test_a_name_of_other_bytes_is_a_problem_of_its_own(folder, seen):
     assert "ana/hello/\\udcff.mp4,has a name that is not UTF-8; rename it" in problems
 
 
+def test_a_name_too_long_for_its_landmarks_is_a_problem_of_its_own(folder, seen):
+    for letters in (118, 120, 125):
+        (folder / "raw/ana/hello" / f"{'é' * letters}.mp4").write_text("9")
+    store = prepare(VideoSource(folder / "raw", clips=folder / "landmarks"), folder / "store")
+    assert len(store) == 4
+    problems = (folder / "store/problems.csv").read_text("utf-8")
+    for letters in (120, 125):
+        assert f"{'é' * letters}.mp4,has too long a name" in problems
+
+
 def test_a_full_disk_ends_the_search_and_keeps_what_was_found(folder, seen, monkeypatch):
     """Otherwise each further video would be looked at in vain, and skipped."""
     source = VideoSource(folder / "raw", clips=folder / "landmarks")

@@ -13,10 +13,11 @@ from asl.clips.sources.base import BadClip, Entry, Listing, Reading
 from asl.clips.sources.files import ClipFiles
 from asl.clips.sources.gislr import read_clip, write_clip
 from asl.errors import UserError
-from asl.files import replacing
+from asl.files import TEMPORARY, replacing
 from asl.landmarks import MEDIAPIPE_HOLISTIC
 
 _SECONDS_PER_LINE = 10
+_LONGEST_NAME = 255 - len(TEMPORARY)  # bytes, on most disks, of a file that is replaced
 _last_line = 0.0  # of this process
 
 
@@ -90,6 +91,8 @@ class VideoSource:
         """
         video = self.root / entry.path
         kept = self._clips / f"{entry.path}.parquet"
+        if len(os.fsencode(kept.name)) > _LONGEST_NAME:
+            raise BadClip(entry.path, "has too long a name for a file of its landmarks; rename it")
         # The clip bears its video's time, so a video that was replaced by an older one is noticed.
         changed = video.stat().st_mtime_ns if video.exists() else None
         if changed is not None and kept.exists() and kept.stat().st_mtime_ns == changed:
