@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "init_from": None,
     "frozen_epochs": 0,
     "impute": {TARGET: "asl.recognizer.preprocessing.impute.AsDetected"},
+    "handedness.margin": 1.0,
     "regularization.consistency": 0.0,
     "regularization.ghost_batch": None,
     "features.measured": "all",
