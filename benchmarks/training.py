@@ -145,10 +145,9 @@ def _rows(turns: "Turns", overrides: Sequence[str]) -> Iterator[Row]:
     speed, says = turns.ratio("loop", "asl"), "{} the loop"
     what = f"`asl train {' '.join(word for word in overrides if word not in SMALL)}`"
     yield Row(what, rates["asl"], "clips/s", speed, says, **at_least(0.85, speed))
-    if "keras" in rates:
+    if turns.keras is not None:
         faster = turns.ratio("keras", "asl")
-        parameters = turns.keras.parameters if turns.keras else 0
-        what = f"… Keras's `fit` of {parameters:,} parameters"
+        what = f"… Keras's `fit` of {turns.keras.parameters:,} parameters"
         yield Row(what, rates["keras"], "clips/s", faster, "`asl train` is {} as fast")
     aside = 1 / (1 - shares.get("validation", 0))
     yield Row("… its validation clips aside", aside * rates["asl"], "clips/s", aside * speed, says)
