@@ -70,13 +70,14 @@ const isCamera = () => element("camera").getAttribute("aria-pressed") === "true"
 async function run(what, ...values) {
   stop();
   running = new AbortController();
+  const { signal } = running; // of this run: another may be running when it ends
   frames.clear();
   milliseconds = {};
   element("hint").hidden = true;
   try {
-    await what(running.signal, ...values);
+    await what(signal, ...values);
   } catch (error) {
-    if (running.signal.aborted) return;
+    if (signal.aborted) return;
     showNothing();
     say("status", error instanceof NotFinite ? "not_finite" : "failed", { reason: error.message });
   }
@@ -110,7 +111,7 @@ async function openFilm(signal, file) {
   try {
     await openVideo(video, file, signal);
   } catch {
-    say("status", "no_video", { file: file.name });
+    if (!signal.aborted) say("status", "no_video", { file: file.name });
     return;
   }
   const count = await look(videoTimes(video, signal), signal, false);
@@ -122,17 +123,17 @@ async function openClip(signal, file) {
   try {
     clip = readClip(await file.arrayBuffer());
   } catch (error) {
-    say("status", "no_clip", { file: file.name, reason: error.message });
+    if (!signal.aborted) say("status", "no_clip", { file: file.name, reason: error.message });
     return;
   }
   mirror(video, canvas, false, false);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   for (const [place, frame] of clip.entries()) {
     if (signal.aborted) return;
-    await take(place / RATE, frame, null);
+    await take(signal, place / RATE, frame, null);
     if (!still) await new Promise((resolve) => setTimeout(resolve, 1000 / RATE));
   }
-  say("status", "finished", { file: file.name, frames: clip.length });
+  if (!signal.aborted) say("status", "finished", { file: file.name, frames: clip.length });
 }
 
 // --- from picture to sign -----------------------------------------------------------------------
@@ -150,7 +151,8 @@ async function look(times, signal, isCamera) {
     mirror(video, canvas, isCamera, flip);
     const frame = await timed("landmarks", () => landmarker.find(pictureOf(video, flip)));
     if (signal.aborted) break;
-    await take(time, frame, video);
+    await take(signal, time, frame, video);
+    if (signal.aborted) break;
     count += 1;
     say("status", hasPerson(frame) ? (frames.hasHand ? "ready" : "no_hand") : "no_person");
   }
@@ -158,11 +160,15 @@ async function look(times, signal, isCamera) {
 }
 
 /** One more frame: it is drawn, and the sign of the last ones is named while a hand is seen. */
-async function take(time, frame, source) {
+async function take(signal, time, frame, source) {
   frames.add(time, frame);
   drawSkeleton(canvas, frame, page.bones, source);
-  if (frames.hasHand) show(await timed("recognition", () => recognise(frames.clip)));
-  else showNothing();
+  if (!frames.hasHand) {
+    showNothing();
+    return;
+  }
+  const answer = await timed("recognition", () => recognise(frames.clip));
+  if (!signal.aborted) show(answer);
 }
 
 function showNothing() {

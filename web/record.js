@@ -54,7 +54,7 @@ async function run() {
   try {
     await openCamera(video, signal);
   } catch (error) {
-    say("status", "no_camera", { reason: error.message });
+    if (!signal.aborted) say("status", "no_camera", { reason: error.message });
     return;
   }
   pressed(true);

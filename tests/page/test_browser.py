@@ -201,6 +201,28 @@ def test_an_answer_that_is_not_finite_is_said_in_both_languages(scored_tflite, t
         assert not browser.errors
 
 
+def test_a_clip_that_was_left_for_another_says_no_more(scored_tflite, tmp_path):
+    """It waits for the time of its last frame while the next clip is opened."""
+    model = scored_tflite(tmp_path / "model.tflite", 0.6, 1)
+    for name in ("first", "second"):
+        np.save(tmp_path / f"{name}.npy", np.full((1, 543, 3), 0.5, np.float32))
+    with Command("page", f"model={model}", "threshold=0") as command, Chromium() as browser:
+        browser.open(command.link)
+        browser.wait(f"{STATUS} === 'Ready'")
+        browser.value(
+            "window.left = []; window.plain = setTimeout;"
+            " window.setTimeout = (then) => { left.push(then); return 0; }; 1"
+        )
+        browser.choose_file("#file", tmp_path / "first.npy")
+        browser.wait("left.length === 1")
+        browser.value("window.setTimeout = plain; 1")
+        browser.choose_file("#file", tmp_path / "second.npy")
+        browser.wait(f"{STATUS} === 'second.npy: 1 frames'")
+        browser.value("left[0](); new Promise((resolve) => plain(resolve, 200)).then(() => 1)")
+        assert browser.value(STATUS) == "second.npy: 1 frames"
+        assert not browser.errors
+
+
 def test_the_page_sees_what_landmarks_sees_and_names_what_predict_names(model, shared_data):
     pytest.importorskip("av")
     if not are_there():
