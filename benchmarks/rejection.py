@@ -6,9 +6,10 @@ Each network is trained without any clip of some signs and of some signers. To t
 clips of its own signs it should answer; not to their clips of the left-out signs, nor to clips that
 are no sign: rest, half a sign, two signs, backwards, noise (`asl.export.no_signs`). Scores are
 calibrated and thresholds chosen on the validation signers' clips, where 95 % of the clips of signs
-are accepted. AUROC is that of clips of signs against each kind. Conformal sets, whose thresholds
-are likewise from the validation signers, stand below: how often they hold the true sign of the test
-signers' clips. It goes on where it was interrupted; results go to docs/benchmarks.md.
+are accepted. AUROC is that of clips of signs against each kind. Below stands what the file's score
+accepts at other shares, and conformal sets, whose thresholds are likewise from the validation
+signers: how often they hold the true sign of the test signers' clips. It goes on where it was
+interrupted; results go to docs/benchmarks.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,9 @@ from benchmarks.held_out import (
 MOST = 300
 """Clips of a part that clips without a sign are made of."""
 
+SHARES = (0.95, 0.975, 0.99, 1.0)
+"""Shares of the validation clips of signs that a threshold accepts."""
+
 
 def main() -> None:
     """Train what is missing, score, print a table."""
@@ -47,26 +51,36 @@ def main() -> None:
     run_plan = plan(*options.overrides)
     new, names = hidden_signs(open_store(run_plan.data), options.hidden)
     where = options.tracker, names, options.folder, options.folds
-    folds, sets = [], []
+    folds, accepted, sets = [], [], []
     for network in networks_without(run_plan, *where):
-        folds.append(_measured(network, new, options.folder))
+        features = _features_of(network, new, options.folder)
+        folds.append(_measured(features))
+        accepted.append(_accepted(features))
         sets.append(_sets(network, new, options.folder))
     _print(folds)
+    _print_accepted(accepted)
     _print_sets(sets)
 
+
+Features = Mapping[str, Mapping[str, np.ndarray]]
+"""Part, then kind of clips, to the features `[clips, FEATURES]`."""
 
 Measured = dict[str, tuple[dict[str, float], dict[str, float]]]
 
 
-def _measured(network: Network, new: np.ndarray, folder: Path) -> Measured:
-    """For each score, AUROC and false acceptance by kind; `sign` among them: true acceptance."""
+def _features_of(network: Network, new: np.ndarray, folder: Path) -> Features:
+    """The features of the clips of validation and test signers."""
     known = np.setdiff1d(np.arange(len(network.store.signs)), new)
     prototypes = _prototypes(network, known, folder)
     parts = {part: _clips(network, part, new, folder) for part in ("val", "test")}
-    features = {
+    return {
         part: {kind: _features(embedded, known, prototypes) for kind, embedded in kinds.items()}
         for part, kinds in parts.items()
     }
+
+
+def _measured(features: Features) -> Measured:
+    """For each score, AUROC and false acceptance by kind; `sign` among them: true acceptance."""
     measured = {}
     for name, score in _scores(features["val"]).items():
         scored = {kind: score(values) for kind, values in features["test"].items()}
@@ -75,6 +89,17 @@ def _measured(network: Network, new: np.ndarray, folder: Path) -> Measured:
         accepted = {kind: float((s <= threshold).mean()) for kind, s in scored.items()}
         measured[name] = areas, accepted
     return measured
+
+
+def _accepted(features: Features) -> pd.DataFrame:
+    """What the file's score accepts of each kind, a row for each of `SHARES`."""
+    score = _scores(features["val"])[FILE_SCORE]
+    thresholds = np.quantile(score(features["val"]["sign"]), SHARES)
+    shares = {
+        kind: (score(values)[:, None] <= thresholds).mean(axis=0)
+        for kind, values in features["test"].items()
+    }
+    return pd.DataFrame(shares, index=SHARES)
 
 
 def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[str, Embedded]:
@@ -93,12 +118,12 @@ def _clips(network: Network, part: str, new: np.ndarray, folder: Path) -> dict[s
 
 
 def _rows(network: Network, part: str, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The clips of a part's signers: of the signs that were learned, and of hidden ones."""
-    store = network.store
-    signers = np.unique(store.clip_signers[getattr(network.split, part)])
-    own = np.flatnonzero(np.isin(store.clip_signers, signers))
-    is_hidden = np.isin(store.sign[own], new)
-    return own[~is_hidden], own[is_hidden]
+    """A part's clips of the signs that were learned, and its signers' clips of hidden ones."""
+    store, rows = network.store, getattr(network.split, part)
+    is_hidden = np.isin(store.sign, new)
+    signers = np.unique(store.clip_signers[rows])
+    hidden = np.flatnonzero(is_hidden & np.isin(store.clip_signers, signers))
+    return rows[~is_hidden[rows]], hidden
 
 
 def _prototypes(network: Network, known: np.ndarray, folder: Path) -> np.ndarray:
@@ -116,6 +141,9 @@ Score = Callable[[np.ndarray], np.ndarray]
 """Features `[clips, FEATURES]` to scores `[clips]`."""
 
 FEATURES = ("energy", "top", "length", "nearest")
+
+FILE_SCORE = "energy + length + nearest"
+"""The score that an export writes."""
 
 
 def _features(embedded: Embedded, known: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
@@ -184,6 +212,16 @@ def _print_sets(sets: Sequence[pd.DataFrame]) -> None:
         lowest = rows["lowest_signer"].min()
         figures = rows["coverage"].mean(), lowest, rows["signs"].mean()
         print(f"| {wanted:.2f} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
+
+
+def _print_accepted(folds: Sequence[pd.DataFrame]) -> None:
+    kinds = ["hidden sign", *KINDS]
+    print(f"\n| validation clips accepted | test clips | lowest of a fold | {' | '.join(kinds)} |")
+    print("|---" * (len(kinds) + 3) + "|")
+    for share in SHARES:
+        rows = pd.DataFrame([fold.loc[share] for fold in folds])
+        figures = rows["sign"].mean(), rows["sign"].min(), *rows[kinds].mean()
+        print(f"| {share} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
 
 
 def _print(folds: Sequence[Measured]) -> None:
