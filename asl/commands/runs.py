@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from asl.tracking.averages import Average
     from asl.tracking.found import FoundRun
 
+BY_KIND_ONLY = ("evaluate", "compare", "multirun", "sweep")
+"""Kinds of runs whose numbers are those of other runs; listed where `--kind` names them."""
+
 MIXED_VAL_MEANING = f"{MIXED_VAL} measured on clips of signers that are trained on"
 
 
@@ -79,9 +82,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _is_wanted(run: "FoundRun", kind: str | None, since: float) -> bool:
-    """Whether a run is listed; evaluations and comparisons of other runs only by their kind."""
+    """Whether a run is of the kind, or of one that is listed by itself, and begun since then."""
     of_kind = run.tags.get("kind")
-    listed = of_kind == kind if kind else of_kind not in ("evaluate", "compare")
+    listed = of_kind == kind if kind else of_kind not in BY_KIND_ONLY
     return listed and run.started >= since
 
 

@@ -187,9 +187,10 @@ def test_of_equally_good_epochs_the_latest_is_kept(workbench, store):
 def test_a_multirun_is_a_parent_with_a_child_for_each_job(workbench, store, capsys):
     before = {run.run_id for run in find_runs(store)}
     assert workbench("train", "-m", "model=lstm,cnn", "model.hidden=8", "scaler=standard,clip") == 0
-    new = [run for run in workbench.runs(capsys) if run["run_id"] not in before]
-    (parent,) = [run for run in new if run["name"].startswith("compare-model-scaler-synthetic-")]
-    children = [run for run in new if run != parent]
+    children = [run for run in workbench.runs(capsys) if run["run_id"] not in before]
+    parents = workbench.runs(capsys, "--kind", "multirun")
+    (parent,) = [run for run in parents if run["run_id"] not in before]
+    assert parent["name"].startswith("compare-model-scaler-synthetic-")
     assert len(children) == 4
     assert {*parent["params"]["model"].split(", ")} == {"lstm", "cnn"}
     chosen = {(run["params"]["model"], run["params"]["scaler"]) for run in children}
