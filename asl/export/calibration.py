@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asl.clips.split import Split
 from asl.export.no_signs import no_signs
 from asl.recognizer.answers import Answers
 from asl.recognizer.layers.unit import unit
@@ -25,6 +26,11 @@ FEWEST = 20
 
 MADE_OF = 100
 """Validation clips that clips without a sign are made of, one of each kind."""
+
+
+def accepted_share(split: Split) -> float:
+    """The share of a split's validation clips that the threshold of `unknown` accepts."""
+    return ACCEPTED if split.val_signer_independent else ACCEPTED_OF_TRAINED
 
 
 class Labelled(NamedTuple):

@@ -19,7 +19,7 @@ from asl.clips.split import Split
 from asl.clips.store import ClipStore
 from asl.errors import UserError, check_choice
 from asl.export import ExportError
-from asl.export.calibration import ACCEPTED, ACCEPTED_OF_TRAINED, Labelled, fit_answers
+from asl.export.calibration import ACCEPTED, Labelled, accepted_share, fit_answers
 from asl.export.onnx.convert import ExportedForward, to_onnx
 from asl.export.parity.accuracy import accuracies
 from asl.export.parity.clips import (
@@ -210,12 +210,6 @@ class _Job:
             return None
         return _labelled(self.data[0], self.data[1].val, most)
 
-    @property
-    def accepted(self) -> float:
-        """The share of validation clips that the threshold of `unknown` accepts."""
-        new_signers = self.data is None or self.data[1].val_signer_independent
-        return ACCEPTED if new_signers else ACCEPTED_OF_TRAINED
-
 
 def _labelled(store: ClipStore, rows: np.ndarray, most: int) -> Labelled:
     some = stratified_sample(store, rows, most)
@@ -269,7 +263,8 @@ def _write_and_verify(job: _Job, run: Mapping[str, str] | None) -> dict[str, Pat
     with timed(job.report, "calibration"):
         training = job.training(max(CALIBRATION_CLIPS, CLIPS_A_SIGN * len(job.recognizer.signs)))
         validation = job.validation(VALIDATED_ON)
-        fitted = fit_answers(job.recognizer, training, validation, job.accepted)
+        accepted = accepted_share(job.data[1]) if job.data else ACCEPTED
+        fitted = fit_answers(job.recognizer, training, validation, accepted)
         job.recognizer.answers, rejection = fitted
     if rejection:
         facts["rejection"] = job.report["rejection"] = rejection

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from asl.export.calibration import FEWEST, Labelled, fit_answers, logistic_regression
+from asl.clips.splits import signer_holdout
+from asl.export.calibration import (
+    FEWEST,
+    Labelled,
+    accepted_share,
+    fit_answers,
+    logistic_regression,
+)
 from asl.export.no_signs import KINDS, no_signs
 
 
@@ -42,15 +49,28 @@ def test_missing_landmarks_stay_missing_and_a_clip_of_nothing_can_be_changed(wal
     assert np.isfinite(made["noise"][0][:, 3:]).all()
 
 
-def test_a_threshold_accepts_the_share_of_validation_clips_that_it_says(recognizer_of, walks):
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_a_threshold_accepts_the_share_of_validation_clips_that_it_says(
+    recognizer_of, walks, share
+):
     recognizer = recognizer_of("cnn", 16, 16, landmarks="kinect20", coordinates="xy")
-    answers, facts = fit_answers(recognizer, walks, walks)
+    answers, facts = fit_answers(recognizer, walks, walks, share)
     recognizer.answers = answers
     with torch.no_grad():
         scores = [float(recognizer.describe(torch.from_numpy(c))["unknown"]) for c in walks.clips]
-    assert np.mean(np.array(scores) <= facts["threshold"]) == pytest.approx(0.95)
+    assert np.mean(np.array(scores) <= facts["threshold"]) == pytest.approx(share)
+    assert facts["accepted"] == share
     assert 0 < min(scores) < max(scores) < 1
     assert facts["clips"] == len(walks.clips)
+
+
+@pytest.mark.parametrize(("signers", "share"), [(3, 0.99), (6, 0.95)])
+def test_a_threshold_accepts_more_clips_of_signers_who_were_trained_on(signers, share):
+    """Of three signers none can be spared for validation, of six one can."""
+    of_clips = np.repeat(np.arange(signers).astype(str), 10)
+    split = signer_holdout(np.tile(["a", "b"], 5 * signers), of_clips, test=["0"])
+    assert split.val_signer_independent == (signers == 6)
+    assert accepted_share(split) == share
 
 
 def test_without_enough_validation_clips_there_is_no_score(recognizer_of, walks):

@@ -62,7 +62,7 @@ def _detected(clip):
 
 def test_every_variant_has_an_embedding_and_a_score_that_agree(taught):
     _, report, _ = taught
-    assert report["rejection"]["accepted"] == 0.95
+    assert report["rejection"]["accepted"] == 0.99  # validation is of signers who were trained on
     assert [result["name"] for result in report["parity"]] == ["onnx", *FILES]
     for result in report["parity"]:
         assert result["distances"].keys() == {"embedding", "unknown"}
