@@ -127,7 +127,7 @@ def usage() -> str:
 
 
 def _hydra_sentence(error: Exception) -> str | None:
-    """One sentence for an error that Hydra makes of an override, or None for any other error."""
+    """One sentence for an error that Hydra raises for an override; None for any other error."""
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -45,7 +45,7 @@ def check_choice(key: str, value: object, choices: Collection[object]) -> None:
 
 
 def first_line(error: object) -> str:
-    """The beginning of what an error says, which may be pages; its kind where it says nothing."""
+    """The first line of an error's message, or the name of its class where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

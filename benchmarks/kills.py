@@ -189,13 +189,13 @@ def runs(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def faults(workspace: Workspace) -> list[str]:
-    """What does not hold now; what is finished is known afterwards."""
+    """The faults of a workspace, in sentences; remembers its finished runs for the next call."""
     found, workspace.known["finished"] = ask(workspace, _look)
     return list(found)
 
 
 def _look(workspace: Workspace) -> tuple[list[str], dict[str, int]]:
-    """What does not hold, and the finished runs."""
+    """The faults in sentences, and each finished run's id with the size of its checkpoint."""
     now = runs(workspace)
     found = [f"{run['name']} is RUNNING" for run in now if run["status"] == "RUNNING"]
     finished = _finished(workspace, now)
@@ -616,7 +616,7 @@ def import_all() -> None:
 
 
 def hurry() -> None:
-    """Leave out what no kill of a process can show: waiting for the disk, sharp pictures."""
+    """Skip slow work that a killed process cannot depend on: fsync, sharp pictures."""
     import matplotlib as mpl
     from mlflow.store.db import utils
     from sqlalchemy import Engine, event

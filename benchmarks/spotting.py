@@ -19,7 +19,7 @@ import numpy as np
 
 from asl.clips.split import Split
 from asl.clips.store import ClipStore
-from asl.export.calibration import Labelled, fit_answers
+from asl.export.calibration import Labelled, accepted_share, fit_answers
 from asl.export.parity.clips import stratified_sample
 from asl.export.parity.compare import torch_describer
 from asl.recognizer.recognizer import Recognizer
@@ -121,8 +121,10 @@ def describers(recognizer: Recognizer, store: ClipStore, split: Split) -> dict[s
         split: of the training.
     """
     parts = [stratified_sample(store, rows, CALIBRATED_ON) for rows in (split.train, split.val)]
-    clips = [Labelled([store.read(int(row)) for row in rows], store.sign[rows]) for rows in parts]
-    recognizer.answers, _ = fit_answers(recognizer, *clips)
+    training, validation = (
+        Labelled([store.read(int(row)) for row in rows], store.sign[rows]) for rows in parts
+    )
+    recognizer.answers, _ = fit_answers(recognizer, training, validation, accepted_share(split))
     scored = torch_describer(recognizer)
     return {
         "with the score `unknown`": scored,

@@ -1,4 +1,4 @@
-"""Whose time it is: seconds by part, what runs within a part and is a part itself not counted."""
+"""Seconds of each part of a program; nested parts count for themselves alone."""
 
 import time
 from collections import defaultdict

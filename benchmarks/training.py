@@ -350,7 +350,7 @@ class Keras:
 
 
 class Watched(SignClassifier):
-    """A classifier that lets the loops have their turns, and the watch see what it does."""
+    """A classifier that runs the loops between its epochs, and times its own methods."""
 
     def __init__(self, turns: Turns, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -1,10 +1,10 @@
-// The clips that the local server has saved; each is on its disk before `save` gives it back.
+// The clips that the local server saves: `saveClip` resolves once the clip is on the disk.
 
 import { writeClip } from "./npy.js";
 
 const ADDRESS = "api/clips";
 
-/** Those of this signer: `{id, sign}` each. */
+/** The saved clips of this signer: `{id, sign}` each. */
 export const savedClips = () => request(ADDRESS);
 
 export function saveClip(sign, frames) {

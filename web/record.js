@@ -21,7 +21,7 @@ let running = new AbortController();
 let recent = []; // the frames of the last second, with their times
 let taken = null; // the clip that is being recorded, or that could not be saved: {sign, frames, times}
 let last = null; // the clip that was saved last
-let found = []; // what is wrong with it
+let lastProblems = []; // what is wrong with that clip
 let busy = false;
 let asked = null; // the sign that is asked for again, where it is not the one with the fewest clips
 
@@ -38,8 +38,8 @@ export async function start(settings) {
   document.addEventListener("language", show);
   document.addEventListener("keydown", (event) => {
     const button = element(KEYS[event.key.toLowerCase()] ?? "none");
-    const own = event.key === " " ? "button, input, select, a" : "select"; // what they do with it
-    if (!button || event.target.closest(own) || event.repeat) return;
+    const keyUsers = event.key === " " ? "button, input, select, a" : "select"; // elements that use the key
+    if (!button || event.target.closest(keyUsers) || event.repeat) return;
     event.preventDefault();
     button.click();
   });
@@ -101,12 +101,12 @@ async function watch(signal) {
     } else if (!busy && !taken) {
       say("status", hasPerson(frame) ? (hasHand(frame) ? handsUp(frame) : "no_hand") : "no_person");
     }
-    list("problems", last ? found : wrong());
+    list("problems", last ? lastProblems : currentProblems());
   }
 }
 
-/** What is wrong now: with the clip that is being recorded, else with the picture of the last second. */
-function wrong() {
+/** What is wrong with the clip that is being recorded, else with the picture of the last second. */
+function currentProblems() {
   if (isRecording()) return problems(taken.frames, rateOf(taken.times), aspect());
   const now = problems(recent.map((each) => each.frame), rateOf(recent.map((each) => each.time)), aspect());
   return now.filter(([key]) => key !== "no_hands"); // hands may rest
@@ -147,7 +147,7 @@ async function record() {
 async function finish() {
   element("picture").classList.remove("recording");
   if (taken.frames.some(hasPerson)) {
-    found = problems(taken.frames, rateOf(taken.times), aspect());
+    lastProblems = problems(taken.frames, rateOf(taken.times), aspect());
     await save();
     return;
   }
@@ -175,7 +175,7 @@ async function rest() {
   await pause(PAUSE);
   busy = false;
   show();
-  if (last && element("continue").checked && !found.length && fewest() < page.clips) record();
+  if (last && element("continue").checked && !lastProblems.length && fewest() < page.clips) record();
 }
 
 /** Deletes the clip that was saved last, and asks for its sign again. */

@@ -96,6 +96,6 @@ def clip_limits(clip: np.ndarray, layout: Layout) -> Limits:
 
 
 def _median(values: np.ndarray) -> float:
-    """Of those that are not NaN; NaN where all are."""
+    """The median of the values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else np.nan

@@ -27,10 +27,10 @@ _LONGEST = 40  # characters of a name in a picture
 
 
 class Guess(NamedTuple):
-    """What a recognizer says of the beginning of a clip.
+    """A recognizer's most probable signs after the first frames of a clip.
 
     Attributes:
-        frames: how many it has seen.
+        frames: how many first frames were recognised.
         signs: the most probable signs with their probabilities, the most probable first.
     """
 
@@ -55,12 +55,12 @@ class Film(NamedTuple):
 
     def guess(self, frame: int) -> Guess | None:
         """The last guess of the frames up to this one, which counts from 0."""
-        made = [guess for guess in self.guesses if guess.frames <= frame + 1]
-        return made[-1] if made else None
+        earlier = [guess for guess in self.guesses if guess.frames <= frame + 1]
+        return earlier[-1] if earlier else None
 
 
 def write_film(film: Film, path: Path) -> None:
-    """Write a clip into a file, whose suffix says how.
+    """Write a clip as a page, an animation, a strip of pictures or landmarks, by the suffix.
 
     .html plays, .gif moves, .png is a strip, .pose holds the landmarks for other programs.
 
@@ -74,7 +74,7 @@ def write_film(film: Film, path: Path) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Raises UserError where nothing is written into such a file."""
+    """Raises UserError where `write_film` has no format with this suffix."""
     if path.suffix.lower() not in _FORMATS:
         raise UserError(f"out={path}: must end in {', '.join(_FORMATS)}")
 
@@ -157,7 +157,7 @@ def _whole(points: np.ndarray) -> list[list[list[int] | None]]:
 
 
 def _frames(clip: np.ndarray) -> list[int]:
-    """The frames that are drawn."""
+    """The frames that are drawn: all, or every n-th so that at most `_MOST_FRAMES` are."""
     return list(range(0, len(clip), -(-len(clip) // _MOST_FRAMES)))
 
 

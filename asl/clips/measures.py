@@ -87,7 +87,7 @@ def measure(store: ClipStore, rows: Sequence[int] | np.ndarray) -> Measures:
 
 
 class _Reader:
-    """Where the landmarks lie that are measured, among those that a store holds."""
+    """Measures clips of a store by its body, probe and paired landmarks; rows are the store's."""
 
     def __init__(self, store: ClipStore) -> None:
         layout = store.layout

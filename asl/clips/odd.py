@@ -1,4 +1,4 @@
-"""What is odd about a clip by itself, without the others: it is packed, and `prepare` says so.
+"""Checks of one clip by itself; `prepare` packs an odd clip all the same, and reports it.
 
 Imports no pandas, because the workers that pack must start fast. `asl.clips.problems` compares
 clips with each other and finds more.

@@ -110,7 +110,7 @@ def _duplicates(measures: Measures) -> Iterator[Finding]:
 
 
 def _whose(clips: pd.DataFrame, number: int, other: int) -> str:
-    """The other clip's name, and its sign and signer where they are not the same."""
+    """The other clip's name, with its sign and signer where those differ."""
     ours, theirs = clips.iloc[number], clips.iloc[other]
     differ = [
         f"of {what} {theirs[what]}" for what in ("sign", "signer") if ours[what] != theirs[what]

@@ -23,7 +23,7 @@ _SHARDS = b"shards"  # key in the table's metadata
 
 
 def hold(table: Path) -> BinaryIO | None:
-    """The open file, which is kept from removal until it is closed; None where it is removed."""
+    """Open a version's table, which protects it from removal; None where it is removed already."""
     try:
         file = table.open("rb")
     except FileNotFoundError:
@@ -36,7 +36,7 @@ def hold(table: Path) -> BinaryIO | None:
 
 @contextmanager
 def unread(table: Path) -> Iterator[bool]:
-    """Whether no reader has the version; none gets it before the block ends."""
+    """Yields whether no reader holds the version, and keeps new ones out until the block ends."""
     with table.open("rb") as file:
         try:
             if fcntl:

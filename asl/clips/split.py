@@ -65,7 +65,7 @@ class Split:
 
     @property
     def family(self) -> str:
-        """Its kind, and what it goes by where that is not the signer."""
+        """The kind of split, with `by=COLUMN` where that is not the signer."""
         return self.kind if self.by == SIGNER else f"{self.kind} by={self.by}"
 
     @property

@@ -147,9 +147,10 @@ def make_index(
 
 
 def _table_digest(fingerprint: str, listing: Listing) -> str:
-    """That of the table, whose names have rows where a file holds several clips, and columns.
+    """The digest in the table's file name: of the fingerprint, rows in files, and columns.
 
-    They had none in version 0.1, whose stores have the same fingerprint.
+    Version 0.1 had neither rows nor columns in its table, but the same fingerprint, which alone is
+    the digest where there are none.
     """
     several = len({entry.path for entry in listing.entries}) < len(listing.entries)
     if not several and not listing.columns:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from asl.config.compose import run_command
+from asl.config.overrides import with_model_file
 from asl.config.plan import chosen_data, chosen_run, chosen_split, chosen_tracker
 from asl.config.schema import EvaluateSettings, checked
 from asl.errors import UserError
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    # To Hydra model= is a choice of network, whatever config it composes.
-    typed = [f"tflite={a[6:]}" if a.startswith("model=") else a for a in arguments]
-    run_command("evaluate", typed, _evaluate)
+    run_command("evaluate", with_model_file(arguments), _evaluate)
 
 
 def _evaluate(cfg: DictConfig) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from asl.config.compose import run_command
-from asl.config.overrides import format_override
+from asl.config.overrides import format_override, with_model_file
 from asl.config.plan import best_among, chosen_tracker
 from asl.config.schema import PageSettings, checked
 from asl.errors import UserError
@@ -22,18 +22,18 @@ BUILD = "--build"
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_command("page", list(_typed(arguments)), _page)
+    run_command("page", list(_with_build_key(with_model_file(arguments))), _page)
 
 
-def _typed(arguments: Sequence[str]) -> Iterator[str]:
-    """`--build DIR` as a key, and `model=`, to Hydra a choice of network, as `tflite=`."""
+def _with_build_key(arguments: Sequence[str]) -> Iterator[str]:
+    """Arguments with `--build DIR` as the override `build=DIR`."""
     words = iter(arguments)
     for word in words:
         option, _, folder = word.partition("=")
         if option == BUILD:
             yield format_override("build", folder or next(words, ""))
         else:
-            yield f"tflite={word[6:]}" if word.startswith("model=") else word
+            yield word
 
 
 def _page(cfg: DictConfig) -> None:

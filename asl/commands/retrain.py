@@ -36,8 +36,8 @@ def _retrain(cfg: DictConfig) -> None:
 
 
 def _print_figures(result: "Retrained") -> None:
-    """Print what the recipe has shown, as nobody is left to test its final model on."""
+    """Print the recipe's test figures: no signer is left to test the final model on."""
     source = result.recipe.source
     values = ", ".join(f"{name} {value:.4f}" for name, value in result.figures.items())
-    print(printable(f"all signers are trained on; {source.name} measured ({source.split}):"))
-    print(f"  {values or 'nothing, as it was not tested'}")
+    print(printable(f"trained on all signers, no test; figures of {source.name} ({source.split}):"))
+    print(f"  {values or 'none, as it was not tested either'}")

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 BY_KIND_ONLY = ("evaluate", "compare", "multirun", "sweep")
 """Kinds of runs whose numbers are those of other runs; listed where `--kind` names them."""
 
+MIXED_TEST_MEANING = (
+    "not signer-independent: test signers are trained on, or the test clips chose the epoch"
+)
 MIXED_VAL_MEANING = f"{MIXED_VAL} measured on clips of signers that are trained on"
 
 
@@ -82,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _is_wanted(run: "FoundRun", kind: str | None, since: float) -> bool:
-    """Whether a run is of the kind, or of one that is listed by itself, and begun since then."""
+    """Whether a run has this kind (None: any but `BY_KIND_ONLY`) and is not older than `since`."""
     of_kind = run.tags.get("kind")
     listed = of_kind == kind if kind else of_kind not in BY_KIND_ONLY
     return listed and run.started >= since
@@ -113,7 +116,7 @@ def _print_with_marks(table: "Table", rows: "Sequence[FoundRun | Average]") -> N
     out = console()
     out.print(table)
     if not all(row.test_signer_independent for row in rows):
-        out.print(f"{MIXED_TEST} not signer-independent: on both sides, or it chose the epoch")
+        out.print(f"{MIXED_TEST} {MIXED_TEST_MEANING}")
     if not all(row.val_signer_independent for row in rows):
         out.print(MIXED_VAL_MEANING)
 

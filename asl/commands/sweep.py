@@ -13,8 +13,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     if {"-m", "--multirun"} & set(arguments):
         raise UserError(
-            "-m: a sweep is many runs already; give a key of its space choices, "
-            "or have `asl train -m` run a grid"
+            "-m: a sweep has many runs anyway; give a key several choices in sweep.space, "
+            "or run a grid with `asl train -m`"
         )
     run_command("sweep", arguments, _run)
 

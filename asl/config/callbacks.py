@@ -150,14 +150,14 @@ def multirun_digests(overrides: Sequence[str]) -> tuple[str, str]:
 
 
 def result_overrides(texts: Sequence[str]) -> list[str]:
-    """The overrides but for those by which no result differs."""
+    """The overrides that can change a result."""
     irrelevant = (*NOT_A_CHOICE, "workers", "hydra")
     return [o.text for o in parse_overrides(texts) if not o.below(irrelevant)]
 
 
 @contextmanager
 def finalize_on_exit() -> Iterator[None]:
-    """Close the run of a multirun where Hydra did not: a job failed, or Ctrl-C."""
+    """Close a multirun's run when a job failed or Ctrl-C was pressed, as Hydra does not."""
     try:
         yield
     except BaseException:
@@ -165,14 +165,14 @@ def finalize_on_exit() -> Iterator[None]:
             multirun.close(*sys.exc_info())
         raise
     for multirun in list(_open):  # Hydra swallowed what ended the jobs
-        multirun.close(UserError, UserError("its jobs did not end"), None)
+        multirun.close(UserError, UserError("the multirun ended before all of its jobs did"), None)
 
 
 def parent_run() -> str | None:
-    """The id of the multirun that this process does a job of."""
+    """The id of the multirun whose job runs in this process; None outside a multirun."""
     return os.environ.get(PARENT)
 
 
 def multirun_job(cfg: DictConfig) -> tuple[int, list[str]]:
-    """Number and result-deciding overrides of the multirun's job that a config is of."""
+    """The number of a multirun's job, and its overrides that can change a result."""
     return cfg.hydra.job.num, result_overrides(cfg.hydra.overrides.task)

@@ -101,6 +101,11 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def with_model_file(arguments: Sequence[str]) -> list[str]:
+    """Arguments with `model=FILE` as `tflite=FILE`: to Hydra, `model=` chooses a network."""
+    return [f"tflite={a[6:]}" if a.startswith("model=") else a for a in arguments]
+
+
 def with_current_names(arguments: Sequence[str]) -> list[str]:
     """Arguments with old spellings replaced; one line on stderr names each new spelling."""
     current = []

@@ -136,7 +136,7 @@ def best_among(cfg: DictConfig) -> dict[str, str | None]:
 
 
 def data_name(cfg: DictConfig) -> str | None:
-    """The name of the data set, which of one's own clips is not the choice of `data=`."""
+    """`data.name`, which differs from the choice `data=` for recordings of one's own."""
     return str(cfg.data.name) if cfg.get("data") is not None else None
 
 

@@ -134,10 +134,12 @@ def _space(described: Mapping[str, Any], typed: Sequence[Override]) -> Space:
 
 
 def _check_fixed(fixed: Sequence[str]) -> None:
-    """Raises UserError for what the sweep itself goes by, and not only its trials."""
+    """Raises UserError for keys that must have one value in the whole sweep."""
     for override in parse_overrides(fixed):
         if _is_same_for_all(override.key):
-            raise UserError(f"sweep.fixed: {override.text} is of the sweep too; type it instead")
+            raise UserError(
+                f"sweep.fixed: {override.text} applies to the whole sweep; type it instead"
+            )
 
 
 def _is_same_for_all(key: str) -> bool:
@@ -172,7 +174,7 @@ def _repetitions(
 ) -> tuple[Repetition, ...]:
     """The runs of a trial, over validation folds and seeds."""
     if not len(split.val):
-        raise UserError("split.val=none: a sweep goes by validation clips, and there are none")
+        raise UserError("split.val=none: a sweep needs validation clips to rank its trials")
     folds: list[tuple[str, ...] | None] = [None]
     if (count := sweep["folds"]) > 1:
         groups = groups_of(split.by, store.clip_signers, store.columns)

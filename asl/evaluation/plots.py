@@ -246,7 +246,7 @@ def _confused_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[D
 
 
 def _worst_examples(evaluation: Evaluation, store: ClipStore) -> list[tuple[Drawn, Drawn]]:
-    """The clips that were mistaken with the highest probability, each beside what for."""
+    """The most confident mistakes, each beside a clip of the sign that was predicted."""
     return [
         _pair(
             store,

@@ -104,7 +104,7 @@ def enrol(
     # LiteRT first: it refuses what `parse` would unfold without end, one table named many times.
     check_model(path)
     facts = read_facts(path)
-    with _of_this_kind(path):
+    with _refusing_other_files(path):
         proof = _proof_clips(facts["inputs"])
         network = read_labels(path)[: facts.get("enrolled", {}).get("network")]
         before = [] if forget else _read_examples(path, facts)
@@ -112,7 +112,7 @@ def enrol(
         remove_metadata(model)
         join_signatures(model)
         remove_prototypes(model)
-    with _of_this_kind(path), tempfile.TemporaryDirectory() as folder:
+    with _refusing_other_files(path), tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.tflite"
         bare = copy.deepcopy(model)
         separate_signatures(bare)
@@ -139,8 +139,8 @@ def enrol(
 
 
 @contextmanager
-def _of_this_kind(path: Path) -> Iterator[None]:
-    """What fails on a file that `asl export` did not write, or that is damaged, is one sentence."""
+def _refusing_other_files(path: Path) -> Iterator[None]:
+    """Raises UserError for any error on a file that is damaged or not from `asl export`."""
     try:
         yield
     except (UserError, ExportError, OSError):
@@ -168,7 +168,7 @@ def _read_examples(path: Path, facts: Mapping[str, Any]) -> list[Example]:
 def _examples(
     outputs: Mapping[str, Mapping[str, np.ndarray]], network: Sequence[str], sign: str | None
 ) -> tuple[list[Example], dict[str, str]]:
-    """The examples among clips, and why others are none."""
+    """The clips whose sign is known, as examples, and for each other clip the reason."""
     examples, problems = [], {}
     for clip, answers in outputs.items():
         name = sign or sign_of(clip, network)
@@ -180,7 +180,7 @@ def _examples(
 
 
 def _each_once(examples: Sequence[Example]) -> list[Example]:
-    """Different examples, in an order that does not depend on theirs."""
+    """The examples without duplicates, in an order that does not depend on the input's."""
     different = {(sign, embedding.tobytes()): embedding for sign, embedding in examples}
     return [(key[0], different[key]) for key in sorted(different)]
 

@@ -69,10 +69,10 @@ def prototype_head(
 
 
 def unknown_left(unknown: np.ndarray, embeddings: np.ndarray, head: Head) -> np.ndarray:
-    """How unknown clips still are to an enrolled file, `[clips, 1]`.
+    """The score `unknown` of clips after enrolment, `[clips, 1]`.
 
     Args:
-        unknown: to the file without prototypes, `[clips, 1]`.
+        unknown: the score before enrolment, `[clips, 1]`.
         embeddings: `[clips, width]`.
         head: of all signs.
     """

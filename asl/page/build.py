@@ -69,11 +69,11 @@ def open_recognizer(path: Path) -> Recognizer:
     outputs = int(np.prod(run.get_output_details()["outputs"]["shape"]))
     if len(signs) != outputs:
         raise UserError(f"{path}: gives {outputs} probabilities for {len(signs)} labels")
-    return Recognizer(path, signs, frames, read_threshold(path), _name(path))
+    return Recognizer(path, signs, frames, read_threshold(path), _run_name(path))
 
 
-def _name(path: Path) -> str:
-    """That of the run that the file comes from, else the file's own."""
+def _run_name(path: Path) -> str:
+    """The name of the run that the file comes from, else the file's name."""
     run = read_facts(path).get("run")
     name = run.get("name") if isinstance(run, dict) else None
     return encodable(name if isinstance(name, str) and name.strip() else path.stem)

@@ -125,8 +125,8 @@ def _named(name: str, fold: int | None, tracker: Tracker) -> list[FoundRun]:
     numbers = sorted({each.fold for each in folds})
     if fold is None and len(numbers) > 1:
         raise UserError(
-            f"runs: the folds of {run.name} cannot answer together, as each was trained on the "
-            "signers that the others are tested on, and no clips are left that none has seen; "
+            f"runs: the folds of {run.name} cannot be combined: each was trained on the others' "
+            "test signers, so no clips are left to test on; "
             f"choose the runs of one fold, fold={numbers[0]} say, of {', '.join(map(str, numbers))}"
         )
     if fold is not None and fold not in numbers:
@@ -139,11 +139,11 @@ def _check_alike(members: Sequence[LoadedRun]) -> None:
     first, *others = members
     for other in others:
         one, two = first.recognizer.landmarks.layout.name, other.recognizer.landmarks.layout.name
-        both = f"runs: {other.run.name} and {first.run.name} cannot answer together: "
+        both = f"runs: {other.run.name} and {first.run.name} cannot be combined: "
         if one != two:
-            raise UserError(f"{both}the layout of one is {two}, of the other {one}")
+            raise UserError(f"{both}their layouts are {two} and {one}")
         if other.recognizer.signs != first.recognizer.signs:
-            raise UserError(f"{both}they have other signs, or these in another order")
+            raise UserError(f"{both}one has other signs, or another order of them")
 
 
 # --- what it may be measured on -----------------------------------------------------------------

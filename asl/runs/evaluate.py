@@ -279,8 +279,8 @@ def _outputs_of_file(
         if labels is not None or model.with_name(LABELS).is_file():
             raise
         print(
-            f"{model}: names no signs; its outputs are taken to be the {len(store.signs)} signs of "
-            f"{store.name} in their order there",
+            f"{model}: names no signs; its outputs are assumed to be the {len(store.signs)} "
+            f"signs of {store.name}, in that order",
             file=sys.stderr,
         )
         every = list(range(len(store.signs)))
@@ -305,6 +305,6 @@ def _log_probabilities(outputs: np.ndarray, model: Path) -> np.ndarray:
         )
         outputs = np.where(finite[:, None], outputs, 1 / outputs.shape[1])
     if not ((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-2)):
-        print(f"{model}: gives no probabilities; taken for logits", file=sys.stderr)
+        print(f"{model}: its outputs are not probabilities; used as logits", file=sys.stderr)
         return outputs
     return np.log(np.maximum(outputs, np.finfo(np.float32).tiny))

@@ -121,7 +121,7 @@ def export_run(
 
 @contextmanager
 def _recording(directory: Path) -> Iterator[None]:
-    """Where a disk fails after the files are verified, says that they are whole."""
+    """Turns a disk error while recording into a UserError that names the verified files."""
     try:
         yield
     except Exception as error:

@@ -12,7 +12,7 @@ from asl.runs.plan import DEFAULTS, RunPlan, current_config
 from asl.tracking.find import run_config
 from asl.tracking.store import Tracker
 
-# Parts of a spec that decide what the network sees; weights mean nothing to other inputs.
+# Parts of a spec that decide the network's input: its weights fit no other one.
 INPUT_PARTS = ("landmarks", "handedness", "impute", "scaler", "features")
 
 
@@ -20,7 +20,7 @@ def initial_run(plan: RunPlan, tracker: Tracker, store: ClipStore, split: Split)
     """The run that a plan names as `init_from`, checked against what is going to be trained.
 
     Raises:
-        UserError: there is no such run, its network sees other inputs, or it was trained on clips
+        UserError: there is no such run, its network has other inputs, or it was trained on clips
             or signers that are tested here.
     """
     key = f"init_from={plan.init_from}"
@@ -31,7 +31,7 @@ def initial_run(plan: RunPlan, tracker: Tracker, store: ClipStore, split: Split)
         if theirs and theirs != ours:
             there, here = _difference(theirs, ours)
             raise UserError(
-                f"{key}: its {part} differ: {there} there, {here} here; choose the same"
+                f"{key}: its {part} differ: {there} there, but {here} here; choose the same"
             )
     if leaks := leakage(found, store, split.test, "test"):
         raise UserError(

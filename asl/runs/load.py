@@ -77,7 +77,7 @@ def load(run: FoundRun, tracker: Tracker) -> LoadedRun:
 
 @contextmanager
 def reading_config(run: FoundRun) -> Iterator[None]:
-    """What is wrong with a run's config.yaml, which may be a stranger's, becomes a UserError."""
+    """Turns errors in a run's config.yaml into a UserError: the file may come from anywhere."""
     try:
         yield
     except UserError as error:

@@ -66,7 +66,7 @@ def spot(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         _check_names(wanted, out)
-        wanted = [each for each in wanted if replace or not _is_there(each, out, forms, echo)]
+        wanted = [each for each in wanted if replace or not _exists(each, out, forms, echo)]
     if not wanted:
         return []
     problems = []
@@ -86,7 +86,7 @@ def spot(
         elif segments:
             _show(path, segments, echo)
             continue
-        echo(f"{one_line(path)}: {_found(answer)}")
+        echo(f"{one_line(path)}: {_summary(answer)}")
     return problems
 
 
@@ -111,10 +111,8 @@ def _check_names(recordings: Sequence[Path], out: Path) -> None:
             raise UserError(f"out={out}: {name} would be the name of {count} recordings' files")
 
 
-def _is_there(
-    recording: Path, out: Path, forms: Sequence[Form], echo: Callable[[str], None]
-) -> bool:
-    """Whether a file that would be written is there, which is then said."""
+def _exists(recording: Path, out: Path, forms: Sequence[Form], echo: Callable[[str], None]) -> bool:
+    """Whether a file that would be written exists; prints a line where one does."""
     there = [file for form in forms if (file := _file(recording, out, form)).exists()]
     if there:
         echo(f"{', '.join(map(one_line, map(str, there)))}: there already; --replace writes again")
@@ -148,8 +146,8 @@ def _show_progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _found(answer: Mapping[str, Any]) -> str:
-    """What was found in a recording, in words."""
+def _summary(answer: Mapping[str, Any]) -> str:
+    """How many signs a recording has, and for how long hands are seen in it."""
     count = len(answer["segments"])
     signs = f"{count or 'no'} sign{'' if count == 1 else 's'} in {answer['seconds']:.1f} s"
     if not answer["seen"]:

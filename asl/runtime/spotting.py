@@ -48,7 +48,7 @@ def spot(
     rate: float,
     mirror: bool,
 ) -> Iterator[dict[str, Any]]:
-    """What `asl.runs.spot` makes of a model and recordings: `usable`, then an answer each.
+    """Find the signs of each recording: yields `usable` once the model is open, then the answers.
 
     Args:
         model_path: a .tflite.
@@ -128,7 +128,7 @@ def windows(
         ValueError: the frames are not what the recognizer reads, or it gives other than finite
             numbers for these signs.
     """
-    watched = _noting(frames, hands, seen)
+    watched = _record_hands(frames, hands, seen)
     for start, clip in sliding(watched, size, hop):
         if not any(seen[start : start + len(clip)]):
             yield Answer(np.zeros(signs, np.float32), 1.0)
@@ -157,10 +157,10 @@ def hands_of(facts: Mapping[str, Any]) -> Sequence[int]:
     return LAYOUTS.get(str(facts.get("layout")), MEDIAPIPE_HOLISTIC).hands
 
 
-def _noting(
+def _record_hands(
     frames: Iterable[np.ndarray], hands: Sequence[int], seen: list[bool]
 ) -> Iterator[np.ndarray]:
-    """The frames; notes of each whether it shows a hand."""
+    """Yields the frames `[N, C]`, and appends to `seen` whether each shows a hand."""
     for frame in frames:
         if max(hands) >= len(frame):
             raise ValueError(f"has {len(frame)} landmarks a frame, not those that the model reads")

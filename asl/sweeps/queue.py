@@ -165,7 +165,7 @@ def is_over(study: optuna.Study, goal: Goal) -> bool:
 
 
 def fail_stale_trials(study: optuna.Study, worker: Worker) -> list[int]:
-    """Mark the trials of dead workers FAIL; their numbers.
+    """Mark the trials of dead workers FAIL, and return their numbers.
 
     A worker of this machine is known to be dead by its lock, another one by its heartbeat.
     """
@@ -199,7 +199,7 @@ def was_interrupted(trial: FrozenTrial) -> bool:
 
 
 def without_duplicates(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that were not superfluous."""
+    """The trials without those that were dropped as duplicates."""
     return [trial for trial in trials if trial.user_attrs.get(END) != DUPLICATE]
 
 
@@ -212,12 +212,12 @@ def _has_dead_worker(trial: FrozenTrial, worker: Worker) -> bool:
 
 
 def _active(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that are finished, or may finish."""
+    """The trials that have finished or can still finish: all but the failed ones."""
     return [trial for trial in trials if trial.state is not TrialState.FAIL]
 
 
 def _retryable(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Interrupted ones that had values and are not being retried."""
+    """The interrupted trials that have parameter values and no retry yet."""
     retried = {trial.user_attrs.get(RETRY_OF) for trial in without_duplicates(trials)}
     return [
         trial
@@ -229,7 +229,7 @@ def _retryable(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _enqueue_retries(study: optuna.Study, trials: Sequence[FrozenTrial], goal: Goal) -> bool:
-    """Queue the interrupted trials again; whether there were any."""
+    """Queue the interrupted trials again, and return whether there were any."""
     room = goal.total - len(_active(trials))
     retries = _retryable(trials)[: max(0, room)]
     for trial in retries:
@@ -257,7 +257,7 @@ def _enqueue_point(
 
 
 def _is_duplicate(trial: optuna.Trial, trials: Sequence[FrozenTrial], goal: Goal) -> bool:
-    """Whether enough trials existed before this one, or one that does the same.
+    """Whether earlier trials reach the total without this one, or do the same as it.
 
     More than `goal.total` trials can't finish: the last of them would have found as many before
     it, as a finished trial never fails.

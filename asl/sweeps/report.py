@@ -111,4 +111,6 @@ def format_importances(study: optuna.Study) -> str:
     if shares:
         return "importance: " + ", ".join(f"{key} {share:.2f}" for key, share in shares.items())
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return f"importance: {len(complete)} complete trials are too few, {MIN_TRIALS} say something"
+    if len(complete) >= MIN_TRIALS:
+        return "importance: no parameter varies"
+    return f"importance: {len(complete)} complete trials are too few, {MIN_TRIALS} are needed"

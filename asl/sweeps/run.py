@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 import optuna
@@ -87,7 +88,6 @@ def run_trials(plan: SweepPlan, study: optuna.Study, tracker: Tracker, record: S
     """Run the trials of a plan and its final runs; raises UserError where too many crashed."""
     began = datetime.now()
     deaths = 0
-    log = log_file(tracker.work, plan.address.name)
     screen = Screen() if sys.stderr.isatty() else None
     if done := len(finished(study)):
         log_line(f"{done} of {plan.total} trials are finished already")
@@ -121,17 +121,21 @@ def run_trials(plan: SweepPlan, study: optuna.Study, tracker: Tracker, record: S
             run_worker(0, plan, report)
         report()
     refused = study.user_attrs[REFUSED]
-    if not all(is_over(opened, goal_of(stage, opened)) for stage, opened in stages):
+    if all(is_over(opened, goal_of(stage, opened)) for stage, opened in stages):
         if refused:
-            raise UserError(refused)
-        failed = sum(len(crashed(opened, began)) for _, opened in stages)
-        raise UserError(
-            f"sweep.max_failures={plan.max_failures}: {failed} trials crashed"
-            + (f" and {deaths} workers died" if deaths else "")
-            + f"; runs have a traceback.txt, and {log} has what was printed"
-        )
-    if refused:
-        log_line(f"note: {refused}")
+            log_line(f"note: {refused}")
+        return
+    failed = sum(len(crashed(opened, began)) for _, opened in stages)
+    log = log_file(tracker.work, plan.address.name)
+    raise UserError(refused or _too_many_failures(plan, failed, deaths, log))
+
+
+def _too_many_failures(plan: SweepPlan, failed: int, deaths: int, log: Path) -> str:
+    workers = f" and {deaths} workers died" if deaths else ""
+    return (
+        f"sweep.max_failures={plan.max_failures}: {failed} trials crashed{workers}; "
+        f"runs have a traceback.txt, and {log} has what was printed"
+    )
 
 
 def launch(plan: SweepPlan, tracker: Tracker) -> Processes | Jobs:

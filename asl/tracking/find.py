@@ -50,7 +50,7 @@ def named_run(
     data: str | None = None,
     split: str | None = None,
 ) -> FoundRun:
-    """The run of this id or name; for `best` that of `best_run`, which has the other arguments."""
+    """The run of this id or name; `best` is the `best_run` for the other arguments."""
     best = name == BEST
     return best_run(tracker, metric, data, split) if best else find_run(tracker, name)
 
@@ -82,12 +82,13 @@ def best_run(tracker: Tracker, metric: str | None, data: str | None, split: str 
     best = min(comparable, key=lambda run: rank(run.metrics, wanted))
     others = len(runs) - len(comparable)
     protocol = f"{newest.split}, validation: {newest.tags.get('val_protocol', 'unknown')}"
-    chosen = (
-        f"run=best: of {len(comparable)} on {newest.data}, {protocol}, epoch by {newest.monitor}, "
-        f"as the newest: {best.name} by {next(m for m in wanted if m in best.metrics)}"
-        + (f"; {others} others have other clips or protocols" if others else "")
+    metric = next(name for name in wanted if name in best.metrics)
+    message = (
+        f"run=best: of {len(comparable)} on {newest.data} with the newest run's protocol "
+        f"({protocol}, epoch by {newest.monitor}), {best.name} has the best {metric}"
+        + (f"; {others} with other clips or protocols are left out" if others else "")
     )
-    print(printable(chosen), file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     return best
 
 

@@ -70,12 +70,10 @@ def fail_stale_runs(tracker: Tracker, parent: str) -> None:
         mark_killed(tracker, run)
 
 
-def mark_killed(tracker: Tracker, run: FoundRun) -> bool:
-    """End a run that says it is running though its process is gone; whether it did."""
-    running = run.status in ("RUNNING", "SCHEDULED")
-    if running:
+def mark_killed(tracker: Tracker, run: FoundRun) -> None:
+    """Mark a run whose process is gone as KILLED, unless it has ended."""
+    if run.status in ("RUNNING", "SCHEDULED"):
         tracker.client.set_terminated(run.run_id, "KILLED")
-    return running
 
 
 def _same_groups(

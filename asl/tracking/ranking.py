@@ -11,7 +11,7 @@ SMALLER_IS_BETTER = (
 
 
 def rank(metrics: Mapping[str, float], wanted: Sequence[str]) -> tuple[int, float]:
-    """By which runs are sorted, the best first: by the first of these metrics that a run has."""
+    """Sort key, best run first, by the first of the wanted metrics that is finite; others last."""
     for place, name in enumerate(wanted):
         if math.isfinite(value := metrics.get(name, math.nan)):
             return place, value if smaller_is_better(name) else -value

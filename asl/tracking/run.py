@@ -1,4 +1,4 @@
-"""One owner of an MLflow run: here, and nowhere else, it opens and gets its true end."""
+"""Opens an MLflow run, and sets its final status: FINISHED, FAILED or KILLED."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -35,10 +35,10 @@ def tracked_run(
     parent: str | None = None,
     resume: str | None = None,
 ) -> Iterator[TrackedRun]:
-    """Open a run, or go on with one, and give it its true end.
+    """Open or resume a run, and set its final status when the block ends.
 
-    Leaving by an exception makes it FAILED with the traceback as artifact; Ctrl-C or a termination
-    makes it KILLED.
+    An exception makes it FAILED, with the traceback as an artifact; Ctrl-C or SIGTERM makes it
+    KILLED.
 
     Args:
         tracker: the store.

@@ -64,9 +64,9 @@ def mean_cell(average: "Average", metric: str) -> str:
 
 
 def like_with_like(runs: "Sequence[FoundRun]") -> "list[FoundRun]":
-    """The runs of each data set and kind of split together, in the order that they have in it.
+    """The runs grouped by data set and kind of split; within a group their order is kept.
 
-    The data set of the newest run comes first, and in each the signer-independent splits.
+    The data set of the newest run comes first; in each, signer-independent splits come first.
     """
     newest = {run.data: run.started for run in sorted(runs, key=lambda run: run.started)}
     return sorted(

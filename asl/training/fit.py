@@ -29,6 +29,7 @@ from asl.training.callbacks import (
 from asl.training.checkpoint import WholeCheckpoints
 from asl.training.module import SignClassifier
 from asl.training.progress import EpochLines
+from asl.training.regularization import Regularization
 
 
 class Pruned(Exception):  # noqa: N818 - no error
@@ -88,28 +89,12 @@ def fit(
             loss or a weight becomes NaN or infinite.
     """
     _quieten_lightning()
-    regularization, validated = classifier.regularization, len(data.split.val) > 0
-    mode = "min" if monitor.endswith("loss") else "max"
+    regularization = classifier.regularization
     settings = {"plugins": [WholeCheckpoints()], **trainer}
     if settings.pop("compile", False):
         classifier.recognizer.backbone.compile()  # in place, so that weights keep their names
-    best = BestCheckpoint(
-        regularization.in_grace_period,
-        dirpath=directory,
-        filename="best",
-        monitor=monitor if validated else None,
-        mode=mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    # The epoch in the name makes Lightning write the new file before it removes the old one.
-    last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
-    callbacks: list[Callback] = [RandomState(), TrainingRates(), best, last]
-    if regularization.ema:
-        callbacks.append(AveragedWeights(regularization.ema))
-    if (stopping := regularization.early_stopping) and validated:
-        grace = regularization.in_grace_period
-        callbacks.append(EarlyStoppingWithGrace(grace, monitor, mode=mode, **asdict(stopping)))
+    validated = len(data.split.val) > 0
+    best, callbacks = _callbacks(regularization, monitor, validated, directory)
     if frozen_epochs:
         callbacks.append(FrozenBackbone(frozen_epochs))
     if after_epoch:
@@ -147,6 +132,31 @@ def fit(
     score = best.best_model_score
     monitored = None if score is None else float(score)
     return FitResult(checkpoint, int(epoch), lightning.current_epoch, seconds, monitored)
+
+
+def _callbacks(
+    regularization: Regularization, monitor: str, validated: bool, directory: Path
+) -> tuple[BestCheckpoint, list[Callback]]:
+    """The checkpoint of the best epoch, and the callbacks of every training, which include it."""
+    mode = "min" if monitor.endswith("loss") else "max"
+    best = BestCheckpoint(
+        regularization.in_grace_period,
+        dirpath=directory,
+        filename="best",
+        monitor=monitor if validated else None,
+        mode=mode,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    # The epoch in the name makes Lightning write the new file before it removes the old one.
+    last = ModelCheckpoint(dirpath=directory, filename="last-{epoch}", enable_version_counter=False)
+    callbacks: list[Callback] = [RandomState(), TrainingRates(), best, last]
+    if regularization.ema:
+        callbacks.append(AveragedWeights(regularization.ema))
+    if (stopping := regularization.early_stopping) and validated:
+        grace = regularization.in_grace_period
+        callbacks.append(EarlyStoppingWithGrace(grace, monitor, mode=mode, **asdict(stopping)))
+    return best, callbacks
 
 
 def _last_checkpoint(directory: Path) -> Path:

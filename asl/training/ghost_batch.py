@@ -1,4 +1,4 @@
-"""A batch in groups of clips, each computed as on a device of its own that knows of no other.
+"""Ghost batches: a batch split into groups, each computed as on a device of its own.
 
 A group has its own statistics of batch normalisation (ghost batch normalisation: Hoffer, Hubara &
 Soudry 2017, arXiv 1705.08741) and is perturbed by its own gradient (`asl.training.awp`); gradients

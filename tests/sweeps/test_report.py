@@ -100,6 +100,12 @@ def test_what_matters_is_found_and_too_few_trials_say_so():
     )
 
 
+def test_parameters_of_one_value_have_no_importance():
+    study = optuna.create_study()
+    study.optimize(lambda trial: trial.suggest_float("lr", 0.1, 0.1), n_trials=MIN_TRIALS)
+    assert format_importances(study) == "importance: no parameter varies"
+
+
 def test_a_long_table_says_how_much_is_left():
     table = trial_table(study_of(12))
     assert format_table(table, 10).endswith("… 2 more in trials.csv, in MLflow")

@@ -145,7 +145,7 @@ def coordinates(measures: Measures, store: ClipStore, folder: Path) -> Section:
 
 
 def drift(measures: Measures, store: ClipStore, folder: Path) -> Section:
-    """How signers differ in what a recognizer should not look at: size, place, liveliness."""
+    """How signers differ in what a recognizer should ignore: size, position, movement."""
     clips = measures.clips
     table = clips.groupby("signer")[list(_DRIFT)].median().reindex(store.signers)
     table.dropna(how="all").to_csv(folder / "drift.csv", float_format="%.5g")
@@ -176,7 +176,7 @@ def between_groups(values: pd.Series, groups: pd.Series) -> float:
 
 
 def likeness(measures: Measures, store: ClipStore) -> Section | None:
-    """How like the clips are: distances to the nearest other clip, and whose that is."""
+    """How similar clips are: the distance to each clip's nearest neighbour, its signer and sign."""
     near, clips = measures.neighbours, measures.clips
     found = near.rows[:, 0] >= 0
     if not found.any():

@@ -75,10 +75,10 @@ def _reduction(function: Callable[..., Tensor]) -> Callable[[Inputs, Attributes]
 
 
 def _elementwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """Arithmetic of two tensors, of all coordinates of a frame at once.
+    """Arithmetic of two tensors, with the coordinates of all landmarks in one row.
 
-    LiteRT works row by row. Where a clip [..., P, 3] meets one number a coordinate [..., 1, 3], a
-    row is three numbers long, which takes ten times as long as with rows of 3 P numbers.
+    LiteRT works row by row. Broadcasting [..., 1, 3] over a clip [..., P, 3] has rows of three
+    numbers, which take ten times as long as rows of 3 P numbers.
     """
 
     def applied(x: Inputs, a: Attributes) -> Tensor:
@@ -93,7 +93,7 @@ def _elementwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., 
 
 
 def _one_a_coordinate(small: Tensor, large: Tensor) -> bool:
-    """Whether `small` is all of size 1 but for the last axis, and `large` has short last rows."""
+    """Whether `small` is `[1, …, 1, C]` and `large` is `[..., P, C]`, C at most `SHORT`."""
     if len(large.shape) < 3 or not tf.as_dtype(large.dtype).is_floating:
         return False
     points, coordinates = large.shape[-2:]
@@ -111,7 +111,7 @@ def _repeated(small: Tensor, large: Tensor) -> Tensor:
 
 
 def _in_long_rows(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """What the function makes of `x` with its last two axes as one."""
+    """Apply the function to `x` `[..., P, C]` reshaped to `[..., P·C]`, and reshape back."""
     *before, points, coordinates = (-1 if size is None else size for size in x.shape)
     if before.count(-1) > 1:
         before = list(tf.unstack(tf.shape(x)[:-2]))

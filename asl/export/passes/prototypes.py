@@ -14,7 +14,7 @@ MARK = "enrolled/"
 
 
 def add_prototypes(model: Any, known: int, head: Head) -> None:
-    """Let a graph answer what `asl.export.prototypes` makes of its answers and prototypes.
+    """Add operators that blend a graph's outputs with prototypes, as `asl.export.prototypes` does.
 
     Args:
         model: a tree of `asl.export.passes.flatbuffer` with one signature, of all outputs, without

@@ -1,4 +1,4 @@
-"""Augmentation by view: signers turned from the sensor, and what it guesses of the hidden arm."""
+"""Augmentation by view: clips rotated about the vertical, with errors in the arm that it hides."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,20 +25,20 @@ Yaw = Annotated[float, Interval(ge=-90, le=90)]
 
 @dataclass(frozen=True)
 class View:
-    """Turn clips about the vertical, and let the arm that the body comes to hide go astray.
+    """Rotate clips about the vertical, and displace the arm that the body then hides.
 
-    For sensors that measure depth. What they do not see they guess: among the clips of isl30, whose
-    signers stand turned by 1, 46 and 61 degrees, the mean hand of the far arm is 29, 27 and 20 cm
-    before the shoulders, and shakes (second difference over time) by 13 and 72 % more in the second
-    and third view than in the first, that of the near arm by 17 and 36 %.
+    For sensors that measure depth. They estimate hidden joints with an error: in the three views of
+    isl30 (signers turned by 1, 46 and 61 degrees) the hand of the far arm is on average 29, 27 and
+    20 cm in front of the shoulders. Its jitter (second difference over time) is 13 and 72 % higher
+    in the second and third view than in the first, that of the near arm 17 and 36 %.
 
-    A clip is turned until its shoulders stand at an angle that is drawn evenly. The joints of the
-    far arm beyond the shoulder are then drawn towards it, by a share that drifts over the clip, and
-    shaken. Both grow with the arm's `hidden` share, of which nothing was there before the turn
-    counts: what the sensor guessed already stays as it is.
+    A clip is rotated so that its shoulders are at an angle drawn uniformly from [low, high]. The
+    joints of the far arm are then moved towards the shoulder, by a share that changes slowly over
+    the clip, and jittered. Both grow with the part of the arm that only this rotation hides: where
+    the arm was `hidden` before, the recording already has the sensor's error.
 
-    MediaPipe's depth is a guess itself, and a hand's is measured from its wrist: turn such clips by
-    few degrees, if at all.
+    MediaPipe estimates depth, and a hand's relative to its wrist: rotate such clips by few degrees,
+    if at all.
 
     Args:
         p: probability.
