@@ -33,6 +33,7 @@ def _compare(cfg: DictConfig) -> None:
     table = plain_table(str(first), numbers=[str(name) for name in others])
     for row in compared.metrics.itertuples(index=False):
         table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row))
+    print(printable(compared.protocol))
     console().print(table)
     print(printable("\n".join(compared.claims)))
     print(f"comparison: {printable(str(compared.page))}  id: {compared.run_id}")

@@ -4,7 +4,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asl.commands.tables import console, plain_table
@@ -23,6 +22,8 @@ from asl.tracking.table import (
     in_order,
     like_with_like,
     mean_cell,
+    none_fits,
+    of_kind_since,
     tested_on,
 )
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from asl.tracking.averages import Average
     from asl.tracking.found import FoundRun
-
-BY_KIND_ONLY = ("evaluate", "compare", "multirun", "sweep")
-"""Kinds of runs whose numbers are those of other runs; listed where `--kind` names them."""
 
 MIXED_TEST_MEANING = (
     "not signer-independent: test signers are trained on, or the test clips chose the epoch"
@@ -53,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--since", help="only runs started on this day or later: 2026-11-26")
     parser.add_argument("--sort", metavar="COLUMN", help="sort by started, a parameter or a metric")
     parser.add_argument("--columns", help="columns to show: started,model,optimizer.lr,test/f1")
-    parser.add_argument("--limit", type=int, default=None, help="at most so many runs")
+    parser.add_argument("--limit", type=int, default=None, help="at most so many rows")
     parser.add_argument(
         "--mean", action="store_true", help="average runs that differ in seed and held-out signers"
     )
@@ -61,44 +59,31 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", nargs="*", help="tracking.uri=…")
     options = parser.parse_args(arguments)
 
-    runs = list_runs(tracking_settings(options.overrides))
-    runs = [run for run in runs if options.data in (None, run.data)]
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit={options.limit}: choose 1 or more")
+    if options.mean and (options.sort or options.columns):
+        raise UserError("--mean: has columns and an order of its own; leave out --sort, --columns")
+    tracked = list_runs(tracking_settings(options.overrides))
+    runs = [run for run in tracked if options.data in (None, run.data)]
     runs = best_first(runs, options.metric, options.split)
-    runs = [run for run in runs if _is_wanted(run, options.kind, _since(options.since))]
+    runs = of_kind_since(runs, options.kind, options.since)
     columns = options.columns.split(",") if options.columns else list(COLUMNS)
     check_columns([*columns, *filter(None, [options.sort])], runs)
     if options.sort:
         runs = in_order(runs, options.sort)
     elif not options.metric:
         runs = like_with_like(runs)
-    runs = runs[: options.limit]
     shown = list(METRICS) if options.metric in (None, *METRICS) else [options.metric, *METRICS]
     if options.mean:
-        _print_averages(averages(runs, shown[:1]), shown, options.json)
+        rows = sorted(averages(runs, shown[:1]), key=lambda row: not row.test_signer_independent)
+        _print_averages(rows[: options.limit], shown, options.json)
     elif options.json:
-        print(json.dumps([run.as_json() for run in runs], indent=2))
+        print(json.dumps([run.as_json() for run in runs[: options.limit]], indent=2))
     elif not runs:
-        print("no runs yet; `asl train` makes one")
+        print(none_fits(tracked) if tracked else "no runs yet; `asl train` makes one")
     else:
         more = [options.metric] if options.metric and options.metric not in columns else []
-        _print_table(runs, [*columns, *more])
-
-
-def _is_wanted(run: "FoundRun", kind: str | None, since: float) -> bool:
-    """Whether a run has this kind (None: any but `BY_KIND_ONLY`) and is not older than `since`."""
-    of_kind = run.tags.get("kind")
-    listed = of_kind == kind if kind else of_kind not in BY_KIND_ONLY
-    return listed and run.started >= since
-
-
-def _since(day: str | None) -> float:
-    """The beginning of a day in milliseconds, as MLflow counts them."""
-    if day is None:
-        return 0
-    try:
-        return datetime.fromisoformat(day).timestamp() * 1000
-    except ValueError:
-        raise UserError(f"--since={day}: write a day as 2026-11-26") from None
+        _print_table(runs[: options.limit], [*columns, *more])
 
 
 def _print_table(runs: "Sequence[FoundRun]", columns: Sequence[str]) -> None:

@@ -55,7 +55,10 @@ def recognizers(settings: Mapping[str, Any]) -> list[Entry]:
 
 def crossval_plan(*overrides: str, tracking: Mapping[str, str]) -> RunPlan:
     """The plan of the runs of `asl crossval` with these overrides, recorded in this store."""
-    return replace(run_plan(compose("crossval", overrides)), tracking=dict(tracking))
+    cfg = compose("crossval", overrides)
+    if cfg.split.get("val") == "test":
+        raise UserError("split.val=test: a leaderboard is of clips by which no epoch was chosen")
+    return replace(run_plan(cfg), tracking=dict(tracking))
 
 
 def measured_command(cfg: DictConfig) -> str:

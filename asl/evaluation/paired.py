@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.signal import convolve
+from scipy.stats import binom
 
 from asl.evaluation.intervals import LEVEL, over_signers
+
+FINEST = 1000  # answers to a clip, at most, whose shares are told apart
 
 MIN_SIGNERS = 6  # an exact sign test needs six to reach p < .05; a bootstrap of fewer is too narrow
 
@@ -22,8 +25,7 @@ class PairedTest:
         only_new: clips that only `new` recognises; where there are several answers to a clip, the
             sum of their shares.
         only_base: likewise.
-        p_clips: McNemar's exact two-sided p; of a sign test over clips where a clip has several
-            answers.
+        p_clips: exact two-sided p of `sign_flip_p`; McNemar's where a clip has one answer.
         signer_interval: 95 % interval of the difference for other signers; None where there are
             fewer than `MIN_SIGNERS`.
     """
@@ -63,8 +65,9 @@ def compare_pair(new: pd.DataFrame, base: pd.DataFrame) -> PairedTest:
     """Test the difference of two recognizers.
 
     On clips of the same signers: McNemar's exact test (McNemar 1947; as Dietterich 1998 advises for
-    two classifiers tested once). For other signers: the bootstrap over whole signers (Efron and
-    Tibshirani 1993, chapter 13), as a signer's clips resemble each other.
+    two classifiers tested once), or `sign_flip_p` of several seeds. For other signers: the
+    bootstrap over whole signers (Efron and Tibshirani 1993, chapter 13), as a signer's clips
+    resemble each other.
 
     Args:
         new: `accuracy_by_clip` of one.
@@ -72,8 +75,6 @@ def compare_pair(new: pd.DataFrame, base: pd.DataFrame) -> PairedTest:
     """
     both = new.join(base[["accuracy"]], rsuffix="_base", how="inner")
     gain = (both["accuracy"] - both["accuracy_base"]).to_numpy()  # [clips]
-    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
-    p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
     names = both["signer"].to_numpy(str)
     signers = len(set(names))
     return PairedTest(
@@ -82,19 +83,44 @@ def compare_pair(new: pd.DataFrame, base: pd.DataFrame) -> PairedTest:
         difference=float(gain.mean()),
         only_new=float(gain[gain > 0].sum()),
         only_base=float(-gain[gain < 0].sum()),
-        p_clips=float(p),
+        p_clips=sign_flip_p(gain),
         signer_interval=over_signers(gain, names) if signers >= MIN_SIGNERS else None,
     )
 
 
-def claim(new: str, base: str, test: PairedTest, new_signers: bool = True) -> str:
+def sign_flip_p(gain: np.ndarray) -> float:
+    """Exact two-sided p of Fisher's randomisation test for a mean of zero.
+
+    How often a mean at least as far from zero comes about where each clip's gain keeps its size and
+    has either sign with probability 1/2 (Fisher 1935, "The Design of Experiments", section 21).
+    Where all gains are of one size, this is the sign test, and McNemar's.
+
+    Args:
+        gain: differences of two accuracies `[clips]`, each from -1 to 1.
+    """
+    units = next((u for u in range(1, FINEST) if _are_whole(gain * u)), FINEST)
+    steps = np.rint(gain * units).astype(int)
+    sums = np.ones(1)  # probability of each sum of signed steps, from the lowest to the highest
+    for size, count in zip(*np.unique(np.abs(steps[steps != 0]), return_counts=True), strict=True):
+        of_size = np.zeros(2 * size * count + 1)
+        of_size[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        sums = convolve(sums, of_size)
+    distance = np.abs(np.arange(len(sums)) - len(sums) // 2)
+    return float(np.clip(sums[distance >= abs(steps.sum())].sum(), 0, 1))
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    return np.allclose(values, np.rint(values), rtol=0, atol=1e-6)
+
+
+def claim(new: str, base: str, test: PairedTest, not_new: str = "") -> str:
     """What may be said of the difference, in a sentence or two.
 
     Args:
         new: name of the one recognizer.
         base: name of the other.
         test: of `new` against `base`.
-        new_signers: whether neither was trained on signers of these clips.
+        not_new: why the signers of these clips are not new to both; empty where they are.
     """
     better, worse, sign = (new, base, 1) if test.difference >= 0 else (base, new, -1)
     points = f"{abs(test.difference) * 100:.1f} points"
@@ -107,8 +133,8 @@ def claim(new: str, base: str, test: PairedTest, new_signers: bool = True) -> st
             f"are within chance ({evidence})."
         )
     first = f"On {clips}, {better} is more accurate than {worse} by {points} ({evidence})."
-    if not new_signers:
-        return f"{first} Nothing may be claimed of new signers, as these were trained on."
+    if not_new:
+        return f"{first} Nothing may be claimed of new signers, as {not_new}."
     if test.signer_interval is None:
         only = f"there {'is' if test.signers == 1 else 'are'} only {signers}"
         return f"{first} Nothing may be claimed of new signers, as {only}."

@@ -100,17 +100,23 @@ def _with_choices(evaluation: Evaluation) -> list[str]:
     among = [f"{r.candidates}: {r.accuracy:.4f}" for r in tables["candidates"].itertuples()]
     lines = [f"accuracy among k signs drawn at random: {', '.join(among)}"] if among else []
     if "not_sure" in tables:
-        lines += [
-            f"not sure below confidence {row.confidence:.3f} (accuracy {row.wanted:g} on "
-            f"validation): answers {row.coverage:.1%} of the clips, {row.accuracy:.4f} correct"
-            for row in tables["not_sure"].itertuples()
-        ]
+        lines += abstention_lines(tables["not_sure"])
         lines += [
             f"sets for coverage {row.wanted:g}: {row.coverage:.4f} here (lowest signer "
             f"{row.lowest_signer:.4f}), {row.signs:.2f} signs on average, {row.single:.1%} of one"
             for row in tables["conformal_sets"].itertuples()
         ]
     return lines
+
+
+def abstention_lines(table: pd.DataFrame) -> list[str]:
+    """A line for each row of `asl.evaluation.abstention.not_sure`."""
+    return [
+        f"not sure below confidence {row.confidence:.3f} (accuracy {row.wanted:g} on validation): "
+        f"answers {row.coverage:.1%} of the clips"
+        + (f", {row.accuracy:.4f} correct" if row.coverage else "")
+        for row in table.itertuples()
+    ]
 
 
 def _table(title: str, table: pd.DataFrame, most: int = SHOWN_ROWS) -> list[str]:

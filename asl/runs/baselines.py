@@ -85,7 +85,8 @@ def crossval_baseline(
 
 def _answers(name: str, plan: RunPlan, store: ClipStore, split: Split, fold: int) -> pd.DataFrame:
     """A fold's out-of-fold answers, by clips of all other signers."""
-    train, test = np.concatenate([split.train, split.val]), split.test
+    test = split.test
+    train = np.setdiff1d(np.concatenate([split.train, split.val]), test)
     steps = _steps(plan, store, split, train)
     scores = BASELINES[name](steps[train], store.sign[train], steps[test], len(store.signs))
     signers = store.clip_signers[test]

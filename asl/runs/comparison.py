@@ -14,7 +14,14 @@ from asl.evaluation.comparison_page import Pair, comparison_page
 from asl.evaluation.crossval import COLUMNS, table_predictions
 from asl.evaluation.evaluate import metrics
 from asl.evaluation.intervals import over_signers, wilson
-from asl.evaluation.paired import accuracy_by_clip, by_group, claim, compare_pair, only_one
+from asl.evaluation.paired import (
+    MIN_SIGNERS,
+    accuracy_by_clip,
+    by_group,
+    claim,
+    compare_pair,
+    only_one,
+)
 from asl.evaluation.plots import curves as draw_curves
 from asl.evaluation.predictions import per_clip
 from asl.files import replacing_in
@@ -34,6 +41,7 @@ from asl.tracking.tags import provenance_tags
 OUT_OF_FOLD = "out_of_fold.parquet"
 CURVES = {"Validation F1": (f"{CURVE}val/f1", "val/f1"), "Training loss": ("train/loss",)}
 FEWEST = 2  # recognizers in a comparison
+TRAINED_ON = "these were trained on"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Candidate:
         answers: a row a clip and seed, see `asl.evaluation.predictions.per_clip`.
         protocol: which clips these are.
         fingerprint: of the packed clips.
-        signer_independent: whether these are of signers whom it was not trained on.
+        not_new: why the signers of these clips are not new to it; empty where they are.
         run: None for a file.
     """
 
@@ -53,7 +61,7 @@ class Candidate:
     answers: pd.DataFrame = field(repr=False)
     protocol: str
     fingerprint: str
-    signer_independent: bool
+    not_new: str
     run: FoundRun | None = None
 
 
@@ -66,12 +74,14 @@ class ComparedRuns:
         claims: what may be said of every recognizer against the first, a sentence each.
         metrics: a row a recognizer, on the clips that all answered.
         page: the HTML file.
+        protocol: which clips these are.
     """
 
     run_id: str
     claims: list[str]
     metrics: pd.DataFrame
     page: Path
+    protocol: str
 
 
 def compare(
@@ -129,7 +139,7 @@ def compare(
         directory = directory or PROJECT / "data" / "comparisons" / run.name
         with replacing_in(directory) as folder:
             (folder / "compare.html").write_text(page, encoding="utf-8")
-    return ComparedRuns(run.id, claims, table, directory / "compare.html")
+    return ComparedRuns(run.id, claims, table, directory / "compare.html", protocol)
 
 
 # --- whose answers ------------------------------------------------------------------------------
@@ -146,8 +156,10 @@ def _candidate(
         answers = pd.read_parquet(download(tracker, run.run_id, path))
     except UserError:
         raise UserError(f"runs: {run.name} was tested on no clips, so nothing compares") from None
-    fingerprint, independent = run.tags["data.fingerprint"], run.test_signer_independent
-    return Candidate(run.name, answers, run.split, fingerprint, independent, run)
+    not_new = ""
+    if not run.test_signer_independent:
+        not_new = f"these chose the epoch of {run.name}" if run.validated_on_test else TRAINED_ON
+    return Candidate(run.name, answers, run.split, run.tags["data.fingerprint"], not_new, run)
 
 
 def _file(model: Path, data: DataPlan | None, split: Callable[..., Split] | None) -> Candidate:
@@ -156,8 +168,8 @@ def _file(model: Path, data: DataPlan | None, split: Callable[..., Split] | None
     measured = evaluate_file(model, "test", data, split)
     answers = per_clip(measured.evaluation.predictions, measured.store)
     parts, fingerprint = measured.split, measured.store.fingerprint
-    independent = parts.test_signer_independent
-    return Candidate(measured.name, answers, parts.protocol, fingerprint, independent)
+    not_new = "" if measured.signer_independent else TRAINED_ON
+    return Candidate(measured.name, answers, parts.protocol, fingerprint, not_new)
 
 
 def _check_same_clips(candidates: Sequence[Candidate]) -> None:
@@ -187,10 +199,9 @@ def _common_answers(candidates: Sequence[Candidate]) -> list[pd.DataFrame]:
 
 def _pair(new: Candidate, base: Candidate, answers: pd.DataFrame, of_base: pd.DataFrame) -> Pair:
     ours, theirs = accuracy_by_clip(answers), accuracy_by_clip(of_base)
-    new_signers = new.signer_independent and base.signer_independent
     return Pair(
         name=new.name,
-        claim=claim(new.name, base.name, compare_pair(ours, theirs), new_signers),
+        claim=claim(new.name, base.name, compare_pair(ours, theirs), new.not_new or base.not_new),
         signers=by_group(ours, theirs, "signer"),
         signs=by_group(ours, theirs, "sign"),
         columns=_by_columns(answers, ours, theirs),
@@ -220,7 +231,10 @@ def _metrics(name: str, answers: pd.DataFrame) -> dict[str, object]:
         "accuracy": float(accuracy.mean()),
         "95 % over clips": f"{low:.4f} to {high:.4f}",
     }
-    if interval := over_signers(accuracy.to_numpy(), by_clip["signer"].to_numpy(str)):
+    signers = by_clip["signer"].to_numpy(str)
+    if len(set(signers)) >= MIN_SIGNERS and (
+        interval := over_signers(accuracy.to_numpy(), signers)
+    ):
         row["95 % over signers"] = f"{interval[0]:.4f} to {interval[1]:.4f}"
     measured = metrics(table_predictions(answers, answers.attrs["signs"]))
     shown = ("f1", "precision", "recall", "accuracy_top5", "loss", "ece")

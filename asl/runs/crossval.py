@@ -189,7 +189,8 @@ def protocol_of(
     split = _first_fold(plan, store)
     numbers = _checked_folds(folds, split)
     independent = _test_signer_independent(plan, store, split, numbers)
-    words = f"{split.family} {len(numbers)} folds × {seeds} seeds"
+    some = f"folds={numbers} " if len(numbers) < (split.folds or 0) else ""
+    words = f"{split.family} {some}{len(numbers)} folds × {seeds} seeds"
     if not independent:
         words += f" {CHOSEN_ON_TEST if split.validated_on_test else NOT_INDEPENDENT}"
     return Protocol(numbers, split, independent, words)
@@ -208,6 +209,8 @@ def _first_fold(plan: RunPlan, store: ClipStore) -> Split:
         raise UserError(f"split={kind}: has no folds; choose from {', '.join(sorted(with_folds))}")
     if options.get("test") is not None:
         raise UserError(f"split.test={options['test']}: each fold is the test once; see folds=")
+    if options.get("fold"):
+        raise UserError(f"split.fold={options['fold']}: each fold is the test once; see folds=")
     return make_split(partial(plan.split, fold=0), store)
 
 

@@ -53,6 +53,7 @@ class PartEvaluation:
         split: their parts.
         evaluation: metrics and tables.
         seen: what the recognizer has seen of the part in training, in words.
+        signer_independent: whether it is not known to have been trained on signers of the part.
         left_out: clips of the part whose sign the recognizer does not know.
     """
 
@@ -62,6 +63,7 @@ class PartEvaluation:
     split: Split
     evaluation: Evaluation
     seen: str
+    signer_independent: bool
     left_out: np.ndarray
 
     @property
@@ -136,7 +138,8 @@ def evaluate_run(
     seen = "; ".join(leaks or ["nothing"])
     if leaks is None:
         seen = "not known, as the run had other clips, or another packing of them"
-    return _evaluation(loaded.run.name, part, store, parts, predictions, val, seen)
+    independent = parts.test_signer_independent and not leaks
+    return _evaluation(loaded.run.name, part, store, parts, predictions, val, seen, independent)
 
 
 def _default_split(loaded: LoadedRun, data: DataPlan | None) -> Callable[..., Split]:
@@ -190,7 +193,16 @@ def evaluate_file(
     in_part = np.arange(len(both)) < len(known)
     val = predictions.of(~in_part) if len(val_rows) else None
     name = f"{model.resolve().parent.name}-{model.stem}"
-    return _evaluation(name, part, store, parts, predictions.of(in_part), val, _provenance(model))
+    return _evaluation(
+        name,
+        part,
+        store,
+        parts,
+        predictions.of(in_part),
+        val,
+        _provenance(model),
+        parts.test_signer_independent and not _may_have_trained_on(model, store, parts),
+    )
 
 
 def check_part(part: str) -> None:
@@ -210,6 +222,7 @@ def record_evaluation(measured: PartEvaluation, report: str, tracker: Tracker) -
     """Record an evaluation as a run of kind `evaluate`, and return its id."""
     store, split = measured.store, measured.split
     more = {"evaluated": measured.name, "part": measured.part}
+    more["signer_independent"] = str(measured.signer_independent).lower()
     tags = run_tags("evaluate", store.name, store.fingerprint, split, more)
     name = f"evaluate-{measured.name}-{store.name}"
     with tracked_run(tracker, name, tags) as run, TemporaryDirectory() as folder:
@@ -234,10 +247,11 @@ def _evaluation(
     predictions: Predictions,
     val: Predictions | None,
     seen: str,
+    signer_independent: bool,
 ) -> PartEvaluation:
     evaluation = evaluate(predictions, store, val)
     left_out = np.setdiff1d(getattr(split, part), predictions.index)
-    return PartEvaluation(name, part, store, split, evaluation, seen, left_out)
+    return PartEvaluation(name, part, store, split, evaluation, seen, signer_independent, left_out)
 
 
 def _rows(part: str, split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -257,11 +271,19 @@ def _provenance(model: Path) -> str:
     run = read_facts(model).get("run")
     if not isinstance(run, dict) or not {"name", "id"} <= run.keys():
         return "not known, as this file does not say what it was trained on"
-    trained_on = ", ".join(str(run[key]) for key in ("data", "split", "val_protocol") if key in run)
+    trained_on = ", ".join(str(run[key]) for key in ("data", "split") if key in run)
+    if "val_protocol" in run:
+        trained_on += f", validation: {run['val_protocol']}"
     return (
         f"not known clip by clip; its run {run['name']} was trained on {trained_on}; "
         f"see run={run['id']}"
     )
+
+
+def _may_have_trained_on(model: Path, store: ClipStore, split: Split) -> bool:
+    """Whether all clips are tested of the data set that a file's run was trained on."""
+    run = read_facts(model).get("run")
+    return split.kind == "whole" and isinstance(run, dict) and run.get("data") == store.name
 
 
 def _outputs_of_file(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from asl.tracking.found import DEFAULT_METRICS, FoundRun
+from asl.tracking.found import DEFAULT_METRICS, SPLIT_BY_DIGEST, FoundRun
 from asl.tracking.ranking import rank
 
 # What tells repetitions of one experiment apart.
@@ -17,8 +17,9 @@ class Average:
     """Runs of one set of choices.
 
     Attributes:
-        choices: the parameters, `validation`, `monitor` and `split.by` in which these runs differ
-            from the other averages' runs.
+        choices: the parameters, `validation`, `monitor`, `split.by`, and the digests of packed
+            `clips` and of the `groups` that are kept apart, in which these runs differ from the
+            other averages' runs.
         data: the data set.
         split: the split's kind, `signer_holdout` say.
         tests: how many of the runs have each test, by its protocol.
@@ -41,6 +42,8 @@ class Average:
 def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS) -> list[Average]:
     """Average finished training runs over seeds and folds, the best mean first.
 
+    Of runs of one seed and one split the newest counts.
+
     Args:
         runs: of any kinds.
         metrics: the averages are sorted by the first of these that they have.
@@ -51,7 +54,10 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
             params = {k: v for k, v in run.params.items() if k not in REPETITION}
             params |= {"validation": run.validation, "monitor": run.monitor}
             params["split.by"] = run.split_by
+            params["clips"] = run.tags.get("data.fingerprint", "")
+            params["groups"] = run.tags.get(SPLIT_BY_DIGEST, "")
             groups[run.data, run.split_kind, frozenset(params.items())].append(run)
+    groups = defaultdict(list, {key: _newest(members) for key, members in groups.items()})
     choices = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {
         name
@@ -74,6 +80,15 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
     ]
     means = {id(each): {name: m for name, (m, _) in each.metrics.items()} for each in found}
     return sorted(found, key=lambda each: rank(means[id(each)], metrics))
+
+
+def _newest(runs: Sequence[FoundRun]) -> list[FoundRun]:
+    """The newest run of each repetition, in their order."""
+    newest = {}
+    for run in sorted(runs, key=lambda run: run.started):
+        varied = frozenset((key, run.params.get(key)) for key in REPETITION)
+        newest[varied, run.split, run.tags.get("val_protocol")] = run
+    return [run for run in runs if run in newest.values()]
 
 
 def _statistics(runs: Sequence[FoundRun]) -> dict[str, tuple[float, float | None]]:

@@ -87,8 +87,10 @@ def _not_needed(runs: Sequence[FoundRun]) -> Iterator[tuple[FoundRun, str]]:
             yield run, run.status.lower()
         elif "pruned" in run.tags and run.status == "FINISHED":
             yield run, "pruned"
-        elif run.is_training and run.status == "FINISHED" and newest[_choices(run)] is not run:
-            yield run, f"superseded by {newest[_choices(run)].name}"
+        elif run.is_training and run.status == "FINISHED":
+            later = newest.get(_choices(run), run)  # none where all were cleaned already
+            if later is not run:
+                yield run, f"superseded by {later.name}"
 
 
 def _choices(run: FoundRun) -> tuple[object, ...]:

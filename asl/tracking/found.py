@@ -73,7 +73,14 @@ class FoundRun:
         """Whose clips its validation numbers are of."""
         if self.tags.get("val_protocol") == "none":
             return "none"
+        if self.validated_on_test:
+            return "the test clips"
         return "other signers" if self.val_signer_independent else "training signers"
+
+    @property
+    def validated_on_test(self) -> bool:
+        """Whether the test clips chose the epoch, in each fold of a cross-validation."""
+        return self.tags.get("val_protocol") in ("the test clips", "in each fold, its test clips")
 
     @property
     def test_signer_independent(self) -> bool:

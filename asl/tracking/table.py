@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from asl.errors import unknown
+from asl.errors import UserError, unknown
 from asl.tracking.ranking import smaller_is_better
 
 if TYPE_CHECKING:
@@ -16,7 +16,34 @@ if TYPE_CHECKING:
 MIXED_TEST, MIXED_VAL = "†", "‡"
 METRICS = ("test/accuracy", "test/f1", "val/accuracy", "val/f1")
 COLUMNS = ("status", "data", "split", "parameters", *METRICS)
+BY_KIND_ONLY = ("evaluate", "compare", "multirun", "sweep")  # their numbers are other runs'
 FACTS = ("started", "status", "data", "split")  # columns that are neither parameters nor metrics
+
+
+def of_kind_since(
+    runs: "Sequence[FoundRun]", kind: str | None, day: str | None
+) -> "list[FoundRun]":
+    """The runs of a kind, or of all but `BY_KIND_ONLY`, that began on this day or later.
+
+    Raises:
+        UserError: that is no day.
+    """
+    try:
+        since = datetime.fromisoformat(day).timestamp() * 1000 if day else 0
+    except ValueError:
+        raise UserError(f"--since={day}: write a day as 2026-11-26") from None
+    return [run for run in runs if run.started >= since and _is_listed(run.tags.get("kind"), kind)]
+
+
+def _is_listed(kind: str | None, wanted: str | None) -> bool:
+    return kind == wanted if wanted else kind not in BY_KIND_ONLY
+
+
+def none_fits(runs: "Sequence[FoundRun]") -> str:
+    """What there is to ask for, where no run fits what was asked for."""
+    sets = ", ".join(sorted({run.data for run in runs}))
+    kinds = ", ".join(sorted({run.tags.get("kind", "") for run in runs}))
+    return f"none of {len(runs)} runs fits; data sets: {sets}; kinds: {kinds}"
 
 
 def check_columns(columns: Sequence[str], runs: "Sequence[FoundRun]") -> None:
@@ -66,11 +93,19 @@ def mean_cell(average: "Average", metric: str) -> str:
 def like_with_like(runs: "Sequence[FoundRun]") -> "list[FoundRun]":
     """The runs grouped by data set and kind of split; within a group their order is kept.
 
-    The data set of the newest run comes first; in each, signer-independent splits come first.
+    The data set of the newest run comes first; in each, signer-independent splits come first, and
+    runs without a test last.
     """
     newest = {run.data: run.started for run in sorted(runs, key=lambda run: run.started)}
     return sorted(
-        runs, key=lambda r: (-newest[r.data], r.data, not r.test_signer_independent, r.split_kind)
+        runs,
+        key=lambda run: (
+            -newest[run.data],
+            run.data,
+            run.split_kind == "all_signers",
+            not run.test_signer_independent,
+            run.split_kind,
+        ),
     )
 
 

@@ -28,6 +28,8 @@ def test_runs_are_compared_on_a_page_and_in_mlflow(
     printed = capsys.readouterr().out
     page = (tmp_path / "compare.html").read_text()
     assert "may be claimed" in printed
+    assert "12 clips: signer_holdout test=" in printed
+    assert "over signers" not in printed  # there are two
     assert f"{tmp_path}/compare.html" in printed
     for words in (trained, other, "<td>model</td>", "gru", "cnn", "Validation F1", "by signer"):
         assert words in page

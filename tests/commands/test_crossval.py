@@ -261,8 +261,13 @@ def test_nothing_that_is_chosen_looks_at_the_test_signer(workbench, tmp_path, sc
 def test_one_fold_alone_has_no_deviation(workbench, capsys):
     assert workbench("crossval", *SMALL, "folds=[2]", "workers=1") == 0
     printed = capsys.readouterr().out
-    assert "1 folds × 1 seeds): accuracy" in printed
+    assert "folds=[2] 1 folds × 1 seeds): accuracy" in printed
     assert "±" not in printed
+
+
+def test_a_fold_that_is_typed_as_of_a_training_is_refused(workbench, capsys):
+    assert workbench("crossval", *SMALL, "split.fold=1") == 2
+    assert "split.fold=1: each fold is the test once; see folds=" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])

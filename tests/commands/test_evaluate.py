@@ -11,7 +11,7 @@ import pytest
 
 from asl.errors import UserError
 from asl.export.parity import scores
-from asl.tracking.find import download, find_run
+from asl.tracking.find import download, find_run, find_runs
 from asl.tracking.store import open_tracker
 
 
@@ -205,6 +205,23 @@ def test_another_set_is_measured_whole_and_tracked(workbench, trained, renamed, 
     assert found[0]["metrics"]["test/accuracy"] == metrics["accuracy"]
     assert found[0]["params"]["evaluated"] == trained
     assert not any(run["name"] == found[0]["name"] for run in workbench.runs(capsys))
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_clips_that_were_trained_on_are_not_signer_independent(
+    workbench, trained, exported, tmp_path, file
+):
+    what = f"model={exported}/model_float32.tflite" if file else f"run={trained}"
+    data = workbench.data if file else []
+    arguments = [what, *data, "split=whole", f"evaluate.dir={tmp_path}"]
+    assert workbench("evaluate", *arguments) == 0
+    runs = open_tracker({"uri": workbench.tracking.partition("=")[2], "experiment": "asl"})
+    newest = max(
+        (run for run in find_runs(runs) if run.tags["kind"] == "evaluate"),
+        key=lambda run: run.started,
+    )
+    assert newest.split == "whole: every clip"
+    assert not newest.test_signer_independent
 
 
 def test_a_sign_with_another_name_is_matched(workbench, trained, renamed, tmp_path):

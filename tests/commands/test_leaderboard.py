@@ -153,3 +153,8 @@ def test_a_network_is_a_row_by_its_file_alone():
         "tracking": {},
     }
     assert [entry.name for entry in recognizers(settings)] == choices("model")
+
+
+def test_a_choice_by_the_test_clips_is_a_row_without_figures(board, tmp_path):
+    assert board("models=[]", "baselines=[rbf_svm]", 'settings=["split.val=test"]') == 1
+    assert "no epoch was chosen" in table(tmp_path).loc["rbf_svm", "failure"]

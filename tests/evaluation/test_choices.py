@@ -8,6 +8,7 @@ import pytest
 from asl.evaluation.abstention import conformal_sets, not_sure, risk_coverage
 from asl.evaluation.candidates import accuracy_among, candidates
 from asl.evaluation.predictions import Predictions
+from asl.evaluation.report import abstention_lines
 
 SIGNS = 6
 
@@ -92,3 +93,10 @@ def test_too_few_validation_clips_promise_nothing_but_all_signs():
     table = conformal_sets(predictions_of(50, seed=8), predictions_of(9, seed=9), 1.0)
     row = table.set_index("wanted").loc[0.95]  # 10 * 0.05 is less than one clip
     assert (row["signs"], row["coverage"], row["single"]) == (SIGNS, 1, 0)
+
+
+def test_where_nothing_is_answered_no_accuracy_is_named():
+    val, test = predictions_of(200, seed=8), predictions_of(50, seed=9, gain=0.01)
+    lines = abstention_lines(not_sure(test, val, temperature=0.2))
+    assert lines
+    assert all(line.endswith("answers 0.0% of the clips") for line in lines)

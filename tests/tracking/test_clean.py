@@ -57,6 +57,15 @@ def test_only_what_nobody_needs_is_removed(keep, tracker, capsys):
     assert best_run(tracker, None, None, None).run_id == best
 
 
+def test_what_is_superseded_by_nobody_any_more_is_left_alone(keep, tracker):
+    keep("best", f1=0.9, params={"model": "gru"})
+    older = keep("older", params={"model": "cnn"})
+    newer = keep("newer", params={"model": "cnn"})
+    remove(tracker, removable(tracker))
+    tracker.client.delete_run(newer)
+    assert older not in {each.run.run_id for each in removable(tracker)}
+
+
 def test_the_best_stays_though_it_is_superseded(keep, tracker):
     keep("best", f1=0.9)
     keep("again", f1=0.4)

@@ -24,7 +24,8 @@ DAGGER = {
         ({"val_protocol": "signers [3]"}, 1),
         ({"split": "signer_holdout test=[3]"}, 1),
         ({"monitor": "val/loss"}, 2),
-        ({"data.fingerprint": "g"}, 1),
+        ({"data.fingerprint": "g"}, 2),
+        ({"val_protocol": "the test clips", "signer_independent": "false"}, 2),
         ({"split": "signer_holdout by=view test=[1]", "split.by": "view"}, 2),
         ({"split.by": "view", "split.by.digest": "of another view"}, 2),
     ],
@@ -99,3 +100,12 @@ def test_averages_say_what_they_are_of(add, tracker):
     assert honest.metrics["val/f1"][0] == pytest.approx(0.6)
     assert honest.tests == {"signer_holdout test=[1]": 1, "signer_holdout test=[3]": 1}
     assert (dagger.runs, dagger.val_signer_independent) == (1, False)
+
+
+def test_a_training_that_was_repeated_counts_once(add, tracker):
+    for f1 in (0.1, 0.3):
+        add("again", {"test/f1": f1}, params={"seed": 0})
+    add("other", {"test/f1": 0.5}, params={"seed": 1})
+    (average,) = averages(find_runs(tracker))
+    assert average.runs == 2
+    assert average.metrics["test/f1"][0] == pytest.approx(0.4)  # of the newer one

@@ -35,6 +35,13 @@ def test_a_random_split_does_not_lead_the_table(add, tracker):
     assert ordered == ["other", "better", "good", "random"]
 
 
+def test_runs_without_a_test_are_below_those_with_one(add, tracker):
+    add("final", {}, **{"split": "all_signers test=none", "split.kind": "all_signers"})
+    add("random", {"test/f1": 1.0}, **RANDOM)
+    ordered = [run.name.partition("-")[0] for run in like_with_like(find_runs(tracker))]
+    assert ordered == ["random", "final"]
+
+
 def test_columns_and_order_are_chosen(add, shown):
     add("small", {"test/f1": 0.9, "parameters": 1000}, params={"model": "cnn", "lr": 0.1})
     add("large", {"test/f1": 0.8, "parameters": 2_500_000}, params={"model": "lstm", "lr": 0.02})
@@ -67,3 +74,27 @@ def test_averages_are_sorted_by_their_mean_and_marked(add, tracker, shown):
     assert "0.7000 " in printed.out
     assert "0.7000 ±" not in printed.out
     assert "† not signer-independent" in printed.out
+
+
+def test_averages_are_limited_after_they_are_made_and_have_an_order_of_their_own(add, shown):
+    add("good", {"test/f1": 0.9}, params={"model": "a", "seed": 0})
+    add("bad", {"test/f1": 0.1}, params={"model": "a", "seed": 1})
+    add("optimistic", {"test/f1": 0.8}, params={"model": "b", "seed": 0}, **RANDOM)
+    _, printed = shown("--mean", "--limit", "1")
+    assert "0.5000 ±" in printed.out  # of both seeds, and not behind the random split
+    for option in (["--sort", "test/f1"], ["--columns", "model"]):
+        status, printed = shown("--mean", *option)
+        assert status == 2
+        assert "leave out --sort, --columns" in printed.err
+
+
+def test_what_no_run_fits_is_said_with_what_there_is(add, shown):
+    add("good", {"test/f1": 0.9})
+    for option in (["--data", "others"], ["--kind", "nonsense"], ["--since", "2100-01-01"]):
+        status, printed = shown(*option)
+        assert status == 0
+        assert "none of 1 runs fits; data sets: mine; kinds: train" in printed.out
+        assert shown(*option, "--json")[1].out.strip() == "[]"
+    status, printed = shown("--limit", "0")
+    assert status == 2
+    assert "--limit=0: choose 1 or more" in printed.err
