@@ -125,8 +125,8 @@ def _named(name: str, fold: int | None, tracker: Tracker) -> list[FoundRun]:
     numbers = sorted({each.fold for each in folds})
     if fold is None and len(numbers) > 1:
         raise UserError(
-            f"runs: the folds of {run.name} cannot be combined: each was trained on the others' "
-            "test signers, so no clips are left to test on; "
+            f"runs: the folds of {run.name} cannot be combined: each was trained on the signers "
+            "that the others are tested on, so no clips are left to test on; "
             f"choose the runs of one fold, fold={numbers[0]} say, of {', '.join(map(str, numbers))}"
         )
     if fold is not None and fold not in numbers:
