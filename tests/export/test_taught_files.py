@@ -39,14 +39,19 @@ FILES = [*VARIANTS, *FIXED]
 def taught(words15_store, shared_data, tmp_path_factory):
     """A network of one epoch on blocks 1 and 2, exported in every variant, and its report."""
     folder = tmp_path_factory.mktemp("taught")
+    return folder, *_exported(folder, words15_store, 1, VARIANTS, frames=FRAMES)
+
+
+def _exported(folder, store, epochs, variants, **options):
+    """The report of a network's files, and the split that it was trained with."""
     tracking = {"uri": f"sqlite:///{folder}/mlflow.db", "experiment": "asl"}
-    plan = asl.plan("data=words15", "split.test=[3]", "model=cnn", "trainer.max_epochs=1")
-    run = asl.train(replace(plan, tracking=tracking), store=words15_store, draw=False)
+    plan = asl.plan("data=words15", "split.test=[3]", "model=cnn", f"trainer.max_epochs={epochs}")
+    run = asl.train(replace(plan, tracking=tracking), store=store, draw=False)
     recognizer = load_run(run.run_id, open_tracker(tracking)).recognizer
-    split = make_split(plan.split, words15_store)
-    data = words15_store, split
-    report = export(recognizer, folder, variants=list(VARIANTS), data=data, most=64, frames=FRAMES)
-    return folder, report, split
+    split = make_split(plan.split, store)
+    variants = list(variants)
+    report = export(recognizer, folder, variants=variants, data=(store, split), most=64, **options)
+    return report, split
 
 
 def accuracy(model, store, rows):
@@ -146,8 +151,10 @@ def test_a_taught_file_passes_the_parity_proof_of_its_variant(
     check_parity(compare(file, wanted["outputs"], given["outputs"], list(proof), others))
 
 
-def test_noise_is_not_a_sign(taught, tmp_path):
-    folder, _, _ = taught
+def test_noise_is_not_a_sign(words15_store, shared_data, tmp_path):
+    """To a network that has learned the signs; one of one epoch is sure of none."""
+    folder = tmp_path / "export"
+    _exported(folder, words15_store, 3, ["float32"])
     noise = tmp_path / "noise.npy"
     np.save(noise, np.random.default_rng(0).random((30, 543, 3), dtype=np.float32))
     ((best,),) = [list(predict(folder / "model_float32.tflite", [noise])[0].values())]
