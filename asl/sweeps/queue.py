@@ -177,7 +177,8 @@ def fail_stale_trials(study: optuna.Study, worker: Worker) -> list[int]:
         if _has_dead_worker(trial, worker)
     ]
     for trial in dead:
-        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        with contextlib.suppress(UpdateFinishedTrialError):  # `tell` looks before, not while
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         worker.forget(trial.user_attrs.get(WORKER, ""))
     return [trial.number for trial in dead]
 

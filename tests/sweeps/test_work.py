@@ -7,6 +7,7 @@ from datetime import datetime
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from asl.addresses import without_passwords
@@ -251,6 +252,22 @@ def test_machines_of_one_name_that_share_nothing_leave_each_other_alone(tmp_path
     assert fail_stale_trials(study, mine) == [1]
     assert states(study) == ["RUNNING", "FAIL"]
     assert len(list((tmp_path / "a").glob("sweep-worker-*"))) == 1
+
+
+def test_two_workers_may_notice_a_death_at_once(tmp_path, monkeypatch):
+    study = opened(tmp_path)
+    mine, killed = Worker(tmp_path / "a"), Worker(tmp_path / "a")
+    assert next_attempt(study, Goal(SPACE, 3), killed)
+    killed._lock.release()
+    tell = optuna.Study.tell
+
+    def second(*arguments, **options):
+        tell(*arguments, **options)
+        raise UpdateFinishedTrialError
+
+    monkeypatch.setattr(optuna.Study, "tell", second)
+    assert fail_stale_trials(study, mine) == [0]
+    assert states(study) == ["FAIL"]
 
 
 def test_who_is_killed_while_values_are_drawn_is_missed_on_other_machines_too(
