@@ -48,7 +48,7 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
         runs: of any kinds.
         metrics: the averages are sorted by the first of these that they have.
     """
-    groups: dict[tuple[str, str, frozenset[tuple[str, str]]], list[FoundRun]] = defaultdict(list)
+    repeated: dict[tuple[str, str, frozenset[tuple[str, str]]], list[FoundRun]] = defaultdict(list)
     for run in runs:
         if run.is_training and run.status == "FINISHED":
             params = {k: v for k, v in run.params.items() if k not in REPETITION}
@@ -56,8 +56,8 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
             params["split.by"] = run.split_by
             params["clips"] = run.tags.get("data.fingerprint", "")
             params["groups"] = run.tags.get(SPLIT_BY_DIGEST, "")
-            groups[run.data, run.split_kind, frozenset(params.items())].append(run)
-    groups = defaultdict(list, {key: _newest(members) for key, members in groups.items()})
+            repeated[run.data, run.split_kind, frozenset(params.items())].append(run)
+    groups = {key: _newest(members) for key, members in repeated.items()}
     choices = [dict(sorted(chosen)) for _, _, chosen in groups]
     told_apart = {
         name
@@ -83,12 +83,12 @@ def averages(runs: Sequence[FoundRun], metrics: Sequence[str] = DEFAULT_METRICS)
 
 
 def _newest(runs: Sequence[FoundRun]) -> list[FoundRun]:
-    """The newest run of each repetition, in their order."""
+    """The newest run of each repetition."""
     newest = {}
     for run in sorted(runs, key=lambda run: run.started):
         varied = frozenset((key, run.params.get(key)) for key in REPETITION)
         newest[varied, run.split, run.tags.get("val_protocol")] = run
-    return [run for run in runs if run in newest.values()]
+    return list(newest.values())
 
 
 def _statistics(runs: Sequence[FoundRun]) -> dict[str, tuple[float, float | None]]:
