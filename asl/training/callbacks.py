@@ -171,27 +171,16 @@ class EarlyStoppingWithGrace(EarlyStopping):
 
 
 class TrainingRates(Callback):
-    """Logs every epoch's learning rate, gradient norm, seconds, and training clips a second.
-
-    The norm is the mean over the epoch's steps, of all gradients together and before clipping.
-    """
+    """Logs every epoch's learning rate, seconds, and training clips a second."""
 
     def __init__(self) -> None:
         self._start = self._trained = 0.0
         self._clips = 0
-        self._norms: list[Tensor] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._start = self._trained = time.perf_counter()
-        self._clips, self._norms = 0, []
-
-    def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
-    ) -> None:
-        """Measure the gradients."""
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        self._norms.append(torch.nn.utils.get_total_norm(gradients).detach())
+        self._clips = 0
 
     def on_train_batch_end(
         self,
@@ -212,8 +201,6 @@ class TrainingRates(Callback):
             "speed/epoch_seconds": time.perf_counter() - self._start,
             "speed/clips_per_second": self._clips / max(self._trained - self._start, 1e-9),
         }
-        if self._norms:
-            rates["optimizer/gradient_norm"] = float(torch.stack(self._norms).mean())
         pl_module.log_dict(rates, logger=True, rank_zero_only=True)
 
 

@@ -89,6 +89,8 @@ def fit(
             loss or a weight becomes NaN or infinite.
     """
     _quieten_lightning()
+    # Deterministic algorithms would fill fresh memory with NaN first, which takes 4 % of an epoch.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     regularization = classifier.regularization
     settings = {"plugins": [WholeCheckpoints()], **trainer}
     if settings.pop("compile", False):

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
@@ -61,6 +62,7 @@ class SignClassifier(pl.LightningModule):
         losses = {f"{s}_": MeanMetric(nan_strategy="disable") for s in splits}
         self.losses = nn.ModuleDict(losses)
         self.smoothed_loss = MeanMetric(nan_strategy="disable")  # of validation clips
+        self._gradient_norms: list[Tensor] = []  # of the epoch's steps
         self._validation: dict[str, Any] = {}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -77,6 +79,19 @@ class SignClassifier(pl.LightningModule):
     def on_after_backward(self) -> None:
         """Undo the perturbation: the optimizer steps from the unperturbed weights."""
         self.perturbation.restore()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients together, which is logged too and so computed once."""
+        gradients = [p.grad for p in self.recognizer.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        if gradient_clip_val:
+            clip_grads_with_norm_(self.recognizer.parameters(), gradient_clip_val, norm)
+        self._gradient_norms.append(norm)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Update the metrics with one validation batch; `AveragedWeights` puts in its weights."""
@@ -105,6 +120,8 @@ class SignClassifier(pl.LightningModule):
         training = self._compute_metrics("train")
         loss = {"train/loss": float(training["train/loss"])}
         check_finite(self.current_epoch, loss, self.recognizer.parameters())
+        training["optimizer/gradient_norm"] = torch.stack(self._gradient_norms).mean()
+        self._gradient_norms.clear()
         self._log(training | self._validation, logger=True)
         self._validation = {}
 

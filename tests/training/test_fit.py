@@ -105,6 +105,15 @@ def test_an_epoch_is_logged_at_once(run):
 LATE = ["regularization.late_start=1", "regularization.grace_epochs=1"]
 
 
+def test_the_norm_of_the_gradients_is_logged_as_it_is_before_clipping(run):
+    first_step = ("trainer.max_epochs=1", "trainer.limit_train_batches=1")
+    clips = ("null", "1e-3")
+    runs = [run(*first_step, f"regularization.gradient_clip={clip}", name=clip) for clip in clips]
+    (norm,), (of_clipped,) = (each.history["optimizer/gradient_norm"] for each in runs)
+    assert of_clipped == pytest.approx(norm, rel=1e-5)
+    assert norm > 1e-3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",

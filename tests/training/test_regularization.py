@@ -241,6 +241,17 @@ def test_perturbation_moves_weights_by_delta_to_a_higher_loss_and_is_undone_exac
     assert all(p.equal(before) for p, before in zip(layer.parameters(), clean, strict=True))
 
 
+def test_gradients_are_clipped_by_the_norm_of_all_together(classifier, clips):
+    model = classifier()
+    model.training_step(batch(clips), 0).backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    model.configure_gradient_clipping(optimizer=None, gradient_clip_val=None)
+    torch.testing.assert_close([p.grad for p in model.parameters()], before)
+    half = float(torch.cat([grad.flatten() for grad in before]).norm()) / 2
+    model.configure_gradient_clipping(optimizer=None, gradient_clip_val=half)
+    torch.testing.assert_close([2 * p.grad for p in model.parameters()], before)
+
+
 def test_the_gradient_is_taken_at_the_perturbed_weights(classifier, clips):
     plain, adversarial = classifier(), classifier(awp=0.5)
     for each in (plain, adversarial):
