@@ -21,6 +21,7 @@ from asl import cli
 from asl.paths import PROJECT
 from asl.tracking.find import find_runs, run_config
 from asl.tracking.found import FoundRun
+from asl.tracking.logger import CURVE
 from asl.tracking.store import Tracker, open_tracker
 
 FOLDER = PROJECT / "experiments"
@@ -56,14 +57,14 @@ def main() -> None:
 
 
 def _losses(runs: Tracker, run: FoundRun) -> np.ndarray:
-    """Validation loss of every epoch, [epochs]; the history ends with the kept epoch's again."""
-    history = runs.client.get_metric_history(run.run_id, "val/loss")
-    return np.array([point.value for point in sorted(history, key=lambda p: p.step)][:-1])
+    """Validation loss of every epoch, [epochs]."""
+    history = runs.client.get_metric_history(run.run_id, f"{CURVE}val/loss")
+    return np.array([point.value for point in sorted(history, key=lambda p: p.step)])
 
 
 def _table(made: list[FoundRun], losses: dict[str, np.ndarray], start: int) -> str:
     lines = [
-        "| settle | seed | before | dip | lowest after | epochs | test accuracy |",
+        "| grace epochs | seed | before | dip | lowest after | epochs | test accuracy |",
         "|---" * 7 + "|",
     ]
     for run in made:
