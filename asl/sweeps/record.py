@@ -97,8 +97,8 @@ class SweepRecord:
         tags: dict[str, Any] = {"sweep.n_trials": self.plan.total}
         rows = summary = ""
         if best := best_trial(study):
-            self._describe_best(best, metrics, tags)
-            rows, summary = self._rows(table), self._summary(metrics, tags)
+            protocol = self._describe_best(best, metrics, tags)
+            rows, summary = self._rows(table), self._summary(metrics, tags, protocol)
         text = f"{summary}\n\n{rows}".strip()  # MLflow shows the first lines
         has_page = interactive and len(table)
         tracking.record_sweep(
@@ -116,8 +116,12 @@ class SweepRecord:
 
     def _describe_best(
         self, best: FrozenTrial, metrics: dict[str, float], tags: dict[str, Any]
-    ) -> None:
-        """Add the best values, their importances, their test, and the run to export."""
+    ) -> str:
+        """Add the best values, their importances, their test, and the run to export.
+
+        Returns:
+            The split by which its runs were tested; empty where there is none.
+        """
         final = tracking.final_runs(self.tracker, self.parent.id, best.number)
         runs = final or tracking.runs_of_trial(self.tracker, self.parent.id, str(best.number))
         metrics["best_value"] = metrics[self.plan.monitor] = best.values[0]
@@ -127,6 +131,7 @@ class SweepRecord:
         tags["best_overrides"] = " ".join(best.user_attrs[OVERRIDES])
         if exported := self._best_run(runs):
             tags["best_child"] = exported.run_id
+        return runs[0].tags.get("split", "") if runs else ""
 
     def _best_run(self, runs: Sequence[FoundRun]) -> FoundRun | None:
         """The run to export: chosen by its validation, never by its test."""
@@ -141,7 +146,7 @@ class SweepRecord:
         objectives = f"{self.plan.monitor} and in {self.plan.second_objective}"
         return f"no other trial is better in {objectives}:\n{format_table(front_table(self.study))}"
 
-    def _summary(self, metrics: dict[str, float], tags: dict[str, Any]) -> str:
+    def _summary(self, metrics: dict[str, float], tags: dict[str, Any], protocol: str) -> str:
         which = "most accurate" if self.plan.second_objective else "best"
         value = f"{self.plan.monitor} {metrics['best_value']:.4f}"
         lines = [f"{which}: {value} with {tags['best_overrides']}"]
@@ -149,7 +154,7 @@ class SweepRecord:
             spread = metrics.get("test/accuracy_std_seeds")
             deviation = f" ± {spread:.4f} over seeds" if spread is not None else ""
             accuracy = f"accuracy {metrics['test/accuracy']:.4f}{deviation}"
-            lines.append(f"test: {accuracy}, f1 {metrics['test/f1']:.4f}")
+            lines.append(f"test ({protocol}): {accuracy}, f1 {metrics['test/f1']:.4f}")
         lines.append(format_importances(self.study))
         export = f"  (asl export run={tags['best_child']})" if "best_child" in tags else ""
         lines.append(f"sweep: {self.plan.address.name}  id: {self.parent.id}{export}")

@@ -115,6 +115,7 @@ def test_a_sweep_end_to_end(finished):
     assert parent.metrics["best_value"] == pytest.approx(max(values))
     assert final.tags["sweep.state"] == "FINAL"
     assert parent.metrics["test/accuracy"] == final.metrics["test/accuracy"]
+    assert f"test ({final.tags['split']}): accuracy" in out
     assert parent.tags["best_child"] == final.run_id
 
 
