@@ -89,7 +89,7 @@ def fit(
             loss or a weight becomes NaN or infinite.
     """
     _quieten_lightning()
-    # Deterministic algorithms would fill fresh memory with NaN first, which takes 4 % of an epoch.
+    # Deterministic algorithms would fill fresh memory with NaN first, which no figure needs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     regularization = classifier.regularization
     settings = {"plugins": [WholeCheckpoints()], **trainer}
